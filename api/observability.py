@@ -1,0 +1,82 @@
+"""Logs and metrics: what happened and how fast, never whose data it was."""
+
+import sys
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def configure_logs(level: int = 20) -> None:
+    """One JSON object a line on standard error; `level` as in the standard library's logging."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_serialize),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _serialize(event: object, **_options: object) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)
+
+
+class Metrics:
+    """The process's own registry, in Prometheus' terms."""
+
+    def __init__(self) -> None:
+        """Everything starts at zero with the process."""
+        self.registry = CollectorRegistry()
+        self._latency = Histogram(
+            "hoso_command_seconds",
+            "Time to answer a command that was done",
+            ["command"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._problems = Counter(
+            "hoso_problems_total", "Requests answered with a problem", ["code"], registry=self.registry
+        )
+        self.head = Gauge(
+            "hoso_log_position", "Position of the newest event", registry=self.registry
+        )
+        self.consumer = Gauge(
+            "hoso_consumer_position",
+            "How far a consumer of the log has come",
+            ["consumer"],
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "hoso_consumer_lag_events",
+            "Events that a consumer has still to take",
+            ["consumer"],
+            registry=self.registry,
+        )
+        self.lag_seconds = Gauge(
+            "hoso_consumer_lag_seconds",
+            "Age of the oldest event that a consumer has still to take",
+            ["consumer"],
+            registry=self.registry,
+        )
+        self.parked = Gauge(
+            "hoso_parked_streams",
+            "Streams that a read model could not follow",
+            ["consumer"],
+            registry=self.registry,
+        )
+
+    def command_done(self, command: str, seconds: float) -> None:
+        """Count one command and the time it took."""
+        self._latency.labels(command).observe(seconds)
+
+    def problem(self, code: str) -> None:
+        """Count one answer that was a problem."""
+        self._problems.labels(code).inc()

@@ -1,0 +1,163 @@
+"""Problem details (RFC 9457): every refusal and every fault as one JSON object with a stable code."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from msgspec import Struct
+
+from commands.batching import OverloadedError
+from commands.database import DatabaseAwayError
+from commands.handle import InFlightError, KeyReusedError
+from domain.refusal import Reason, Refused
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:hoso:problem:"
+
+S = HTTPStatus
+STATUS_OF_REASON: dict[Reason, HTTPStatus] = {
+    Reason.ACCOUNT_UNKNOWN: S.FORBIDDEN,
+    Reason.ACCOUNT_SUSPENDED: S.FORBIDDEN,
+    Reason.ROLE_MISSING: S.FORBIDDEN,
+    Reason.NOT_YOUR_AGENCY: S.FORBIDDEN,
+    Reason.NOT_YOUR_DOSSIER: S.FORBIDDEN,
+    Reason.EFFECTIVE_TIME_NOT_ALLOWED: S.FORBIDDEN,
+    Reason.NOT_FOUND: S.NOT_FOUND,
+    Reason.STALE_VERSION: S.PRECONDITION_FAILED,
+    Reason.EFFECTIVE_TIME_IN_FUTURE: S.UNPROCESSABLE_ENTITY,
+    Reason.EFFECTIVE_TIME_BEFORE_KNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.PROCEDURE_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.CASE_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.AGENCY_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.AGENCY_NOT_COMPETENT: S.UNPROCESSABLE_ENTITY,
+    Reason.NOT_ONLINE: S.UNPROCESSABLE_ENTITY,
+    Reason.PAPER_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.STEP_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.VALIDITY_EMPTY: S.UNPROCESSABLE_ENTITY,
+    Reason.FIELD_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+    Reason.EVENT_UNKNOWN: S.UNPROCESSABLE_ENTITY,
+}
+"""Every other reason is a conflict with the present state: 409."""
+
+
+class Problem(Exception):  # noqa: N818  it becomes an answer
+    """A request that the HTTP layer itself turns away."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str = "",
+        pointer: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """`detail` explains this occurrence and repeats nothing personal."""
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.pointer = pointer
+        self.headers = headers or {}
+
+
+class Pointed(Struct, omit_defaults=True):
+    """Where in the request the fault is: a JSON Pointer (RFC 6901)."""
+
+    detail: str
+    pointer: str
+
+
+class ProblemBody(Struct, omit_defaults=True, kw_only=True):
+    """RFC 9457, section 3.1; `code` is ours and never changes its meaning."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    errors: list[Pointed] = []
+
+
+def response(problem: Problem) -> Response[bytes]:
+    """The answer that a problem becomes."""
+    title = problem.code.replace("-", " ").capitalize()
+    pointed = [Pointed(problem.detail or title, problem.pointer)] if problem.pointer else []
+    body = ProblemBody(
+        type=TYPE_PREFIX + problem.code,
+        title=title,
+        status=problem.status.value,
+        code=problem.code,
+        detail=problem.detail,
+        errors=pointed,
+    )
+    return Response(
+        msgspec.json.encode(body),
+        status_code=problem.status.value,
+        media_type=MEDIA_TYPE,
+        headers=problem.headers,
+    )
+
+
+def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError) -> Problem:
+    """400 for a body that is not what the route takes, with a pointer into it where one is known."""
+    if isinstance(error, UnicodeDecodeError):
+        return Problem(S.BAD_REQUEST, "body-not-utf-8", "the body must be UTF-8 (RFC 8259)")
+    if isinstance(error, RecursionError):
+        return Problem(S.BAD_REQUEST, "body-too-deep", "the body is nested too deeply")
+    if not isinstance(error, msgspec.ValidationError):
+        return Problem(S.BAD_REQUEST, "body-not-json", "the body must be one JSON object")
+    text, _, path = str(error).partition(" - at `$")
+    return Problem(S.BAD_REQUEST, "body-invalid", text, _pointer(path.rstrip("`")))
+
+
+def _pointer(path: str) -> str:
+    """msgspec's `.papers[0].code` as RFC 6901 `/papers/0/code`."""
+    parts = re.findall(r"[^.\[\]]+", path)
+    return "".join(f"/{part}" for part in parts) or "/"
+
+
+def of_refusal(refused: Refused) -> Problem:
+    """A refusal of the domain in HTTP's terms."""
+    status = STATUS_OF_REASON.get(refused.reason, S.CONFLICT)
+    return Problem(status, refused.reason.value, refused.detail, refused.pointer)
+
+
+def _from(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case Refused():
+            return of_refusal(error)
+        case InFlightError():
+            detail = "the first request with this key is still being worked on"
+            return Problem(S.CONFLICT, "request-in-flight", detail, headers={"Retry-After": "1"})
+        case KeyReusedError():
+            detail = "this Idempotency-Key was used for another request"
+            return Problem(S.UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail)
+        case OverloadedError() | DatabaseAwayError():
+            return Problem(S.SERVICE_UNAVAILABLE, "unavailable", headers={"Retry-After": "1"})
+        case HTTPException():
+            return _of_framework(error)
+        case _:
+            return Problem(S.INTERNAL_SERVER_ERROR, "internal-error")
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    status = HTTPStatus(error.status_code)
+    code = "-".join(re.findall(r"[a-z]+", status.phrase.lower()))
+    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+    return Problem(status, code, headers=headers)
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for everything."""
+    problem = _from(error)
+    if problem.status >= S.INTERNAL_SERVER_ERROR and not isinstance(error, OverloadedError):
+        structlog.get_logger().error(
+            "request_failed", path=request.url.path, code=problem.code, exc_info=error
+        )
+    return response(problem)

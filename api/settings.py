@@ -1,0 +1,55 @@
+"""The environment, read once into one value that is passed down."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How this instance runs. Addresses left out mean: the embedded server."""
+
+    data_folder: Path
+    """`HOSO_DATA_DIR`; default `.hoso` in the working folder."""
+    database_url: str | None = None
+    """`HOSO_DATABASE_URL`: the user's own PostgreSQL, as the application's role."""
+    owner_database_url: str | None = None
+    """`HOSO_OWNER_DATABASE_URL`: the same database as its owner, for migrations."""
+    nats_url: str | None = None
+    """`HOSO_NATS_URL`: the user's own NATS servers, comma-separated."""
+    nats_credentials: Path | None = None
+    """`HOSO_NATS_CREDENTIALS`: a .creds file for them."""
+    port: int = 8080
+    """`HOSO_PORT`: preferred; a free one is taken when it is in use."""
+    issuers: tuple[str, ...] = ()
+    """`HOSO_OIDC_ISSUERS`: trusted OpenID Connect issuers, comma-separated."""
+    audience: str = "hoso"
+    """`HOSO_OIDC_AUDIENCE`: what a token's `aud` must contain."""
+    workers: int = 1
+    """`HOSO_WORKERS`: API processes."""
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `HOSO_*`. Raises `ValueError` with the name of a variable that cannot be read."""
+    credentials = environment.get("HOSO_NATS_CREDENTIALS")
+    issuers = environment.get("HOSO_OIDC_ISSUERS", "")
+    return Settings(
+        data_folder=Path(environment.get("HOSO_DATA_DIR") or ".hoso").absolute(),
+        database_url=environment.get("HOSO_DATABASE_URL") or None,
+        owner_database_url=environment.get("HOSO_OWNER_DATABASE_URL") or None,
+        nats_url=environment.get("HOSO_NATS_URL") or None,
+        nats_credentials=Path(credentials) if credentials else None,
+        port=_number(environment, "HOSO_PORT", 8080, 65535),
+        issuers=tuple(issuer.strip() for issuer in issuers.split(",") if issuer.strip()),
+        audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
+        workers=_number(environment, "HOSO_WORKERS", 1, 64),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        message = f"{name} must be a whole number from 1 to {most}, not {text!r}"
+        raise ValueError(message)
+    return int(text)

@@ -1,0 +1,194 @@
+"""The commands to an account, and what they lead to."""
+
+from typing import Annotated, Any, ClassVar, assert_never
+
+from msgspec import Meta
+
+from commands.command import Command, Setting
+from domain import account as e
+from domain.account import Account, AccountEvent, AccountKind, Issuer, Role, Subject
+from domain.event import AgencyId, Moment, ShortText, Text
+from domain.identity import NationalId, TaxCode
+from domain.refusal import Reason, Refused, refuse_if
+
+Events = tuple[AccountEvent, ...]
+
+
+class OpenCitizen(Command, frozen=True, kw_only=True):
+    """Mở tài khoản công dân."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    phone: ShortText | None = None
+    email: ShortText | None = None
+
+
+class OpenOrganisation(Command, frozen=True, kw_only=True):
+    """Mở tài khoản tổ chức."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    tax_code: TaxCode
+    contact: ShortText | None = None
+
+
+class OpenOfficer(Command, frozen=True, kw_only=True):
+    """Mở tài khoản cán bộ."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    agency: AgencyId
+    title: ShortText
+
+
+class OpenService(Command, frozen=True, kw_only=True):
+    """Mở tài khoản hệ thống."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    agency: AgencyId
+
+
+class VerifyIdentity(Command, frozen=True, kw_only=True):
+    """Xác thực định danh."""
+
+    level: Annotated[int, Meta(ge=1, le=2)]
+    national_id: NationalId
+    evidence: ShortText
+
+
+class GrantRole(Command, frozen=True, kw_only=True):
+    """Cấp quyền; a second grant of the same role replaces the validity of the first."""
+
+    role: Role
+    agency: AgencyId
+    valid_from: Moment | None = None
+    """Left out: from now."""
+    valid_before: Moment | None = None
+
+
+class RevokeRole(Command, frozen=True, kw_only=True):
+    """Thu hồi quyền."""
+
+    role: Role
+    agency: AgencyId
+    explanation: Text
+
+
+class SuspendAccount(Command, frozen=True, kw_only=True):
+    """Tạm khóa tài khoản."""
+
+    explanation: Text
+
+
+class ReactivateAccount(Command, frozen=True, kw_only=True):
+    """Mở khóa tài khoản."""
+
+    explanation: Text
+
+
+OpenAccount = OpenCitizen | OpenOrganisation | OpenOfficer | OpenService
+AccountCommand = (
+    OpenAccount | VerifyIdentity | GrantRole | RevokeRole | SuspendAccount | ReactivateAccount
+)
+
+OFFICER_ROLES = frozenset(Role) - {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR}
+SERVICE_ROLES = frozenset(
+    {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR, Role.IMPORTER, Role.ACCOUNT_ADMIN}
+)
+ROLES_OF_KIND = {
+    AccountKind.CITIZEN: frozenset[Role](),
+    AccountKind.ORGANISATION: frozenset[Role](),
+    AccountKind.OFFICER: OFFICER_ROLES,
+    AccountKind.SERVICE: SERVICE_ROLES,
+}
+
+
+def decide(account: Account | None, command: AccountCommand, setting: Setting) -> Events:
+    """Already so: (). Otherwise guards, most general first; then the one answer."""
+    if isinstance(command, OpenAccount):
+        return open_account(account, command, setting)
+    if account is None:
+        raise Refused(Reason.NOT_FOUND, "no account has this id")
+    match command:
+        case VerifyIdentity():
+            return verify(account, command, setting)
+        case GrantRole():
+            return grant(account, command, setting)
+        case RevokeRole(role=role, agency=agency):
+            held = any((g.role, g.agency) == (role, agency) for g in account.grants)
+            refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
+            revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
+            return (revoked,)
+        case SuspendAccount(explanation=explanation):
+            return () if account.suspended else (e.AccountSuspended(explanation=explanation),)
+        case ReactivateAccount(explanation=explanation):
+            return (e.AccountReactivated(explanation=explanation),) if account.suspended else ()
+        case _:
+            assert_never(command)
+
+
+def open_account(account: Account | None, command: OpenAccount, setting: Setting) -> Events:
+    """One account for each subject of each issuer."""
+    refuse_if(account is not None, Reason.ALREADY_EXISTS, pointer="/subject")
+    agency = getattr(command, "agency", None)
+    unknown = agency is not None and agency not in setting.catalogue.agencies
+    refuse_if(unknown, Reason.AGENCY_UNKNOWN, str(agency), "/agency")
+    kinds: dict[type, Any] = {
+        OpenCitizen: e.CitizenOpened,
+        OpenOrganisation: e.OrganisationOpened,
+        OpenOfficer: e.OfficerOpened,
+        OpenService: e.ServiceOpened,
+    }
+    kind = kinds[type(command)]
+    return (kind(**{name: getattr(command, name) for name in kind.__struct_fields__}),)
+
+
+def verify(account: Account, command: VerifyIdentity, _setting: Setting) -> Events:
+    """A level never falls, and a number once verified is that person's for good."""
+    same_number = account.national_id in (None, command.national_id)
+    refuse_if(not same_number, Reason.NATIONAL_ID_DIFFERS, pointer="/national_id")
+    lower = command.level < account.identity_level
+    refuse_if(lower, Reason.IDENTITY_LEVEL_LOWER, f"verified at {account.identity_level}", "/level")
+    if command.level == account.identity_level:
+        return ()
+    return (
+        e.IdentityVerified(
+            level=command.level, national_id=command.national_id, evidence=command.evidence
+        ),
+    )
+
+
+def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
+    """Officers and services hold roles; citizens and organisations never do."""
+    allowed = command.role in ROLES_OF_KIND[account.kind]
+    refuse_if(not allowed, Reason.ROLE_NOT_FOR_THIS_ACCOUNT, account.kind, "/role")
+    known = command.agency in setting.catalogue.agencies
+    refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
+    valid_from = command.valid_from or setting.at
+    empty = command.valid_before is not None and command.valid_before <= valid_from
+    refuse_if(empty, Reason.VALIDITY_EMPTY, pointer="/valid_before")
+    granted = e.RoleGranted(
+        role=command.role,
+        agency=command.agency,
+        valid_from=valid_from,
+        valid_before=command.valid_before,
+    )
+    unchanged = any(
+        (g.role, g.agency, g.valid_before) == (granted.role, granted.agency, granted.valid_before)
+        and (g.valid_from == command.valid_from or (not command.valid_from and g.holds(setting.at)))
+        for g in account.grants
+    )
+    return () if unchanged else (granted,)

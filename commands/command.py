@@ -1,0 +1,41 @@
+"""What every command has in common, and what a decision is given besides state and command."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from domain.dossier import Dossier
+from domain.event import NO_CONTROLS, Moment, Text
+from domain.procedure import Catalogue
+
+OnBehalfOf = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_CONTROLS)]
+
+
+class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A wish, as its client sends it: the body of the request is the command."""
+
+    creates: ClassVar[bool] = False
+    """Whether the command begins its stream; the others carry `If-Match`."""
+
+    reason: Text | None = None
+    """Why, in the actor's words; kept in the event's context."""
+    on_behalf_of: OnBehalfOf | None = None
+    """Person, organisation or agency for whom the actor acts."""
+    effective_at: Moment | None = None
+    """When it happened; only for roles that import, simulate or enter late paper."""
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """The world at the moment of a decision, handed in so that deciding stays pure."""
+
+    at: datetime
+    """When the thing happens: now, or the command's `effective_at`."""
+    actor: UUID
+    catalogue: Catalogue
+    dossier: Dossier | None = None
+    """The dossier that a payment belongs to."""
+    dossier_id: UUID | None = None
+    code: str | None = None
+    """A fresh dossier code, for the one command that gives it out."""

@@ -1,0 +1,244 @@
+"""The event log in PostgreSQL: group commit, group load, bulk append, and reading in order."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from commands.batching import Batcher
+from commands.database import Database
+from domain.event import Context
+from domain.record import AnyEvent, Record, decode, encode, name_of
+
+APPEND = b"""
+SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
+    %b::uuid[], %b::integer[], %b::integer[], %b::uuid[], %b::text[], %b::bytea[], %b::bytea[],
+    %b::integer[], %b::text[], %b::bytea[])
+"""
+LOAD = b"""
+SELECT e.position, e.stream_id, e.version, e.name, e.recorded_at, e.body
+FROM unnest(%b::uuid[], %b::integer[]) AS w (stream_id, after)
+JOIN event e ON e.stream_id = w.stream_id AND e.version > w.after
+ORDER BY e.stream_id, e.version
+"""
+READ = b"""
+SELECT position, stream_id, version, name, recorded_at, body FROM event
+WHERE position > %s ORDER BY position LIMIT %s
+"""
+BULK_COPY = b"""
+COPY event (position, stream_id, version, name, recorded_at, body, leaf_hash)
+FROM STDIN (FORMAT BINARY)
+"""
+COLUMN_TYPES = ["int8", "uuid", "int4", "text", "timestamptz", "bytea", "bytea"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+BULK_MAX = 20_000
+"""Events of one bulk transaction: bounds memory and the time that others wait for the head."""
+
+
+class Outcome(StrEnum):
+    """What became of a command that was handed to the log."""
+
+    DONE = "done"
+    REPEATED = "repeated"
+    KEY_REUSED = "key_reused"
+    CONFLICT = "conflict"
+
+
+class Append(Struct, frozen=True, kw_only=True):
+    """A decided command on its way to the log.
+
+    `detail` is the part of the answer that the log does not know; None only asks whether this
+    key was answered before.
+    """
+
+    stream: UUID
+    expected: int
+    """Version of the stream that the decision was made on; 0 begins the stream."""
+    context: Context
+    events: tuple[AnyEvent, ...]
+    key: str
+    fingerprint: bytes
+    detail: bytes | None
+
+
+class Verdict(Struct, frozen=True):
+    """The log's answer; for a repeated command all fields are those of the first answer."""
+
+    outcome: Outcome
+    stream: UUID
+    version: int
+    position: int
+    recorded_at: datetime
+    detail: bytes
+
+
+class EventLog:
+    """Appends and loads of one process, gathered into batches; one writer, one reader."""
+
+    def __init__(self, dsn: str) -> None:
+        """`dsn` is the application role's: it can insert, and never update or delete."""
+        self._writer = Database(dsn)
+        self._reader = Database(dsn)
+        self._appends = Batcher[Append, Verdict](self._append_batch)
+        self._loads = Batcher[tuple[UUID, int], list[Record]](self._load_batch)
+
+    async def append(self, command: Append) -> Verdict:
+        """Append one command's events together with its answer, or learn why not.
+
+        A lost connection is repeated with the same keys: what was committed is not done twice.
+        """
+        return await self._appends.ask(command)
+
+    async def load(self, stream: UUID, after: int = 0) -> list[Record]:
+        """The records of a stream after a version, in order."""
+        return await self._loads.ask((stream, after))
+
+    async def run_writer(self) -> None:
+        """Serve appends until cancelled."""
+        await self._appends.run()
+
+    async def run_reader(self) -> None:
+        """Serve loads until cancelled."""
+        await self._loads.run()
+
+    async def close(self) -> None:
+        """Let go of both connections."""
+        await self._writer.close()
+        await self._reader.close()
+
+    async def _append_batch(self, batch: list[Append]) -> list[Verdict]:
+        parameters = append_parameters(batch)
+
+        async def call(connection: AsyncConnection) -> list[Any]:
+            cursor = await connection.execute(APPEND, parameters, binary=True)
+            return await cursor.fetchall()
+
+        rows = await self._writer.run(call)
+        return [Verdict(Outcome(row[0]), *row[1:5], row[5] or b"") for row in rows]
+
+    async def _load_batch(self, batch: list[tuple[UUID, int]]) -> list[list[Record]]:
+        wanted: dict[UUID, int] = {}
+        for stream, after in batch:
+            wanted[stream] = min(after, wanted.get(stream, after))
+
+        async def call(connection: AsyncConnection) -> list[Any]:
+            parameters = (list(wanted), list(wanted.values()))
+            return await (await connection.execute(LOAD, parameters, binary=True)).fetchall()
+
+        found: dict[UUID, list[Record]] = {stream: [] for stream in wanted}
+        for row in await self._reader.run(call):
+            found[row[1]].append(to_record(row))
+        return [[r for r in found[stream] if r.version > after] for stream, after in batch]
+
+
+def append_parameters(batch: Sequence[Append]) -> tuple[list[Any], ...]:
+    """The arrays that `append_commands` takes."""
+    events = [
+        (nth, name_of(event), encode(command.context, event))
+        for nth, command in enumerate(batch, start=1)
+        for event in command.events
+    ]
+    return (
+        [command.stream for command in batch],
+        [command.expected for command in batch],
+        [len(command.events) for command in batch],
+        [command.context.actor for command in batch],
+        [command.key for command in batch],
+        [command.fingerprint for command in batch],
+        [command.detail for command in batch],
+        [nth for nth, _, _ in events],
+        [name for _, name, _ in events],
+        [body for _, _, body in events],
+    )
+
+
+def to_record(row: Sequence[Any]) -> Record:
+    """A record from position, stream, version, name, recorded time and stored form."""
+    body = decode(row[5])
+    return Record(row[0], row[1], row[2], row[3], row[4], body.context, body.event)
+
+
+async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list[tuple[Any, ...]]:
+    """The stored rows that follow a position, in order; an empty list at the log's end."""
+    return await (await connection.execute(READ, (after, limit), binary=True)).fetchall()
+
+
+async def read_log(
+    connection: AsyncConnection, after: int = 0, page: int = 5_000
+) -> AsyncIterator[list[Record]]:
+    """The whole log after a position, page by page, up to its present end."""
+    while rows := await read_rows(connection, after, page):
+        after = rows[-1][0]
+        yield [to_record(row) for row in rows]
+
+
+async def head_position(connection: AsyncConnection) -> int:
+    """Position of the newest fact; 0 for an empty log."""
+    row = await (await connection.execute("SELECT position FROM head")).fetchone()
+    assert row is not None, "a migrated log has a head"
+    return int(row[0])
+
+
+def leaf_hash(
+    position: int, stream: UUID, version: int, name: str, recorded_at: datetime, body: bytes
+) -> bytes:
+    """The RFC 6962 leaf that binds a fact to its place; the twin of the SQL function."""
+    micros = (recorded_at - _EPOCH) // _MICROSECOND
+    tag = name.encode()
+    return hashlib.sha256(
+        b"\x00"
+        + position.to_bytes(8, "big", signed=True)
+        + stream.bytes
+        + version.to_bytes(4, "big", signed=True)
+        + micros.to_bytes(8, "big", signed=True)
+        + len(tag).to_bytes(4, "big")
+        + tag
+        + body
+    ).digest()
+
+
+async def append_bulk(
+    connection: AsyncConnection, streams: Iterable[tuple[UUID, Context, tuple[AnyEvent, ...]]]
+) -> int:
+    """Append new streams whole, by COPY, in transactions of at most `BULK_MAX` events or one stream.
+
+    All invariants of the single append hold; a stream that exists already raises
+    `psycopg.errors.UniqueViolation` and leaves the batch it was in undone. Returns the number of
+    events appended.
+    """
+    total = 0
+    batch: list[tuple[UUID, int, str, bytes]] = []
+    for stream, context, events in streams:
+        if batch and len(batch) + len(events) > BULK_MAX:
+            total += await _copy(connection, batch)
+            batch = []
+        for version, event in enumerate(events, start=1):
+            batch.append((stream, version, name_of(event), encode(context, event)))
+    return total + (await _copy(connection, batch) if batch else 0)
+
+
+async def _copy(
+    connection: AsyncConnection, batch: list[tuple[UUID, int, str, bytes]]
+) -> int:
+    async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.execute(
+            "SELECT position, greatest(clock_timestamp(), recorded_at) FROM head FOR UPDATE"
+        )
+        head = await cursor.fetchone()
+        assert head is not None, "a migrated log has a head"
+        position, now = head
+        async with cursor.copy(BULK_COPY) as copy:
+            copy.set_types(COLUMN_TYPES)
+            for nth, (stream, version, name, body) in enumerate(batch, start=position + 1):
+                leaf = leaf_hash(nth, stream, version, name, now, body)
+                await copy.write_row((nth, stream, version, name, now, body, leaf))
+        await cursor.execute(
+            "UPDATE head SET position = %s, recorded_at = %s", (position + len(batch), now)
+        )
+    return len(batch)

@@ -1,0 +1,89 @@
+"""Replay for auditors: the full history of a stream, and its state at any past instant."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.database import Database
+from commands.event_log import to_record
+from commands.streams import State, evolve
+from domain.record import Record
+
+HISTORY = """
+SELECT position, stream_id, version, name, recorded_at, body FROM event
+WHERE stream_id = %s AND version > %s ORDER BY version LIMIT %s
+"""
+PAGE_MAX = 1_000
+
+
+class Clock(StrEnum):
+    """By which of its two times a fact belongs to the past."""
+
+    HAPPENED = "happened"
+    RECORDED = "recorded"
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """A stream as it was at an instant: what had happened by then, or what was known by then."""
+
+    stream: UUID
+    as_of: datetime
+    clock: Clock
+    version: int
+    """Highest version that counts; 0: nothing yet."""
+    state: State | None
+    records: tuple[Record, ...]
+
+
+async def history(
+    database: Database, stream: UUID, after: int = 0, limit: int = PAGE_MAX
+) -> list[Record]:
+    """The records of a stream in order, at most `limit` after a version."""
+    rows = await database.fetch(HISTORY, (stream, after, min(limit, PAGE_MAX)))
+    return [to_record(row) for row in rows]
+
+
+async def as_of(database: Database, stream: UUID, instant: datetime, clock: Clock) -> Replayed:
+    """The state that the facts of a stream add up to which had happened, or were recorded, by then.
+
+    By either clock these are the first so-many facts: times never fall within a stream.
+    """
+    state: State | None = None
+    kept: list[Record] = []
+    while page := await history(database, stream, kept[-1].version if kept else 0):
+        fitting = [r for r in page if time_of(r, clock) <= instant]
+        for record in fitting:
+            state = evolve(state, record.event, record.context.effective_at)
+        kept += fitting
+        if len(fitting) < len(page) or len(page) < PAGE_MAX:
+            break
+    return Replayed(
+        stream=stream,
+        as_of=instant,
+        clock=clock,
+        version=kept[-1].version if kept else 0,
+        state=state,
+        records=tuple(kept),
+    )
+
+
+def time_of(record: Record, clock: Clock) -> datetime:
+    """When the fact happened, or when it was recorded."""
+    return record.recorded_at if clock is Clock.RECORDED else record.context.effective_at
+
+
+def shown(record: Record) -> dict[str, Any]:
+    """A record as auditors read it: place, times, who and why, and the event itself."""
+    return {
+        "position": record.position,
+        "stream": record.stream,
+        "version": record.version,
+        "name": record.name,
+        "happened_at": record.context.effective_at,
+        "recorded_at": record.recorded_at,
+        "context": record.context,
+        "event": record.event,
+    }

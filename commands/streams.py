@@ -1,0 +1,88 @@
+"""The present state of a stream: folded once, then only brought up to date."""
+
+from collections import OrderedDict
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.event_log import EventLog
+from domain import account, agreement, dossier, payment
+from domain.account import Account
+from domain.agreement import Agreement
+from domain.dossier import Dossier
+from domain.event import Event
+from domain.payment import Payment
+from domain.record import Record
+
+State = Dossier | Account | Payment | Agreement
+KEPT_MAX = 100_000
+"""States kept in memory, about 2 KiB each; the least recently used go first."""
+
+EVOLVE: dict[str, Any] = {
+    "dossier": dossier.evolve,
+    "account": account.evolve,
+    "payment": payment.evolve,
+    "agreement": agreement.evolve,
+}
+
+
+class Versioned(Struct, frozen=True):
+    """A state and the version of the stream that it is the fold of; None and 0 before the first."""
+
+    state: State | None
+    version: int
+
+
+NOTHING = Versioned(None, 0)
+
+
+def evolve(state: State | None, event: Event, at: Any) -> State:
+    """The state after one more fact, whatever the kind of stream."""
+    kind = str(type(event).__struct_config__.tag).partition(".")[0]
+    result: State = EVOLVE[kind](state, event, at)
+    return result
+
+
+def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
+    """The state after these records, which follow `start` without a gap."""
+    state, version = start.state, start.version
+    for record in records:
+        state = evolve(state, record.event, record.context.effective_at)
+        version = record.version
+    return Versioned(state, version)
+
+
+class Streams:
+    """States by stream. Every look asks the log what is new, so no state is ever stale."""
+
+    def __init__(self, log: EventLog) -> None:
+        """States are folded from this log."""
+        self._log = log
+        self._kept: OrderedDict[UUID, Versioned] = OrderedDict()
+
+    async def get(self, stream: UUID) -> Versioned:
+        """The state as of now."""
+        known = self._kept.get(stream, NOTHING)
+        records = await self._log.load(stream, known.version)
+        newest = fold(records, known) if records else known
+        self._keep(stream, newest)
+        return newest
+
+    def advance(self, stream: UUID, known: Versioned, events: tuple[Event, ...], at: Any) -> None:
+        """Take over what was just appended on top of `known`, without reading it again."""
+        state, version = known.state, known.version
+        for event in events:
+            state = evolve(state, event, at)
+            version += 1
+        self._keep(stream, Versioned(state, version))
+
+    def _keep(self, stream: UUID, newest: Versioned) -> None:
+        if not newest.version:
+            return
+        kept = self._kept.get(stream)
+        if kept is None or kept.version < newest.version:
+            self._kept[stream] = newest
+        self._kept.move_to_end(stream)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)

@@ -1,0 +1,169 @@
+"""The catalogue: procedures, agencies and fee waivers as versioned data, and questions about it."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from domain.calendar import Calendar, Limit
+
+Vnd = Annotated[int, Meta(ge=0, le=10**15)]
+"""Vietnamese đồng; there is no smaller unit. The bound is a fifth of the country's product."""
+
+
+class FeeKind(StrEnum):
+    """Fee law keeps the two apart: own accounts, own receipts."""
+
+    CHARGE = "charge"
+    """Phí: the cost of a service, mostly set by the Ministry of Finance."""
+    DUTY = "duty"
+    """Lệ phí: set by the provincial People's Council for its list."""
+
+
+class FeeUnit(StrEnum):
+    """What one amount is due for."""
+
+    DOSSIER = "dossier"
+    PAGE = "page"
+    COPY = "copy"
+
+
+class Fee(Struct, frozen=True, kw_only=True):
+    """One line of the fee table of a case."""
+
+    code: str
+    name: str
+    kind: FeeKind
+    amount_vnd: Vnd
+    unit: FeeUnit = FeeUnit.DOSSIER
+
+
+class Paper(Struct, frozen=True, kw_only=True):
+    """Thành phần hồ sơ: one paper that a dossier consists of."""
+
+    code: str
+    name: str
+    required: bool = True
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One step of the internal process (quy trình nội bộ) and the time it has, in working minutes."""
+
+    key: str
+    name: str
+    role: str
+    minutes: Annotated[int, Meta(ge=0)]
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """Trường hợp: one variant of a procedure with its own limit, papers and fees.
+
+    `limit` is None where the law sets no due date.
+    """
+
+    key: str
+    name: str
+    limit: Limit | None
+    fees: tuple[Fee, ...] = ()
+    papers: tuple[Paper, ...] = ()
+
+
+class OnlineLevel(StrEnum):
+    """How far a procedure can be done online (NĐ 42/2022)."""
+
+    FULL = "full"
+    """Toàn trình."""
+    PARTIAL = "partial"
+    """Một phần."""
+    NONE = "none"
+    """Only at the counter or by post."""
+
+
+class AgencyKind(StrEnum):
+    """The type by which agencies are compared in reports."""
+
+    CITY = "city"
+    DEPARTMENT = "department"
+    DEPARTMENT_UNIT = "department_unit"
+    LAND_OFFICE = "land_office"
+    COMMUNE = "commune"
+    PARTNER = "partner"
+
+
+class Agency(Struct, frozen=True, kw_only=True):
+    """Cơ quan: `id` follows QĐ 20/2020/QĐ-TTg (`H29.7`), is persistent and is never used again."""
+
+    id: str
+    name: str
+    kind: AgencyKind
+    parent: str | None = None
+    synthetic: bool = False
+
+
+class Procedure(Struct, frozen=True, kw_only=True):
+    """Thủ tục hành chính as announced; `handled_by` are the kinds of agency competent for it."""
+
+    code: str
+    name: str
+    sector: str
+    online: OnlineLevel
+    handled_by: tuple[AgencyKind, ...]
+    cases: tuple[Case, ...]
+    steps: tuple[Step, ...]
+    result: str
+    source: str
+    synthetic: bool = False
+
+    def case(self, key: str) -> Case | None:
+        """The case of that key, or None."""
+        return next((case for case in self.cases if case.key == key), None)
+
+
+class Waiver(Struct, frozen=True, kw_only=True):
+    """Miễn: a dated rule that sets fee lines to 0 đồng; a receipt of 0 đồng is still due.
+
+    Applies by the time of lodging, half-open [valid_from, valid_before). `procedures` empty means all.
+    """
+
+    rule: str
+    name: str
+    legal_basis: str
+    kinds: tuple[FeeKind, ...]
+    online_only: bool
+    valid_from: date
+    valid_before: date | None
+    procedures: frozenset[str]
+
+    def covers(self, procedure: str, fee: Fee, *, online: bool, lodged_on: date) -> bool:
+        """Whether this rule sets that fee line to 0 đồng for a dossier lodged on that day."""
+        return (
+            fee.kind in self.kinds
+            and (online or not self.online_only)
+            and self.valid_from <= lodged_on
+            and (self.valid_before is None or lodged_on < self.valid_before)
+            and (not self.procedures or procedure in self.procedures)
+        )
+
+
+class Catalogue(Struct, frozen=True, kw_only=True):
+    """Everything that is published together under one version number."""
+
+    version: int
+    published_on: date
+    source: str
+    agencies: dict[str, Agency]
+    procedures: dict[str, Procedure]
+    waivers: tuple[Waiver, ...]
+    calendar: Calendar
+
+    def waiver(self, procedure: str, fee: Fee, *, online: bool, lodged_on: date) -> Waiver | None:
+        """The first rule that waives the line, in published order."""
+        return next(
+            (
+                w
+                for w in self.waivers
+                if w.covers(procedure, fee, online=online, lodged_on=lodged_on)
+            ),
+            None,
+        )
