@@ -161,7 +161,7 @@ RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
     Reading.STATUS: _all((Role.AUDITOR, Role.DATA_SHARING_ADMIN, Role.LEADER), Where.ANYWHERE),
 }
 
-SELF_OPENING = frozenset({a.OpenCitizen, a.OpenOrganisation})
+SELF_OPENING: tuple[type, ...] = (a.OpenCitizen, a.OpenOrganisation)
 """What a person with a token and no account yet may do."""
 
 TIME_TRAVELLERS = frozenset({Role.IMPORTER, Role.SIMULATOR, Role.LATE_PAPER})

@@ -120,7 +120,9 @@ class EventLog:
             return await cursor.fetchall()
 
         rows = await self._writer.run(call)
-        return [Verdict(Outcome(row[0]), *row[1:5], row[5] or b"") for row in rows]
+        return [
+            Verdict(Outcome(row[0]), row[1], row[2], row[3], row[4], row[5] or b"") for row in rows
+        ]
 
     async def _load_batch(self, batch: list[tuple[UUID, int]]) -> list[list[Record]]:
         wanted: dict[UUID, int] = {}

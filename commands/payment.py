@@ -119,7 +119,7 @@ def assess(setting: Setting) -> Events:
     if dossier is None or dossier_id is None:
         raise Refused(Reason.NOT_FOUND, "no dossier has this id")
     procedure = setting.catalogue.procedures.get(dossier.procedure)
-    case = procedure and procedure.case(dossier.case)
+    case = procedure.case(dossier.case) if procedure else None
     if case is None:
         raise Refused(Reason.CASE_UNKNOWN, dossier.case)
     assessed = e.FeeAssessed(

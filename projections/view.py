@@ -1,0 +1,302 @@
+"""What a read model is: its tables, the events it looks at, and a pure fold of events into rows."""
+
+import hashlib
+import types
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg import AsyncConnection
+from psycopg.abc import Query
+
+from domain.record import Record
+
+SCALARS: dict[Any, str] = {
+    bool: "boolean",
+    int: "bigint",
+    str: "text",
+    UUID: "uuid",
+    datetime: "timestamptz",
+    date: "date",
+    msgspec.Raw: "json",
+}
+"""Column types by field type; `json` keeps the bytes as they are, all other types are `jsonb`."""
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """A table of a read model. The fields of `row` are its columns, in that order."""
+
+    name: str
+    row: type[Struct]
+    key: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
+    """What follows `CREATE INDEX ON table`: `(holder, due_at)`."""
+
+    def physical(self, generation: int) -> str:
+        """The table of one generation; queries read the SQL view `view.<name>` instead."""
+        return f"view.{self.name}_{generation}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns in order."""
+        return self.row.__struct_fields__
+
+    def create(self, generation: int) -> str:
+        """The statement that creates the table with its primary key."""
+        hints = get_type_hints(self.row)
+        columns = [f"{name} {_column_type(hints[name])}" for name in self.columns]
+        key = f"PRIMARY KEY ({', '.join(self.key)})"
+        return f"CREATE TABLE {self.physical(generation)} ({', '.join([*columns, key])})"
+
+    def create_indexes(self, generation: int) -> list[str]:
+        """The statements that create the other indexes; faster on a full table."""
+        return [f"CREATE INDEX ON {self.physical(generation)} {index}" for index in self.indexes]
+
+
+def _column_type(hint: Any) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        (kind,) = (part for part in get_args(hint) if part is not type(None))
+        return _scalar(kind)
+    return f"{_scalar(hint)} NOT NULL"
+
+
+def _scalar(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return "text"
+    return SCALARS.get(hint, "jsonb")
+
+
+class Out:
+    """What folds add to the tables beside the rows of their streams."""
+
+    def __init__(self) -> None:
+        """Nothing added yet."""
+        self.inserted: list[tuple[Table, Struct]] = []
+        self.added: list[tuple[Table, tuple[Any, ...], dict[str, int]]] = []
+
+    def insert(self, table: Table, row: Struct) -> None:
+        """Append a row that is never changed again."""
+        self.inserted.append((table, row))
+
+    def add(self, table: Table, key: tuple[Any, ...], **deltas: int) -> None:
+        """Add to the counters of the row with this key; a row that is missing counts as all 0."""
+        self.added.append((table, key, deltas))
+
+
+class Batch:
+    """What one transaction does to one generation of a view. Nothing is written before `write`."""
+
+    def __init__(
+        self, connection: AsyncConnection, view: str, generation: int, parked: Iterable[UUID] = ()
+    ) -> None:
+        """`parked` are the streams that this view stands still for."""
+        self.parked = set(parked)
+        self.out = Out()
+        self._connection = connection
+        self._view = view
+        self._generation = generation
+        self._newly_parked: list[tuple[UUID, int, str]] = []
+        self._puts: list[tuple[Table, Struct]] = []
+        self._deletes: list[tuple[Table, Any]] = []
+
+    async def load(self, table: Table, keys: Iterable[Any]) -> dict[Any, Any]:
+        """The rows with these keys, by key; the table's key must be one column."""
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        (key,) = table.key
+        rows = await self._rows(table, f"WHERE {key} = ANY(%s)", (wanted,))
+        return {getattr(row, key): row for row in rows}
+
+    async def load_all(self, table: Table) -> list[Any]:
+        """All rows of a table that is known to stay small."""
+        return await self._rows(table, "", ())
+
+    def apply(self, records: Iterable[Record], step: Callable[[Record], None]) -> None:
+        """Take the records in order; the stream of one that `step` raises on is parked."""
+        out = self.out
+        for record in records:
+            if record.stream in self.parked:
+                continue
+            inserted, added = len(out.inserted), len(out.added)
+            try:
+                step(record)
+            except Exception as error:  # noqa: BLE001
+                del out.inserted[inserted:], out.added[added:]
+                self.park(record, error)
+
+    def put(self, table: Table, row: Struct) -> None:
+        """Insert a row or replace the one with the same key."""
+        self._puts.append((table, row))
+
+    def delete(self, table: Table, key: Any) -> None:
+        """Delete the row with this key; the table's key must be one column."""
+        self._deletes.append((table, key))
+
+    def park(self, record: Record, error: Exception) -> None:
+        """Skip this and all later events of the stream until the view is rebuilt."""
+        self.parked.add(record.stream)
+        self._newly_parked.append((record.stream, record.position, _described(error)))
+
+    async def write(self) -> None:
+        """Send everything: one statement a table and kind of change."""
+        for table, keys in _by_table((t, k) for t, k in self._deletes):
+            sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"
+            await self._execute(sql, (keys,))
+        for table, rows in _by_table(self._puts):
+            await self._insert(table, rows, _replacing(table))
+        for table, rows in _by_table(self.out.inserted):
+            await self._insert(table, rows, "")
+        for table, sums in _summed(self.out.added):
+            await self._insert(table, sums, _adding(table))
+        for stream, position, error in self._newly_parked:
+            await self._execute(
+                "INSERT INTO view.parked (view, generation, stream_id, position, error)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                (self._view, self._generation, stream, position, error),
+            )
+
+    async def _rows(self, table: Table, condition: str, parameters: Sequence[Any]) -> list[Any]:
+        sql = f"SELECT json_agg(t)::text FROM {table.physical(self._generation)} t {condition}"
+        row = await (await self._execute(sql, parameters)).fetchone()
+        assert row is not None, "an aggregate has one row"
+        return msgspec.json.decode(row[0], type=list[table.row]) if row[0] else []  # type: ignore[name-defined]
+
+    async def _insert(self, table: Table, rows: list[Any], on_conflict: str) -> None:
+        name = table.physical(self._generation)
+        sql = (
+            f"INSERT INTO {name} AS t SELECT * FROM json_populate_recordset(NULL::{name}, %s)"
+            f" {on_conflict}"
+        )
+        await self._execute(sql, (_encoder.encode(rows).decode(),))
+
+    async def _execute(self, sql: str, parameters: Sequence[Any]) -> Any:
+        query: Query = sql.encode()
+        return await self._connection.execute(query, parameters)
+
+
+class View(Protocol):
+    """A read model. Definitions are values: no clock, no chance, no other view."""
+
+    @property
+    def name(self) -> str:
+        """What a clerk calls it."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All that is made again by a rebuild."""
+
+    @property
+    def events(self) -> frozenset[str]:
+        """Stored names of the events it looks at; all others only move its position."""
+
+    @property
+    def revision(self) -> int:
+        """To be raised whenever the same events lead to other rows: it makes a rebuild due."""
+
+    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Bring what records of its events change into `batch`."""
+
+
+Fold = Callable[[Any, Record, Out], Any]
+"""(row or None, record, out) -> row or None; None deletes the row. Pure."""
+
+
+class StreamView(Struct, frozen=True, kw_only=True):
+    """A view that folds each stream to at most one row of `table`, which has the stream as key."""
+
+    name: str
+    events: frozenset[str]
+    fold: Fold
+    table: Table | None = None
+    others: tuple[Table, ...] = ()
+    """The tables that the fold writes to through `out`."""
+    revision: int = 1
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The table of rows by stream first."""
+        return (self.table, *self.others) if self.table else self.others
+
+    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Load the rows of the streams, fold in memory, write back what differs."""
+        table, fold, out = self.table, self.fold, batch.out
+        streams = {record.stream for record in records}
+        before = await batch.load(table, streams) if table else {}
+        rows = dict(before)
+
+        def step(record: Record) -> None:
+            rows[record.stream] = fold(rows.get(record.stream), record, out)
+
+        batch.apply(records, step)
+        if table is None:
+            return
+        for stream, row in rows.items():
+            if row is None:
+                if stream in before:
+                    batch.delete(table, stream)
+            elif row is not before.get(stream):
+                batch.put(table, row)
+
+
+@cache
+def shape(view: View) -> str:
+    """Digest of a view's definition; tables of another shape have to be rebuilt."""
+    statements = [sql for table in view.tables for sql in (table.create(0), *table.indexes)]
+    return hashlib.sha256("\n".join([str(view.revision), *statements]).encode()).hexdigest()
+
+
+def _by_table(changes: Iterable[tuple[Table, Any]]) -> list[tuple[Table, list[Any]]]:
+    grouped: dict[str, tuple[Table, list[Any]]] = {}
+    for table, change in changes:
+        found = grouped.get(table.name)
+        if found is None:
+            grouped[table.name] = (table, [change])
+        else:
+            found[1].append(change)
+    return list(grouped.values())
+
+
+def _summed(
+    added: Iterable[tuple[Table, tuple[Any, ...], dict[str, int]]],
+) -> list[tuple[Table, list[dict[str, Any]]]]:
+    """One row for each key, all counters present."""
+    rows: dict[tuple[str, Any], tuple[Table, dict[str, Any]]] = {}
+    for table, key, deltas in added:
+        found = rows.get((table.name, key))
+        if found is None:
+            empty: dict[str, Any] = dict.fromkeys(table.columns, 0)
+            found = (table, empty | dict(zip(table.key, key, strict=True)))
+            rows[table.name, key] = found
+        for column, delta in deltas.items():
+            found[1][column] += delta
+    return _by_table(rows.values())
+
+
+def _replacing(table: Table) -> str:
+    changed = (f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
+    return f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {', '.join(changed)}"
+
+
+def _adding(table: Table) -> str:
+    changed = (f"{c} = t.{c} + excluded.{c}" for c in table.columns if c not in table.key)
+    return f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {', '.join(changed)}"
+
+
+def _described(error: Exception) -> str:
+    """Kind and place of an error. Not its text, which may quote a person's data."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__} in {Path(code.co_filename).name}:{trace.tb_lineno}"

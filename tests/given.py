@@ -1,0 +1,79 @@
+"""Given facts, when a command, then facts or a refusal: the language of the deciders' tests."""
+
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import pytest
+
+from commands.catalogue import load_catalogue
+from commands.command import Command, Setting
+from commands.handle import DECIDE
+from commands.streams import State, evolve
+from domain.calendar import CITY_TIME
+from domain.dossier import Dossier
+from domain.record import AnyEvent
+from domain.refusal import Reason, Refused
+
+CATALOGUE = load_catalogue()
+MONDAY_9 = datetime(2025, 11, 17, 9, 0, tzinfo=CITY_TIME)
+ACTOR = UUID("00000000-0000-4000-8000-000000000001")
+OTHER = UUID("00000000-0000-4000-8000-000000000002")
+DOSSIER = UUID("00000000-0000-4000-8000-0000000000d0")
+CODE = "H29.101-251117-0001"
+
+
+class given:  # noqa: N801  reads as a sentence
+    """A stream with a past; each fact happens a minute after the one before."""
+
+    def __init__(self, *facts: AnyEvent, dossier: Dossier | None = None) -> None:
+        self.state: State | None = None
+        self.at = MONDAY_9
+        self.dossier = dossier
+        for fact in facts:
+            self.state = evolve(self.state, fact, self.at)
+            self.at += timedelta(minutes=1)
+
+    def when(self, command: Command, at: datetime | None = None) -> Self:
+        """The command that arrives."""
+        self.command = command
+        self.at = at or self.at
+        return self
+
+    def decide(self, state: State | None) -> tuple[AnyEvent, ...]:
+        """What the decider says in that state."""
+        setting = Setting(
+            at=self.at,
+            actor=ACTOR,
+            catalogue=CATALOGUE,
+            dossier=self.dossier,
+            dossier_id=DOSSIER,
+            code=CODE,
+        )
+        return DECIDE[type(self.command)](state, self.command, setting)
+
+    def then(self, *facts: AnyEvent) -> State | None:
+        """Exactly these facts; and the same command once more changes nothing."""
+        assert self.decide(self.state) == facts
+        state = self.state
+        for fact in facts:
+            state = evolve(state, fact, self.at)
+        try:
+            again = self.decide(state)
+        except Refused:
+            again = ()
+        assert again == (), "asking twice must change nothing"
+        return state
+
+    def refused(self, reason: Reason, pointer: str | None = None) -> None:
+        """Refused for that reason."""
+        with pytest.raises(Refused) as no:
+            self.decide(self.state)
+        assert no.value.reason is reason
+        if pointer is not None:
+            assert no.value.pointer == pointer
+
+
+def events(outcome: Any) -> list[str]:
+    """The names of the events of a decision."""
+    return [type(event).__struct_config__.tag for event in outcome]
