@@ -1,0 +1,267 @@
+"""Data-sharing feeds: for each agency exactly what its agreements entitle it to, numbered from 1."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.agreement import AgreementEnded, AgreementSigned
+from domain.dossier import DossierAccepted, DossierLodged
+from domain.record import Record, event_types
+from projections.view import Batch, Table
+
+SOURCE = "/hoso/H29"
+TYPE_PREFIX = "vn.gov.hcm.hoso."
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """An agreement that was signed and has not ended; its lists are sorted."""
+
+    agreement: UUID
+    position: int
+    """Where it was signed: it covers later events only."""
+    agency: str
+    procedures: tuple[str, ...]
+    """Empty: all."""
+    events: tuple[str, ...]
+    fields: tuple[str, ...]
+    valid_from: datetime
+    valid_before: datetime | None
+
+    def covers(self, record: Record, procedure: str) -> bool:
+        """Whether the agency is entitled to this event of a dossier of that procedure."""
+        at = record.context.effective_at
+        return (
+            self.position < record.position
+            and record.name in self.events
+            and (not self.procedures or procedure in self.procedures)
+            and self.valid_from <= at
+            and (self.valid_before is None or at < self.valid_before)
+        )
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """What must be known of a dossier to share its later events."""
+
+    dossier: UUID
+    procedure: str
+    code: str | None = None
+
+
+class FeedHead(Struct, frozen=True, kw_only=True):
+    """The last sequence that an agency's feed has given out."""
+
+    agency: str
+    sequence: int
+
+
+class FeedItem(Struct, frozen=True, kw_only=True):
+    """One event on its way to one agency."""
+
+    agency: str
+    sequence: int
+    """Dense from 1 in log order, for each agency."""
+    position: int
+    agreements: tuple[UUID, ...]
+    """Those that entitle to it, in order of signing."""
+    event: msgspec.Raw
+    """CloudEvents 1.0, to be sent byte for byte."""
+
+
+class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """JSON event format of CloudEvents 1.0; extension attributes have lower-case names."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    sequence: str
+    recordedtime: datetime
+    dossier: str
+    procedure: str
+    data: dict[str, Any]
+
+
+AGREEMENT = Table(name="agreement", row=Standing, key=("agreement",))
+ROUTE = Table(name="route", row=Route, key=("dossier",))
+HEAD = Table(name="feed_head", row=FeedHead, key=("agency",))
+ITEM = Table(
+    name="feed_item", row=FeedItem, key=("agency", "sequence"), indexes=("(agency, position)",)
+)
+
+
+class _State:
+    """Rows of this view that a batch works on."""
+
+    def __init__(self, standing: Iterable[Standing], routes: dict[UUID, Route | None]) -> None:
+        self.standing = {row.agreement: row for row in standing}
+        self.routes = routes
+        self.heads: dict[str, int] = {}
+        self.by_event: dict[str, list[Standing]] = {}
+        self.index()
+
+    def index(self) -> None:
+        """Look agreements up by event name, in order of signing."""
+        self.by_event = {}
+        for row in sorted(self.standing.values(), key=lambda row: row.position):
+            for name in row.events:
+                self.by_event.setdefault(name, []).append(row)
+
+
+class FeedView(Struct, frozen=True, kw_only=True):
+    """Not one row a stream: every agreement looks at every dossier, and each feed counts."""
+
+    name: str
+    events: frozenset[str]
+    tables: tuple[Table, ...]
+    revision: int = 1
+
+    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Load agreements, routes and counters; fold; write back what differs."""
+        if not records:
+            return
+        before = await batch.load(ROUTE, {r.stream for r in records if _is_of_dossier(r)})
+        signed = {row.agreement: row for row in await batch.load_all(AGREEMENT)}
+        state = _State(signed.values(), dict(before))
+        heads = await batch.load_all(HEAD)
+        state.heads = {row.agency: row.sequence for row in heads}
+        batch.apply(records, lambda record: take(state, record, batch))
+        for dossier, route in state.routes.items():
+            if route is not before.get(dossier):
+                batch.put(ROUTE, route)
+        _write_agreements(batch, signed, state.standing)
+        for agency, sequence in state.heads.items():
+            batch.put(HEAD, FeedHead(agency=agency, sequence=sequence))
+
+
+def take(state: _State, record: Record, batch: Batch) -> None:
+    """Fold one event: an agreement changes who gets what, a dossier's event goes to whom it may."""
+    event = record.event
+    match event:
+        case AgreementSigned():
+            state.standing[record.stream] = signed_by(event, record)
+            state.index()
+            return
+        case AgreementEnded():
+            state.standing.pop(record.stream, None)
+            state.index()
+            return
+    route = routed(state.routes.get(record.stream), record)
+    items = list(shared(state.by_event, state.heads, route, record))
+    state.routes[record.stream] = route
+    for item in items:
+        state.heads[item.agency] = item.sequence
+        batch.out.insert(ITEM, item)
+
+
+def signed_by(event: AgreementSigned, record: Record) -> Standing:
+    """The standing agreement, its sets in an order that is the same on every machine."""
+    return Standing(
+        agreement=record.stream,
+        position=record.position,
+        agency=event.agency,
+        procedures=tuple(sorted(event.procedures)),
+        events=tuple(sorted(event.events)),
+        fields=tuple(sorted(event.fields)),
+        valid_from=event.valid_from,
+        valid_before=event.valid_before,
+    )
+
+
+def routed(route: Route | None, record: Record) -> Route:
+    """What is known of the dossier after this event."""
+    match record.event:
+        case DossierLodged(procedure=procedure):
+            return Route(dossier=record.stream, procedure=procedure)
+        case DossierAccepted(code=code) if route is not None:
+            return replace(route, code=code)
+    assert route is not None, "a dossier's first event is dossier.lodged"
+    return route
+
+
+def shared(
+    by_event: Mapping[str, list[Standing]], heads: Mapping[str, int], route: Route, record: Record
+) -> Iterable[FeedItem]:
+    """One item for each agency entitled to the event, with the fields of all its agreements."""
+    entitled: dict[str, list[Standing]] = {}
+    for standing in by_event.get(record.name, ()):
+        if standing.covers(record, route.procedure):
+            entitled.setdefault(standing.agency, []).append(standing)
+    for agency, agreements in entitled.items():
+        sequence = heads.get(agency, 0) + 1
+        fields = {name for standing in agreements for name in standing.fields}
+        yield FeedItem(
+            agency=agency,
+            sequence=sequence,
+            position=record.position,
+            agreements=tuple(standing.agreement for standing in agreements),
+            event=msgspec.Raw(_encoder.encode(cloud_event(record, route, sequence, fields))),
+        )
+
+
+def cloud_event(record: Record, route: Route, sequence: int, fields: Iterable[str]) -> CloudEvent:
+    """The event as it leaves; times of the envelope in UTC."""
+    whole = msgspec.to_builtins(record.event, order="deterministic")
+    return CloudEvent(
+        specversion="1.0",
+        id=f"{record.stream}/{record.version}",
+        source=SOURCE,
+        type=TYPE_PREFIX + record.name,
+        subject=route.code or str(record.stream),
+        time=record.context.effective_at.astimezone(UTC),
+        datacontenttype="application/json",
+        sequence=f"{sequence:020d}",
+        recordedtime=record.recorded_at.astimezone(UTC),
+        dossier=str(route.dossier),
+        procedure=route.procedure,
+        data=picked(whole, fields),
+    )
+
+
+def picked(whole: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    """Only the named fields, dotted where nested; a named whole includes its parts."""
+    data: dict[str, Any] = {}
+    for name in sorted(fields):
+        *parents, last = name.split(".")
+        source: Any = whole
+        for parent in parents:
+            source = source.get(parent) if isinstance(source, dict) else None
+        if not isinstance(source, dict) or last not in source:
+            continue
+        target = data
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = source[last]
+    return data
+
+
+def _write_agreements(
+    batch: Batch, before: Mapping[UUID, Standing], after: Mapping[UUID, Standing]
+) -> None:
+    for agreement in before.keys() - after.keys():
+        batch.delete(AGREEMENT, agreement)
+    for agreement, standing in after.items():
+        if standing is not before.get(agreement):
+            batch.put(AGREEMENT, standing)
+
+
+def _is_of_dossier(record: Record) -> bool:
+    return record.name.startswith("dossier.")
+
+
+VIEW = FeedView(
+    name="feed",
+    events=frozenset(
+        name for name in event_types() if name.startswith(("dossier.", "agreement."))
+    ),
+    tables=(ITEM, HEAD, AGREEMENT, ROUTE),
+)
