@@ -1,6 +1,5 @@
 """The HTTP application, put together."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from litestar import Litestar, Request, Response
 from api import command_routes, operations_routes, problems, query_routes
 from api.backend import Backend
 from api.problems import Problem
+from api.requests import request_id_of
 
 BODY_MAX = 1_048_576
 """Bytes; a larger body gets 413 before it is read."""
@@ -25,6 +25,7 @@ def create_app(backend: Backend) -> Litestar:
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         answer = problems.handle(request, error)
+        answer.headers["X-Request-Id"] = request_id_of(request)
         backend.metrics.problem(str(answer.status_code))
         return answer
 
@@ -38,10 +39,5 @@ def create_app(backend: Backend) -> Litestar:
         exception_handlers={Exception: on_error, Problem: on_error},
         request_max_body_size=BODY_MAX,
         openapi_config=None,
-        after_request=_with_request_id,
     )
 
-
-async def _with_request_id(answer: Response[Any]) -> Response[Any]:
-    answer.headers.setdefault("X-Request-Id", os.urandom(8).hex())
-    return answer

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +17,14 @@ from msgspec import Struct
 
 from api.backend import Backend
 from api.problems import Problem, malformed
-from api.requests import AnyRequest, etag, expected_version, idempotency_key, trace_id
+from api.requests import (
+    AnyRequest,
+    etag,
+    expected_version,
+    idempotency_key,
+    request_id_of,
+    trace_id,
+)
 from api.tokens import Identity
 from commands import account as a
 from commands import agreement as g
@@ -132,9 +139,10 @@ def _handler(route: CommandRoute, backend: Backend) -> HTTPRouteHandler:
 
 def _responder(
     route: CommandRoute, backend: Backend, decode: Callable[[bytes], Command], status: HTTPStatus
-) -> Callable[[AnyRequest, UUID | None], Any]:
+) -> Callable[[AnyRequest, UUID | None], Awaitable[Response[bytes]]]:
     async def respond(request: AnyRequest, subject: UUID | None) -> Response[bytes]:
         started = time.perf_counter()
+        request_id = request_id_of(request)
         identity = await backend.tokens.identify(request.headers.get("authorization"))
         key = idempotency_key(request)
         version = None if route.command.creates else expected_version(request)
@@ -145,7 +153,7 @@ def _responder(
         log.info(
             "command",
             command=route.name,
-            request=request.headers.get("x-request-id"),
+            request=request_id,
             trace=wish.trace,
             actor=str(wish.actor),
             via=str(wish.via) if wish.via else None,
@@ -154,7 +162,7 @@ def _responder(
             version=receipt.version,
             position=receipt.position,
         )
-        return _answer(receipt, status)
+        return _answer(receipt, status, request_id)
 
     return respond
 
@@ -205,8 +213,8 @@ def _stream(
     return stream_id(route.kind, f"{identity.actor} {key}")
 
 
-def _answer(receipt: Receipt, status: HTTPStatus) -> Response[bytes]:
-    headers = {"ETag": etag(receipt.version)}
+def _answer(receipt: Receipt, status: HTTPStatus, request_id: str) -> Response[bytes]:
+    headers = {"ETag": etag(receipt.version), "X-Request-Id": request_id}
     return Response(
         encode(receipt),
         status_code=status.value,

@@ -8,19 +8,23 @@ OFFICER = "c0d1a1f0-1111-5222-8333-444455556666"
 EXAMPLES: dict[str, dict[str, Any]] = {
     "LodgeDossier": {
         "procedure": "1.001193",
+        "case": "on_time",
         "channel": "counter",
         "receiving_agency": "H29.101",
         "applicant": {"kind": "citizen", "name": "Nguyễn Thị Mẫu", "national_id": "079199990001"},
-        "papers": [{"code": "declaration", "sha256": SHA, "pages": 2}],
+        "papers": [
+            {"code": "declaration", "sha256": SHA, "pages": 2},
+            {"code": "birth_proof", "sha256": SHA},
+        ],
     },
-    "SupplementDossier": {"papers": [{"code": "birth_certificate", "sha256": SHA}]},
+    "SupplementDossier": {"papers": [{"code": "birth_proof", "sha256": SHA}]},
     "AcceptDossier": {},
     "TurnAwayDossier": {
         "clause": "NĐ 118/2025, điều 17",
         "explanation": "Thủ tục không thuộc thẩm quyền giải quyết của xã.",
     },
     "RequestSupplement": {
-        "papers": ["birth_certificate"],
+        "papers": ["birth_proof"],
         "clause": "Luật Hộ tịch, điều 16",
         "explanation": "Giấy chứng sinh bị mờ, đề nghị nộp lại bản rõ.",
     },

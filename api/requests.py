@@ -1,5 +1,6 @@
 """What a request carries besides its body, parsed strictly."""
 
+import os
 import re
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ ETAG = re.compile(r'^"(0|[1-9][0-9]{0,8})"$')
 KEY = re.compile(r'^(?:"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([A-Za-z0-9._:~+/=-]{1,255}))$')
 """A structured-field string (RFC 8941); the common unquoted form is taken too."""
 TRACE = re.compile(r"^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 POSITION_MAX = 2**62
 
 AnyRequest = Request[Any, Any, Any]
@@ -46,6 +48,12 @@ def expected_version(request: AnyRequest) -> int:
     if match is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "if-match-malformed", 'one strong tag: "7"')
     return int(match[1])
+
+
+def request_id_of(request: AnyRequest) -> str:
+    """The caller's `X-Request-Id` if it is one, otherwise a new one; it is in the log and the answer."""
+    given = request.headers.get("x-request-id", "")
+    return given if REQUEST_ID.match(given) else os.urandom(8).hex()
 
 
 def trace_id(request: AnyRequest) -> str | None:

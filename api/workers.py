@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
-from pathlib import Path
+import sys
 from typing import Any
 
+import msgspec
 import uvicorn
 from msgspec import Struct
 
 from api.app import create_app
 from api.backend import Backend
+from api.observability import configure_logs
 from api.tokens import KeySource, Tokens, discovered_keys
 from integration.issuer import LOCAL_ISSUER
 from integration.worker import run_relay, run_views
@@ -47,7 +50,7 @@ def backend_of(settings: WorkerSettings) -> Backend:
     if settings.local_keys is not None:
         keys: dict[str, Any] = json.loads(settings.local_keys)
         sources[LOCAL_ISSUER] = lambda: keys
-    return Backend(settings.dsn, Tokens(settings.audience, sources), settings.nats())
+    return Backend(settings.dsn, Tokens(settings.audience, sources))
 
 
 async def _api(settings: WorkerSettings) -> None:
@@ -63,6 +66,7 @@ async def _api(settings: WorkerSettings) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
+        proxy_headers=False,
     )
     await uvicorn.Server(config).serve(sockets=[listener])
 
@@ -93,3 +97,8 @@ def _loop_factory() -> Any:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    configure_logs()
+    run(sys.argv[1], msgspec.json.decode(os.environ["HOSO_WORKER"], type=WorkerSettings))

@@ -86,7 +86,7 @@ class EventLog:
         self._writer = Database(dsn)
         self._reader = Database(dsn)
         self._appends = Batcher[Append, Verdict](self._append_batch)
-        self._loads = Batcher[tuple[UUID, int], list[Record]](self._load_batch)
+        self._loads = Batcher[dict[UUID, int], dict[UUID, list[Record]]](self._load_batch)
 
     async def append(self, command: Append) -> Verdict:
         """Append one command's events together with its answer, or learn why not.
@@ -95,9 +95,9 @@ class EventLog:
         """
         return await self._appends.ask(command)
 
-    async def load(self, stream: UUID, after: int = 0) -> list[Record]:
-        """The records of a stream after a version, in order."""
-        return await self._loads.ask((stream, after))
+    async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Record]]:
+        """The records of each stream after a version, in order."""
+        return await self._loads.ask(after)
 
     async def run_writer(self) -> None:
         """Serve appends until cancelled."""
@@ -124,19 +124,26 @@ class EventLog:
             Verdict(Outcome(row[0]), row[1], row[2], row[3], row[4], row[5] or b"") for row in rows
         ]
 
-    async def _load_batch(self, batch: list[tuple[UUID, int]]) -> list[list[Record]]:
+    async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Record]]]:
         wanted: dict[UUID, int] = {}
-        for stream, after in batch:
-            wanted[stream] = min(after, wanted.get(stream, after))
+        for question in batch:
+            for stream, after in question.items():
+                wanted[stream] = min(after, wanted.get(stream, after))
 
         async def call(connection: AsyncConnection) -> list[Any]:
             parameters = (list(wanted), list(wanted.values()))
             return await (await connection.execute(LOAD, parameters, binary=True)).fetchall()
 
-        found: dict[UUID, list[Record]] = {stream: [] for stream in wanted}
+        found: dict[UUID, list[Record]] = {}
         for row in await self._reader.run(call):
-            found[row[1]].append(to_record(row))
-        return [[r for r in found[stream] if r.version > after] for stream, after in batch]
+            found.setdefault(row[1], []).append(to_record(row))
+        return [
+            {
+                stream: [r for r in found.get(stream, ()) if r.version > after]
+                for stream, after in question.items()
+            }
+            for question in batch
+        ]
 
 
 def append_parameters(batch: Sequence[Append]) -> tuple[list[Any], ...]:

@@ -1,6 +1,5 @@
 """One command from wish to answer: load, check, decide, append."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +23,8 @@ from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
 
+NO_STREAM = UUID(int=0)
+"""Never written to: its state is nothing."""
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
 
@@ -123,11 +124,8 @@ class CommandHandler:
 
     async def _attempt(self, wish: Wish) -> Verdict | None:
         """One round; None when the stream moved on between look and append."""
-        actor, via, target, related = await asyncio.gather(
-            self._streams.get(wish.actor),
-            self._look(wish.via),
-            self._streams.get(wish.stream),
-            self._look(wish.dossier),
+        actor, via, target, related = await self._streams.get(
+            wish.actor, wish.via or NO_STREAM, wish.stream, wish.dossier or NO_STREAM
         )
         context = Context(
             actor=wish.actor,
@@ -143,7 +141,9 @@ class CommandHandler:
             _check_version(wish, target)
             at = _effective_at(wish, (actor.state, via.state), target.state or related.state)
             scope = scope_of(wish, target.state, related.state)
-            capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, at)
+            # Rights are those of the moment of acting, also when entering what happened earlier.
+            now = context.effective_at
+            capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
         except Refused:
             return await self._earlier_answer(wish, target, context)
         context = _acting(context, capacity, at)
@@ -164,9 +164,6 @@ class CommandHandler:
         if verdict.outcome is Outcome.DONE and events:
             self._streams.advance(wish.stream, target, events, at)
         return verdict
-
-    async def _look(self, stream: UUID | None) -> Versioned:
-        return Versioned(None, 0) if stream is None else await self._streams.get(stream)
 
     async def _decide(
         self, wish: Wish, target: Versioned, related: Versioned, at: datetime

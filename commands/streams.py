@@ -46,6 +46,8 @@ def evolve(state: State | None, event: Event, at: Any) -> State:
 
 def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
     """The state after these records, which follow `start` without a gap."""
+    if not records:
+        return start
     state, version = start.state, start.version
     for record in records:
         state = evolve(state, record.event, record.context.effective_at)
@@ -61,13 +63,14 @@ class Streams:
         self._log = log
         self._kept: OrderedDict[UUID, Versioned] = OrderedDict()
 
-    async def get(self, stream: UUID) -> Versioned:
-        """The state as of now."""
-        known = self._kept.get(stream, NOTHING)
-        records = await self._log.load(stream, known.version)
-        newest = fold(records, known) if records else known
-        self._keep(stream, newest)
-        return newest
+    async def get(self, *streams: UUID) -> list[Versioned]:
+        """Their states as of now, in one look."""
+        known = {stream: self._kept.get(stream, NOTHING) for stream in streams}
+        news = await self._log.load({stream: state.version for stream, state in known.items()})
+        newest = {stream: fold(news[stream], state) for stream, state in known.items()}
+        for stream, state in newest.items():
+            self._keep(stream, state)
+        return [newest[stream] for stream in streams]
 
     def advance(self, stream: UUID, known: Versioned, events: tuple[Event, ...], at: Any) -> None:
         """Take over what was just appended on top of `known`, without reading it again."""

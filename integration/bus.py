@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ class Bus:
         self._name = name
         self._inbox_prefix = inbox_prefix
         self._last_error = ""
+        self._opened = False
+        self._up = asyncio.Event()
         self.client = Client()
         self.jetstream: JetStreamContext = self.client.jetstream(timeout=API_TIMEOUT_S)
 
@@ -135,8 +138,16 @@ class Bus:
         """How many times the connection was lost and made again; a change means: look again."""
         return self.client.stats["reconnects"]
 
+    async def connected_within(self, timeout_s: float) -> bool:
+        """Wait for a connection, but not longer; whether there is one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
+        return self.connected
+
     async def open(self) -> None:
         """Connect; waits for as long as no server answers."""
+        self._opened = True
         await self.client.connect(
             self._url.split(","),
             name=self._name,
@@ -154,10 +165,13 @@ class Bus:
             user_credentials=_credentials(self._credentials),
             skip_subject_validation=True,
         )
+        self._up.set()
 
     async def close(self) -> None:
-        """Let go of the connection; what is unsent is dropped, the log still has it."""
-        await self.client.close()
+        """Let go of the connection; what is unsent may be dropped, the log still has it."""
+        if self._opened:
+            with suppress(OSError):  # nats-py flushes into a connection that may be dead
+                await self.client.close()
 
     async def _on_error(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -166,10 +180,12 @@ class Bus:
             log.warning("bus_error", error=text, client=self._name)
 
     async def _on_disconnected(self) -> None:
+        self._up.clear()
         log.warning("bus_away", client=self._name)
 
     async def _on_reconnected(self) -> None:
         self._last_error = ""
+        self._up.set()
         log.info("bus_back", client=self._name)
 
     async def _on_closed(self) -> None:
@@ -269,10 +285,12 @@ class Pull:
             raise ConsumerLostError(self._lost)
         return arrived
 
-    async def close(self) -> None:
-        """Stop listening."""
+    async def close(self) -> list[Msg]:
+        """Stop listening; what had arrived and was not taken."""
         if not self._bus.client.is_closed:
             await self._subscription.unsubscribe()
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     async def _ask(self) -> None:
         self._check()

@@ -61,7 +61,7 @@ class NatsAccounts:
 
 def service_credentials(account: Key, name: str = "hoso") -> str:
     """The text of a .creds file with all rights in the account, for our own processes."""
-    everything = {"pub": {}, "sub": {}}
+    everything: dict[str, Any] = {"pub": {}, "sub": {}}
     return _credentials(account, name, everything)
 
 

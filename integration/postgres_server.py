@@ -83,7 +83,7 @@ class PostgresServer:
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._make()
         self._stop_orphan()
-        self.port = free_port(self._preferred)
+        self.port = free_port(self.port or self._preferred)
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         self._process = spawn(
             [_program("postgres"), "-D", self.folder / "data", "-p", str(self.port), *options],
@@ -128,7 +128,7 @@ class PostgresServer:
         if self._uid is not None and not can_appear_as(self._uid):
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, self._uid, self._uid)
-        arguments = [
+        arguments: list[str | Path] = [
             *(_program("initdb"), "-D", self.folder / "data", "-U", OWNER, "-E", "UTF8"),
             *("--locale=C", "--auth=scram-sha-256", "--no-sync"),
             *("--pwfile", self.folder / f"{OWNER}.password"),

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 import structlog
 from msgspec import Struct
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import errors as js_errors
@@ -34,14 +36,19 @@ WINDOW = 2_000
 BREATH = 250
 """Messages sent before others on the same event loop have their turn."""
 ACK_MAX_S = 5.0
+NEWS_S = 0.25
+"""Between two looks at the connection while acknowledgements are waited for."""
 IDLE_MIN_S = 0.005
 IDLE_MAX_S = 0.05
 """Between two looks at an idle log."""
 LOOK_AGAIN_S = 5.0
 """Between two looks at an idle stream, which somebody may have thrown away."""
 RETRY_MIN_S = 0.02
-RETRY_MAX_S = 2.0
+RETRY_MAX_S = 0.5
+CONNECT_WAIT_S = 1.0
 WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+REFUSALS = range(400, 429)
+"""Codes of answers that would be the same the next time; others say that the server is busy."""
 
 log = structlog.get_logger(__name__)
 
@@ -167,6 +174,8 @@ class Publisher:
 
         Raises `InterruptedPublishingError` while NATS is away.
         """
+        if not await self._bus.connected_within(CONNECT_WAIT_S):
+            raise InterruptedPublishingError("not connected")
         try:
             await self._listen()
             if self._connections != self._bus.connections:
@@ -197,7 +206,12 @@ class Publisher:
         for nth, (sequence, subject, payload) in enumerate(messages, start=1):
             assert sequence == self.sent + 1, f"{sequence} does not follow {self.sent}"
             head = {"Nats-Expected-Last-Sequence": str(self.sent), **more}
-            await publish(subject, payload, self._inbox, head)
+            try:
+                await publish(subject, payload, self._inbox, head)
+            except nats_errors.MaxPayloadError as error:
+                raise PublishRefusedError(f"{self.stream}: {sequence} is too large") from error
+            except AWAY as error:
+                raise InterruptedPublishingError(type(error).__name__) from error
             self.sent = sequence
             if nth % BREATH == 0:
                 await asyncio.sleep(0)
@@ -212,7 +226,7 @@ class Publisher:
         """Raise as `send` does where something has gone wrong since."""
         failure = self._failure
         if failure is not None:
-            if failure.err_code not in WRONG_LAST_SEQUENCE and 400 <= failure.code < 429:
+            if failure.err_code not in WRONG_LAST_SEQUENCE and failure.code in REFUSALS:
                 raise PublishRefusedError(f"{self.stream}: {failure.description}")
             raise InterruptedPublishingError(failure.description)
         if not self._bus.connected or self._bus.connections != self._connections:
@@ -253,11 +267,9 @@ class Publisher:
         self.check()
         while self.sent - self.acknowledged > unacknowledged:
             self._news.clear()
-            try:
-                async with asyncio.timeout(0.25):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NEWS_S):
                     await self._news.wait()
-            except TimeoutError:
-                pass
             self.check()
 
     async def _on_ack(self, message: Msg) -> None:
@@ -307,7 +319,7 @@ class Relay:
                 await connection.close()
 
     async def _lead(self, connection: AsyncConnection) -> None:
-        pause_s = RETRY_MIN_S
+        pause_s, told = RETRY_MIN_S, ""
         while True:
             before = self.position
             try:
@@ -315,7 +327,9 @@ class Relay:
                 await self._forward(connection)
             except InterruptedPublishingError as why:
                 pause_s = RETRY_MIN_S if self.position > before else min(pause_s * 2, RETRY_MAX_S)
-                log.warning("relay_interrupted", why=str(why), position=self.position)
+                if str(why) != told or self.position > before:
+                    log.warning("relay_interrupted", why=str(why), position=self.position)
+                told = str(why)
             await asyncio.sleep(pause_s)
             await connection.execute("SELECT 1")
 

@@ -57,7 +57,10 @@ AGENCY_DAY = Table(
 
 
 def fold(row: CountedDossier | None, record: Record, out: Out) -> CountedDossier | None:
-    """Count one fact; the row carries agencies and due date on to the next."""
+    """Count one fact; the row carries agencies and due date on to the next.
+
+    None before the first event and after closing: what comes later is not counted.
+    """
     event, at = record.event, record.context.effective_at
     if isinstance(event, e.DossierLodged):
         _count(out, event.receiving_agency, at, f"lodged_{event.channel}")
@@ -66,7 +69,8 @@ def fold(row: CountedDossier | None, record: Record, out: Out) -> CountedDossier
             receiving_agency=event.receiving_agency,
             competent_agency=event.competent_agency,
         )
-    assert row is not None, "a dossier's first event is dossier.lodged, its last dossier.closed"
+    if row is None:
+        return None
     for agency, what in _counted(row, event, at):
         _count(out, agency, at, what)
     match event:

@@ -102,7 +102,7 @@ ITEM = Table(
 class _State:
     """Rows of this view that a batch works on."""
 
-    def __init__(self, standing: Iterable[Standing], routes: dict[UUID, Route | None]) -> None:
+    def __init__(self, standing: Iterable[Standing], routes: dict[UUID, Route]) -> None:
         self.standing = {row.agreement: row for row in standing}
         self.routes = routes
         self.heads: dict[str, int] = {}
@@ -132,15 +132,16 @@ class FeedView(Struct, frozen=True, kw_only=True):
         before = await batch.load(ROUTE, {r.stream for r in records if _is_of_dossier(r)})
         signed = {row.agreement: row for row in await batch.load_all(AGREEMENT)}
         state = _State(signed.values(), dict(before))
-        heads = await batch.load_all(HEAD)
-        state.heads = {row.agency: row.sequence for row in heads}
+        heads = {row.agency: row.sequence for row in await batch.load_all(HEAD)}
+        state.heads = dict(heads)
         batch.apply(records, lambda record: take(state, record, batch))
         for dossier, route in state.routes.items():
             if route is not before.get(dossier):
                 batch.put(ROUTE, route)
         _write_agreements(batch, signed, state.standing)
         for agency, sequence in state.heads.items():
-            batch.put(HEAD, FeedHead(agency=agency, sequence=sequence))
+            if sequence != heads.get(agency):
+                batch.put(HEAD, FeedHead(agency=agency, sequence=sequence))
 
 
 def take(state: _State, record: Record, batch: Batch) -> None:
@@ -191,7 +192,7 @@ def routed(route: Route | None, record: Record) -> Route:
 def shared(
     by_event: Mapping[str, list[Standing]], heads: Mapping[str, int], route: Route, record: Record
 ) -> Iterable[FeedItem]:
-    """One item for each agency entitled to the event, with the fields of all its agreements."""
+    """One item for each agency entitled to the event, with all that its agreements name."""
     entitled: dict[str, list[Standing]] = {}
     for standing in by_event.get(record.name, ()):
         if standing.covers(record, route.procedure):
@@ -260,8 +261,6 @@ def _is_of_dossier(record: Record) -> bool:
 
 VIEW = FeedView(
     name="feed",
-    events=frozenset(
-        name for name in event_types() if name.startswith(("dossier.", "agreement."))
-    ),
+    events=frozenset(name for name in event_types() if name.startswith(("dossier.", "agreement."))),
     tables=(ITEM, HEAD, AGREEMENT, ROUTE),
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -141,30 +142,32 @@ async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MA
     """Make the view again from the log and put it in the live one's place; the new generation.
 
     The live runner goes on meanwhile and waits only for the last few records. Whatever fails or
-    dies before the switch leaves the live generation as it was. Raises `RebuildRunningError`.
+    dies before the switch leaves the live generation as it was. Raises `RebuildRunningError`, or
+    `HoleError` when the log is behind the view.
     """
     async with _built_aside(dsn, view, batch_max) as aside:
         await aside.follow(read)
         await aside.add_indexes()
         async with aside.control.transaction():
             live = await _locked(aside.control, view, None)
-            while live is not None and aside.position < live.position:
+            if live is not None:
                 await aside.follow(read, live.position)
             await _switch(aside.control, view, aside.generation)
     return aside.generation
 
 
-async def difference(
-    dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MAX
-) -> Difference:
+async def difference(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MAX) -> Difference:
     """Build the view again beside the live one, up to the same position, and compare all rows.
 
-    The live runner waits for the last few records only: the comparison reads a snapshot.
+    The live runner waits for the last few records only: the comparison reads a snapshot. Raises
+    `StaleViewError` for a view that was never opened or has another definition's tables,
+    `HoleError` when the log is behind the view, `RebuildRunningError`.
     """
     async with _built_aside(dsn, view, batch_max) as aside:
         async with aside.control.transaction():
             live = await _locked(aside.control, view, None)
-        assert live is not None, "a view that was never opened has nothing to compare"
+        if live is None or live.shape != shape(view):
+            raise StaleViewError(view.name)
         await aside.follow(read, live.position)
         snapshot = await _connect(dsn)
         try:
@@ -208,7 +211,10 @@ class _Aside:
             self.generation = await _create(self._worker, self._view)
 
     async def follow(self, read: ReadLog, until: int | None = None) -> None:
-        """Take what the log has, up to a position or to its present end."""
+        """Take what the log has, up to a position or to its present end.
+
+        Raises `HoleError` when the log ends before that position.
+        """
         if until is not None and self.position >= until:
             return
         async for page in read(self.position):
@@ -217,6 +223,8 @@ class _Aside:
                 self.position = await _advance(self._worker, self._view, batch, self.generation)
             if self.position == until:
                 return
+        if until is not None:
+            raise HoleError(f"{self._view.name} is at {until}, the log ends at {self.position}")
 
     async def add_indexes(self) -> None:
         """Once the tables are full."""
@@ -255,7 +263,7 @@ async def _connect(dsn: str) -> AsyncConnection:
 
 
 def _batches(records: Sequence[Record], size: int = BATCH_MAX) -> Iterator[Sequence[Record]]:
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in pairwise(records):
         if after.position != before.position + 1:
             raise HoleError(f"{after.position} after {before.position}")
     for start in range(0, len(records), size):
@@ -263,7 +271,10 @@ def _batches(records: Sequence[Record], size: int = BATCH_MAX) -> Iterator[Seque
 
 
 async def _advance(
-    connection: AsyncConnection, view: View, records: Sequence[Record], generation: int | None = None
+    connection: AsyncConnection,
+    view: View,
+    records: Sequence[Record],
+    generation: int | None = None,
 ) -> int:
     """Bring contiguous records into a generation, the live one by default; its new position.
 
@@ -315,8 +326,8 @@ async def _locked(
 
     Who waited out a switch finds the old row gone; the second look sees the new one.
     """
-    query, parameters = (LIVE, (view.name,)) if generation is None else (
-        ASIDE, (view.name, generation)
+    query, parameters = (
+        (LIVE, (view.name,)) if generation is None else (ASIDE, (view.name, generation))
     )
     for _look in range(3):
         row = await (await connection.execute(query, parameters)).fetchone()
@@ -386,7 +397,12 @@ async def _compared(
         changed += counts[3]
         examples += found
     return Difference(
-        view.name, live.position, rows, only_live, only_rebuilt, changed,
+        view.name,
+        live.position,
+        rows,
+        only_live,
+        only_rebuilt,
+        changed,
         tuple(examples[:EXAMPLES_MAX]),
     )
 

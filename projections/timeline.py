@@ -75,6 +75,4 @@ def fold(_row: None, record: Record, out: Out) -> None:
     )
 
 
-VIEW = StreamView(
-    name="timeline", events=frozenset(event_types()), others=(TIMELINE,), fold=fold
-)
+VIEW = StreamView(name="timeline", events=frozenset(event_types()), others=(TIMELINE,), fold=fold)

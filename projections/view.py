@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection
-from psycopg.abc import Query
+from psycopg.types.json import Jsonb
 
 from domain.record import Record
 
@@ -28,10 +28,13 @@ SCALARS: dict[Any, str] = {
 }
 """Column types by field type; `json` keeps the bytes as they are, all other types are `jsonb`."""
 
+COPIED = frozenset({str, int, bool, UUID, datetime, date, type(None)})
+"""Types that psycopg sends as they are; of the others, enums become text and the rest JSON."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-class Table(Struct, frozen=True, kw_only=True):
+class Table(Struct, frozen=True, kw_only=True, dict=True):
     """A table of a read model. The fields of `row` are its columns, in that order."""
 
     name: str
@@ -49,10 +52,20 @@ class Table(Struct, frozen=True, kw_only=True):
         """All columns in order."""
         return self.row.__struct_fields__
 
+    @cached_property
+    def column_types(self) -> list[str]:
+        """PostgreSQL type of each column."""
+        return [column_type(hint) for hint in get_type_hints(self.row).values()]
+
     def create(self, generation: int) -> str:
         """The statement that creates the table with its primary key."""
-        hints = get_type_hints(self.row)
-        columns = [f"{name} {_column_type(hints[name])}" for name in self.columns]
+        nullable = [type(None) in get_args(hint) for hint in get_type_hints(self.row).values()]
+        columns = [
+            f"{name} {kind}{'' if may_be_null else ' NOT NULL'}"
+            for name, kind, may_be_null in zip(
+                self.columns, self.column_types, nullable, strict=True
+            )
+        ]
         key = f"PRIMARY KEY ({', '.join(self.key)})"
         return f"CREATE TABLE {self.physical(generation)} ({', '.join([*columns, key])})"
 
@@ -61,14 +74,10 @@ class Table(Struct, frozen=True, kw_only=True):
         return [f"CREATE INDEX ON {self.physical(generation)} {index}" for index in self.indexes]
 
 
-def _column_type(hint: Any) -> str:
+def column_type(hint: Any) -> str:
+    """The PostgreSQL type of a field."""
     if get_origin(hint) in (Union, types.UnionType):
-        (kind,) = (part for part in get_args(hint) if part is not type(None))
-        return _scalar(kind)
-    return f"{_scalar(hint)} NOT NULL"
-
-
-def _scalar(hint: Any) -> str:
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return "text"
     return SCALARS.get(hint, "jsonb")
@@ -154,7 +163,7 @@ class Batch:
         for table, rows in _by_table(self._puts):
             await self._insert(table, rows, _replacing(table))
         for table, rows in _by_table(self.out.inserted):
-            await self._insert(table, rows, "")
+            await self._copy(table, rows)
         for table, sums in _summed(self.out.added):
             await self._insert(table, sums, _adding(table))
         for stream, position, error in self._newly_parked:
@@ -178,9 +187,16 @@ class Batch:
         )
         await self._execute(sql, (_encoder.encode(rows).decode(),))
 
+    async def _copy(self, table: Table, rows: list[Struct]) -> None:
+        """Append rows: nearly twice as fast as through JSON, for tables of one row an event."""
+        sql = f"COPY {table.physical(self._generation)} FROM STDIN (FORMAT BINARY)"
+        async with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            copy.set_types(table.column_types)
+            for row in rows:
+                await copy.write_row([_copied(v) for v in msgspec.structs.astuple(row)])
+
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> Any:
-        query: Query = sql.encode()
-        return await self._connection.execute(query, parameters)
+        return await self._connection.execute(sql.encode(), parameters)
 
 
 class View(Protocol):
@@ -201,6 +217,9 @@ class View(Protocol):
     @property
     def revision(self) -> int:
         """To be raised whenever the same events lead to other rows: it makes a rebuild due."""
+
+    def __hash__(self) -> int:
+        """By value."""
 
     async def project(self, batch: Batch, records: Sequence[Record]) -> None:
         """Bring what records of its events change into `batch`."""
@@ -289,6 +308,13 @@ def _replacing(table: Table) -> str:
 def _adding(table: Table) -> str:
     changed = (f"{c} = t.{c} + excluded.{c}" for c in table.columns if c not in table.key)
     return f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {', '.join(changed)}"
+
+
+def _copied(value: Any) -> Any:
+    """A column's value as psycopg copies it."""
+    if type(value) in COPIED:
+        return value
+    return str(value) if isinstance(value, str) else Jsonb(value, dumps=_encoder.encode)
 
 
 def _described(error: Exception) -> str:

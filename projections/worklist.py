@@ -101,9 +101,8 @@ def fold(item: WorkItem | None, record: Record, _out: Out) -> WorkItem | None:
     event = record.event
     if isinstance(event, e.DossierLodged):
         return lodged(event, record)
-    if isinstance(event, e.DossierClosed):
+    if item is None or isinstance(event, e.DossierClosed):
         return None
-    assert item is not None, "a dossier's first event is dossier.lodged, its last dossier.closed"
     changed = changes(item, event, record.context.effective_at)
     return replace(item, **changed, version=record.version)
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from commands.event_log import append_bulk, head_position, read_rows
 from commands.migrate import migrate
-from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
+from domain.account import AccountEvent, AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
 from integration.bus import EVENTS, Bus, to_message
 from integration.nats_server import NatsServer
@@ -62,7 +62,7 @@ class Database(Struct, frozen=True):
         return int(row[0])
 
 
-def _account() -> tuple[uuid.UUID, Context, tuple[CitizenOpened | AccountSuspended, ...]]:
+def _account() -> tuple[uuid.UUID, Context, tuple[AccountEvent, ...]]:
     stream = uuid.uuid4()
     context = Context(
         actor=stream, cause="test", correlation=stream, effective_at=datetime.now(UTC)

@@ -42,6 +42,11 @@ async def reaches(relay: Relay, position: int, within_s: float = 60.0) -> None:
     await eventually(lambda: relay.position >= position, f"not at {position}", within_s)
 
 
+async def one_reaches(relays: list[Relay], position: int) -> None:
+    """Wait for one of them, whichever, to have brought that position into the stream."""
+    await eventually(lambda: max(r.position for r in relays) == position, "nobody relays")
+
+
 def command(stream: uuid.UUID, expected: int, events: int) -> Append:
     """A command on an account, decided on that version."""
     context = Context(
@@ -64,8 +69,11 @@ async def write_with_conflicts(database: Database, commands: int) -> int:
     writers = [asyncio.create_task(log.run_writer()) for log in logs]
     streams = [uuid.uuid4() for _ in range(commands // 2)]
     verdicts = await asyncio.gather(
-        *(log.append(command(stream, 0, 1 + nth % 3)) for nth, stream in enumerate(streams)
-          for log in logs)
+        *(
+            log.append(command(stream, 0, 1 + nth % 3))
+            for nth, stream in enumerate(streams)
+            for log in logs
+        )
     )
     for task in writers:
         task.cancel()
@@ -114,13 +122,11 @@ async def test_a_second_relay_waits_and_takes_over(
     await other_bus.open()
     relays = [Relay(database.app, bus), Relay(database.app, other_bus)]
     async with running(*relays):
-        head = await database.append(300)
-        await eventually(lambda: max(r.position for r in relays) == head, "nobody relays")
-        assert sorted(relay.sent for relay in relays) == [0, head]
+        await one_reaches(relays, await database.append(300))
+        assert sorted(relay.sent for relay in relays) == [0, 300]
         for _ in range(3):
             assert database.end_sessions_of(RELAY_LOCK) == 1
-            head = await database.append(300)
-            await eventually(lambda: max(r.position for r in relays) == head, "nobody takes over")
+            await one_reaches(relays, await database.append(300))
     await other_bus.close()
     assert await stream_messages(bus) == await database.messages()
 
@@ -149,7 +155,7 @@ async def test_stream_is_made_again_when_its_storage_is_gone(
         shutil.rmtree(nats.folder / "jetstream")
         nats.start()
         head = await database.append(3_000)
-        await eventually(lambda: relay.position == head and relay.sent >= 9_000, "not made again")
+        await eventually(lambda: relay.position == head and relay.sent > head, "not made again")
     assert await stream_messages(bus) == await database.messages()
 
 

@@ -1,0 +1,166 @@
+"""The shapes of the queries' answers that are not read models themselves."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from domain.event import Context
+from domain.procedure import Agency, Procedure
+from domain.record import Record
+from projections.card import Card
+from projections.counters import AgencyDay
+from projections.directory import Entry
+from projections.feed import Standing
+from projections.ledger import LedgerDay, LedgerEntry
+from projections.queries import LedgerSums, Parked, Progress, Sums
+from projections.timeline import Happening
+from projections.worklist import WorkItem
+
+
+class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Part of a list; `next` is the cursor of the following page and absent on the last."""
+
+    next: str | None = None
+
+
+class CardPage(Page, frozen=True, kw_only=True):
+    """Dossiers."""
+
+    items: list[Card]
+
+
+class TimelinePage(Page, frozen=True, kw_only=True):
+    """What happened to a dossier, oldest first."""
+
+    items: list[Happening]
+
+
+class WorklistPage(Page, frozen=True, kw_only=True):
+    """Open dossiers, earliest due first."""
+
+    items: list[WorkItem]
+
+
+class CountersAnswer(Page, frozen=True, kw_only=True):
+    """Counters by agency and day, and their total over the whole window."""
+
+    total: Sums
+    days: list[AgencyDay]
+
+
+class LedgerAnswer(Page, frozen=True, kw_only=True):
+    """Ledger sums by agency and day, and their total over the whole window."""
+
+    total: LedgerSums
+    days: list[LedgerDay]
+
+
+class EntryPage(Page, frozen=True, kw_only=True):
+    """Single entries of the ledger."""
+
+    items: list[LedgerEntry]
+
+
+class AccountPage(Page, frozen=True, kw_only=True):
+    """Accounts."""
+
+    items: list[Entry]
+
+
+class AgreementPage(Page, frozen=True, kw_only=True):
+    """Data-sharing agreements that stand."""
+
+    items: list[Standing]
+
+
+class FeedPage(Struct, frozen=True, kw_only=True):
+    """CloudEvents of a feed in order; the next call's `after` is `last`."""
+
+    agency: str
+    last: int
+    """Sequence of the last event here; what was asked for if there is none."""
+    head: int
+    """Sequence of the newest event of the feed."""
+    events: list[msgspec.Raw]
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """A record as auditors read it: its place, both its times, who and why, and the event."""
+
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    happened_at: datetime
+    recorded_at: datetime
+    context: Context
+    event: dict[str, Any]
+
+
+class History(Page, frozen=True, kw_only=True):
+    """The facts of a stream in order."""
+
+    stream: UUID
+    facts: list[Fact]
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """A stream as it was at an instant, by one of its two clocks."""
+
+    stream: UUID
+    as_of: datetime
+    clock: str
+    version: int
+    """Number of facts that count; 0: there was nothing yet, and no state."""
+    state: dict[str, Any] | None
+    facts: list[Fact]
+
+
+class ProcedurePage(Page, frozen=True, kw_only=True):
+    """Procedures of the catalogue in force."""
+
+    catalogue_version: int
+    items: list[Procedure]
+
+
+class AgencyList(Struct, frozen=True, kw_only=True):
+    """Agencies of the catalogue in force."""
+
+    catalogue_version: int
+    items: list[Agency]
+
+
+class StatusAnswer(Struct, frozen=True, kw_only=True):
+    """How far the consumers of the log have come."""
+
+    head: int
+    views: list[Progress]
+    parked: list[Parked]
+
+
+class Me(Struct, frozen=True, kw_only=True):
+    """The caller's own account and the roles that are in force."""
+
+    account: UUID
+    known: bool
+    kind: str | None
+    suspended: bool
+    roles: list[dict[str, Any]]
+
+
+
+def fact(record: Record) -> Fact:
+    """A record in its public shape."""
+    return Fact(
+        position=record.position,
+        stream=record.stream,
+        version=record.version,
+        name=record.name,
+        happened_at=record.context.effective_at,
+        recorded_at=record.recorded_at,
+        context=record.context,
+        event=msgspec.to_builtins(record.event),
+    )

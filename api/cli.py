@@ -1,0 +1,318 @@
+"""The command line: `hoso`."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from psycopg import AsyncConnection
+from rich.console import Console
+from rich.table import Table
+
+from api import answers, demo
+from api.instance import Addresses, Instance, found_running, prepare, running
+from api.observability import configure_logs
+from api.settings import Settings, from_environment
+from commands import replay
+from commands.database import Database
+from commands.event_log import read_log
+from domain.payment import payment_id
+from integration.agency import credentials_for, deliver_again, feed_of
+from integration.issuer import LocalIssuer
+from integration.nats_server import NatsServer
+from integration.postgres_server import PostgresServer, ServerFailedError
+from integration.processes import AlreadyRunningError, DataFolder
+from projections import queries
+from projections.runner import rebuild as rebuild_view
+from projections.views import VIEWS
+
+app = App(
+    name="hoso",
+    help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
+    "HOSO_DATA_DIR; HOSO_DATABASE_URL and HOSO_NATS_URL name your own servers.",
+    version_flags=["--version"],
+)
+console = Console()
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one sentence and exit code 2."""
+    configure_logs(level=30)
+    try:
+        app()
+    except (AlreadyRunningError, ServerFailedError, UserError, ValueError) as error:
+        console.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+class UserError(Exception):
+    """What the user asked for cannot be done; the text says why."""
+
+
+@app.command
+def serve() -> None:
+    """Serve with all processes until Ctrl-C.
+
+    Example: `HOSO_PORT=9000 hoso serve`
+    """
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    with running(from_environment()) as instance:
+        print_addresses(instance)
+        serve_on(instance)
+
+
+@app.command(name="demo")
+def play_demo(
+    *,
+    dossiers: Annotated[int, Parameter(help="dossiers of the day")] = 10_000,
+    exit_: Annotated[bool, Parameter(name="--exit", help="end after the report")] = False,
+    json: Annotated[Path | None, Parameter(help="write the figures to this file")] = None,
+    connections: Annotated[int, Parameter(help="HTTP connections of the load client")] = 64,
+    seed: Annotated[int, Parameter(help="another seed, another day")] = 20251117,
+) -> None:
+    """Play a city's day over the real HTTP API, check every invariant, report, and go on serving.
+
+    Example: `hoso demo --dossiers 1000 --exit --json report.json`
+    """
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    with running(from_environment()) as instance:
+        wanted = demo.Wanted(dossiers=dossiers, connections=connections, seed=seed)
+        held = demo.play(instance, wanted, json, console)
+        if not exit_:
+            print_addresses(instance)
+            serve_on(instance)
+    sys.exit(0 if held else 1)
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database to this program's version; nothing else is started.
+
+    Example: `HOSO_DATABASE_URL=postgresql://app@db/hoso HOSO_OWNER_DATABASE_URL=... hoso migrate`
+    """
+    settings = from_environment()
+    if settings.database_url is not None:
+        owner = settings.owner_database_url or settings.database_url
+        asyncio.run(prepare(owner, settings.database_url))
+    elif found_running(settings) is None:
+        folder = DataFolder(settings.data_folder)
+        folder.lock()
+        server = PostgresServer(settings.data_folder / "postgres")
+        server.start()
+        try:
+            asyncio.run(prepare(server.dsn, server.app_dsn))
+        finally:
+            server.stop()
+            folder.unlock()
+    console.print("The database is at this program's version.")
+
+
+@app.command
+def rebuild(view: str) -> None:
+    """Make a read model again from the log, beside the live one, and switch over.
+
+    Example: `hoso rebuild worklist`
+    """
+    if view not in VIEWS:
+        raise UserError(f"There is no view {view}; there are {', '.join(VIEWS)}.")
+    started = time.monotonic()
+    generation = asyncio.run(_rebuild(_reached().dsn, view))
+    taken = time.monotonic() - started
+    console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
+
+
+async def _rebuild(dsn: str, view: str) -> int:
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        return await rebuild_view(dsn, VIEWS[view], lambda after: read_log(connection, after))
+
+
+@app.command(name="replay")
+def replay_dossier(
+    code: str,
+    *,
+    as_of: Annotated[datetime | None, Parameter(help="instant, RFC 3339")] = None,
+    clock: Annotated[replay.Clock, Parameter(help="by which time facts count")] = (
+        replay.Clock.HAPPENED
+    ),
+    payment: Annotated[bool, Parameter(help="the dossier's payment instead")] = False,
+    json: Annotated[bool, Parameter(help="print JSON")] = False,
+) -> None:
+    """The history of a dossier (by code or id), payment or account, and its state at an instant.
+
+    Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
+    """
+    past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
+    if json:
+        answer = {
+            "stream": past.stream,
+            "as_of": past.as_of,
+            "clock": past.clock,
+            "version": past.version,
+            "state": past.state,
+            "facts": [answers.fact(record) for record in past.records],
+        }
+        print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())  # noqa: T201
+        return
+    table = Table("version", "position", "happened", "recorded", "what", "role", "agency")
+    for record in past.records:
+        table.add_row(
+            str(record.version),
+            str(record.position),
+            record.context.effective_at.isoformat(timespec="minutes"),
+            record.recorded_at.isoformat(timespec="milliseconds"),
+            record.name,
+            record.context.role or "",
+            record.context.agency or "",
+        )
+    console.print(table)
+    console.print(f"State after {past.version} facts, by the {past.clock} clock:")
+    console.print_json(msgspec.json.encode(past.state).decode())
+
+
+async def _replay(
+    dsn: str, code: str, as_of: datetime | None, clock: replay.Clock, *, payment: bool
+) -> replay.Replayed:
+    database = Database(dsn)
+    try:
+        stream = await _stream_of(database, code)
+        instant = (as_of or datetime.now().astimezone()).astimezone()
+        target = payment_id(stream) if payment else stream
+        return await replay.as_of(database, target, instant, clock)
+    finally:
+        await database.close()
+
+
+async def _stream_of(database: Database, code: str) -> UUID:
+    try:
+        return UUID(code)
+    except ValueError:
+        card = await database.run(lambda connection: queries.card_by_code(connection, code))
+    if card is None:
+        raise UserError(f"No dossier has the code {code}.")
+    return card.dossier
+
+
+@app.command
+def token(
+    subject: str,
+    *,
+    act: Annotated[str | None, Parameter(help="software that acts for the subject")] = None,
+    hours: Annotated[int, Parameter(help="lifetime")] = 1,
+) -> None:
+    """A bearer token of the local issuer, for trying things out.
+
+    Example: `TOKEN=$(hoso token admin)`
+    """
+    settings = from_environment()
+    issuer = LocalIssuer(settings.data_folder / "issuer")
+    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201
+
+
+@app.command
+def status() -> None:
+    """How far the log and each consumer of it have come.
+
+    Example: `hoso status`
+    """
+    addresses = _reached()
+    head, views, parked = asyncio.run(_status(addresses.dsn))
+    console.print(f"{addresses.base_url}   the log ends at {head}")
+    table = Table("read model", "generation", "position", "behind", "parked streams")
+    for view in views:
+        stuck = sum(1 for stream in parked if stream.view == view.view)
+        behind = str(head - view.position)
+        table.add_row(view.view, str(view.generation), str(view.position), behind, str(stuck))
+    console.print(table)
+
+
+async def _status(dsn: str) -> tuple[int, list[queries.Progress], list[queries.Parked]]:
+    async with await AsyncConnection.connect(dsn) as connection:
+        row = await (await connection.execute("SELECT position FROM head")).fetchone()
+        assert row is not None, "a migrated log has a head"
+        views = await queries.progress(connection)
+        return int(row[0]), views, await queries.parked(connection)
+
+
+feed = App(name="feed", help="Data-sharing feeds, as an agency takes them.")
+app.command(feed)
+
+
+@feed.command
+def tail(
+    agency: str,
+    *,
+    from_: Annotated[
+        int | None,
+        Parameter(name="--from", help="replay from this sequence", validator=Number(gte=1)),
+    ] = None,
+) -> None:
+    """Follow an agency's feed with that agency's own credentials until Ctrl-C.
+
+    Example: `hoso feed tail G15.901 --from 1`
+    """
+    asyncio.run(_tail(_reached(), agency, from_))
+
+
+async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
+    own = _agency_credentials(from_environment(), agency)
+    if start is not None:
+        await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
+    after = None if start is None else start - 1
+    async for event in feed_of(addresses.nats_url, own, agency, after):
+        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201
+
+
+@feed.command
+def credentials(agency: str) -> None:
+    """Print the .creds file that opens this agency's feed and nothing else.
+
+    Example: `hoso feed credentials G15.901 > land.creds`
+    """
+    print(_agency_credentials(from_environment(), agency))  # noqa: T201
+
+
+def _agency_credentials(settings: Settings, agency: str) -> str:
+    if settings.nats_url is not None:
+        raise UserError("With your own NATS servers, issue credentials with your own account key.")
+    return credentials_for(NatsServer(settings.data_folder / "nats").accounts.account, agency)
+
+
+def _reached() -> Addresses:
+    """The running instance. Raises `UserError` when there is none."""
+    settings = from_environment()
+    addresses = found_running(settings)
+    if addresses is None:
+        raise UserError(f"Nothing runs on {settings.data_folder}; start it with `hoso serve`.")
+    return addresses
+
+
+def print_addresses(instance: Instance) -> None:
+    """Where to look next."""
+    base = instance.addresses.base_url
+    console.print(f"\n  API        {base}/docs", highlight=False)
+    console.print(f"  OpenAPI    {base}/openapi.json", highlight=False)
+    console.print(f"  metrics    {base}/metrics", highlight=False)
+    console.print(f"  health     {base}/health/ready", highlight=False)
+    console.print(f"  NATS       {instance.addresses.nats_url}", highlight=False)
+    console.print("\n  Ctrl-C stops everything.\n", highlight=False)
+
+
+def serve_on(instance: Instance) -> None:
+    """Keep the instance alive until Ctrl-C."""
+    try:
+        asyncio.run(instance.keep_alive())
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+if __name__ == "__main__":
+    main()

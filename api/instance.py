@@ -1,0 +1,223 @@
+"""One instance on one machine: its servers and its processes, kept running, stopped together."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import msgspec
+import structlog
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from api.settings import Settings
+from api.workers import WorkerSettings
+from commands.catalogue import load_catalogue, publish
+from commands.migrate import migrate
+from integration.founding import found
+from integration.issuer import LocalIssuer
+from integration.nats_server import NatsServer
+from integration.postgres_server import PostgresServer, ServerFailedError
+from integration.processes import DataFolder, free_port, spawn, stop
+
+HOST = "127.0.0.1"
+LOOK_EVERY_S = 0.2
+RESTART_AFTER_S = 0.5
+READY_S = 60.0
+
+log = structlog.get_logger()
+
+
+class Addresses(Struct, frozen=True):
+    """Where a running instance is reached; kept in the data folder for the other commands."""
+
+    base_url: str
+    dsn: str
+    nats_url: str
+    nats_credentials: str | None
+    pid: int
+
+
+class Instance:
+    """Servers (embedded unless the settings name others) and worker processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is started yet."""
+        self.settings = settings
+        self.folder = DataFolder(settings.data_folder)
+        self.issuer = LocalIssuer(settings.data_folder / "issuer")
+        self.postgres: PostgresServer | None = None
+        self.nats: NatsServer | None = None
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.port = 0
+        self._restart_at: dict[str, float] = {}
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where this instance is reached."""
+        credentials = self.settings.nats_credentials
+        if self.nats is not None:
+            credentials = self.nats.credentials
+        return Addresses(
+            base_url=f"http://{HOST}:{self.port}",
+            dsn=self.postgres.app_dsn if self.postgres else _given(self.settings.database_url),
+            nats_url=self.nats.url if self.nats else _given(self.settings.nats_url),
+            nats_credentials=str(credentials) if credentials else None,
+            pid=os.getpid(),
+        )
+
+    def start(self) -> None:
+        """Lock the folder, bring the servers up, migrate, and start the workers.
+
+        Raises `AlreadyRunningError` and `ServerFailedError`, each with one clear sentence.
+        """
+        self.folder.lock()
+        logs = self.settings.data_folder / "log"
+        logs.mkdir(parents=True, exist_ok=True)
+        if self.settings.database_url is None:
+            self.postgres = PostgresServer(self.settings.data_folder / "postgres", 5433)
+            self.postgres.start()
+        if self.settings.nats_url is None:
+            self.nats = NatsServer(self.settings.data_folder / "nats", 4222)
+            self.nats.start()
+        asyncio.run(prepare(self.owner_dsn(), self.addresses.dsn))
+        self.port = free_port(self.settings.port)
+        for name in self._names():
+            self._start_worker(name)
+        _write_private(
+            self.settings.data_folder / "instance.json", msgspec.json.encode(self.addresses)
+        )
+
+    def owner_dsn(self) -> str:
+        """The database as its owner: for migrations."""
+        if self.postgres is not None:
+            return self.postgres.dsn
+        return self.settings.owner_database_url or _given(self.settings.database_url)
+
+    def tend(self) -> None:
+        """Bring back what has died; a process that dies at once is given a pause."""
+        if self.postgres is not None and not self.postgres.is_running():
+            log.error("server_died", server="postgres")
+            self.postgres.start()
+        if self.nats is not None and not self.nats.is_running():
+            log.error("server_died", server="nats")
+            self.nats.start()
+        now = time.monotonic()
+        for name, process in self.workers.items():
+            if process.poll() is None:
+                continue
+            due = self._restart_at.setdefault(name, now + RESTART_AFTER_S)
+            if now >= due:
+                log.error("worker_died", worker=name, code=process.returncode)
+                del self._restart_at[name]
+                self._start_worker(name)
+
+    def wait_until_ready(self) -> None:
+        """Until the API answers and the read models have begun.
+
+        Raises `ServerFailedError` when that takes longer than a minute.
+        """
+        give_up_at = time.monotonic() + READY_S
+        while time.monotonic() < give_up_at:
+            self.tend()
+            try:
+                with urlopen(f"{self.addresses.base_url}/metrics", timeout=2) as answer:
+                    if b'hoso_consumer_position{consumer="feed"}' in answer.read():
+                        return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        message = f"The API was not ready after {READY_S:.0f} s; see {self.settings.data_folder}/log"
+        raise ServerFailedError(message)
+
+    async def keep_alive(self) -> None:
+        """Tend until cancelled."""
+        while True:
+            self.tend()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def stop(self) -> None:
+        """Stop every process that this instance started, the servers last."""
+        for process in self.workers.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.workers.values():
+            stop(process)
+        if self.nats is not None:
+            self.nats.stop()
+        if self.postgres is not None:
+            self.postgres.stop()
+        (self.settings.data_folder / "instance.json").unlink(missing_ok=True)
+        self.folder.unlock()
+
+    def _names(self) -> list[str]:
+        return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views"]
+
+    def _start_worker(self, name: str) -> None:
+        addresses = self.addresses
+        worker = WorkerSettings(
+            dsn=addresses.dsn,
+            nats_url=addresses.nats_url,
+            nats_credentials=addresses.nats_credentials,
+            host=HOST,
+            port=self.port,
+            issuers=self.settings.issuers,
+            audience=self.settings.audience,
+            local_keys=json.dumps(self.issuer.jwks()),
+        )
+        environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}
+        kind = name.partition("-")[0]
+        self.workers[name] = spawn(
+            [sys.executable, "-m", "api.workers", kind],
+            log=self.settings.data_folder / "log" / f"{name}.log",
+            environment=environment,
+            death_signal=signal.SIGTERM,
+        )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Instance]:
+    """An instance for as long as the block lasts, whatever ends it."""
+    instance = Instance(settings)
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.stop()
+
+
+async def prepare(owner_dsn: str, dsn: str) -> None:
+    """Migrate, publish the packaged catalogue, and open the founder's account."""
+    async with await AsyncConnection.connect(owner_dsn) as owner:
+        await migrate(owner)
+    async with await AsyncConnection.connect(dsn) as connection:
+        await publish(connection, load_catalogue())
+        await connection.commit()
+        await found(connection)
+        await connection.commit()
+
+
+def found_running(settings: Settings) -> Addresses | None:
+    """The instance that runs on this data folder now, if one does."""
+    try:
+        written = (settings.data_folder / "instance.json").read_bytes()
+    except FileNotFoundError:
+        return None
+    return msgspec.json.decode(written, type=Addresses)
+
+
+def _given(address: str | None) -> str:
+    assert address is not None, "embedded, or named by the settings"
+    return address
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    file.touch(0o600)
+    file.write_bytes(content)

@@ -1,0 +1,541 @@
+"""One route for each question: read models, history and replay, each behind a rights check."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from msgspec import Struct
+
+from api import answers
+from api.backend import Backend
+from api.parameters import (
+    AGENCY,
+    CODE,
+    KEY,
+    PAGE,
+    cursor,
+    path_text,
+    query_cursor,
+    query_days,
+    query_flag,
+    query_instant,
+    query_uuid,
+)
+from api.problems import Problem
+from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
+from api.tokens import Identity
+from commands import replay
+from commands.authority import Reading, Scope, authorise
+from commands.handle import scope_of_state
+from commands.streams import State
+from domain.account import Account, AccountKind
+from domain.dossier import Dossier
+from domain.payment import payment_id
+from projections import queries
+from projections.card import Card
+from projections.directory import Entry
+from projections.ledger import PaymentRow
+
+CITY = "H29"
+POLL_WAIT_MAX_S = 30
+FEED_LOOK_S = 0.05
+
+encode = msgspec.json.Encoder().encode
+log = structlog.get_logger()
+
+Schema = dict[str, Any]
+AFTER: Schema = {"type": "integer", "minimum": 0, "description": "Position of a receipt"}
+LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": queries.PAGE_MAX, "default": PAGE}
+CURSOR: Schema = {"type": "string", "description": "`next` of the page before"}
+DAY: Schema = {"type": "string", "format": "date"}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+FLAG: Schema = {"type": "boolean", "default": False}
+PAGED = (("after", AFTER), ("cursor", CURSOR), ("limit", LIMIT))
+WINDOW = (("from", DAY), ("before", DAY), ("children", FLAG), *PAGED)
+REPLAYED = (
+    ("as_of", INSTANT),
+    ("clock", {"enum": ["happened", "recorded"], "default": "happened"}),
+)
+
+
+class Asked(Struct, frozen=True):
+    """A question on its way to its answer."""
+
+    backend: Backend
+    request: AnyRequest
+    identity: Identity
+
+    async def allow(self, reading: Reading, scope: Scope) -> None:
+        """Refuse unless the caller may read this; his rights are those of this moment."""
+        (actor,) = await self.backend.streams.get(self.identity.actor)
+        account = actor.state if isinstance(actor.state, Account) else None
+        authorise(reading, self.identity.actor, account, scope, datetime.now(UTC))
+
+    async def open_stream(self, reading: Reading, stream: UUID) -> State:
+        """The present state of a stream that exists and that the caller may read."""
+        (found,) = await self.backend.streams.get(stream)
+        if found.state is None:
+            await self.allow(reading, Scope())
+            raise Problem(HTTPStatus.NOT_FOUND, "not-found")
+        await self.allow(reading, scope_of_state(found.state))
+        log.info(
+            "read",
+            what=reading.value,
+            request=request_id_of(self.request),
+            actor=str(self.identity.actor),
+            stream=str(stream),
+        )
+        return found.state
+
+    async def ask(self, view: str, query: Callable[..., Awaitable[Any]], *key: Any) -> Any:
+        """A query of a read model, once that has come as far as `?after=`."""
+        await self.backend.caught_up(view, query_int(self.request, "after", 0))
+        async with self.backend.reader() as database:
+            return await database.run(lambda connection: query(connection, *key))
+
+    @property
+    def limit(self) -> int:
+        """How many rows the caller wants."""
+        return query_int(self.request, "limit", PAGE, least=1, most=queries.PAGE_MAX)
+
+
+Respond = Callable[[Asked, Any], Awaitable[Any]]
+
+
+class QueryRoute(Struct, frozen=True, kw_only=True):
+    """A path, what it answers, and the parameters it takes."""
+
+    path: str
+    name: str
+    summary: str
+    answer: Any
+    respond: Respond
+    query: tuple[tuple[str, Schema], ...] = ()
+
+
+def handlers(backend: Backend) -> list[HTTPRouteHandler]:
+    """A handler for each route."""
+    return [_handler(route, backend) for route in QUERY_ROUTES]
+
+
+def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
+    allowed = {name for name, _ in route.query}
+
+    async def answer(request: AnyRequest, key: Any) -> Response[bytes]:
+        identity = await backend.tokens.identify(request.headers.get("authorization"))
+        unknown = set(request.query_params) - allowed
+        if unknown:
+            raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
+        found = await route.respond(Asked(backend, request, identity), key)
+        headers = {"X-Request-Id": request_id_of(request), "Cache-Control": "no-store"}
+        if hasattr(found, "version"):
+            headers["ETag"] = etag(found.version)
+        return Response(encode(found), media_type="application/json", headers=headers)
+
+    decorate = get(route.path, name=route.name)
+    if "{id:uuid}" in route.path:
+
+        async def by_id(id: FromPath[UUID], request: AnyRequest) -> Response[bytes]:  # noqa: A002
+            return await answer(request, id)
+
+        return decorate(by_id)
+    if ":str}" in route.path:
+
+        async def by_key(key: FromPath[str], request: AnyRequest) -> Response[bytes]:
+            return await answer(request, key)
+
+        return decorate(by_key)
+
+    async def plain(request: AnyRequest) -> Response[bytes]:
+        return await answer(request, None)
+
+    return decorate(plain)
+
+
+def _found(row: Any) -> Any:
+    if row is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", "not yet in the read model; use ?after=")
+    return row
+
+
+async def _card(asked: Asked, dossier: UUID) -> Card:
+    await asked.open_stream(Reading.DOSSIER, dossier)
+    return _found(await asked.ask("card", queries.card, dossier))  # type: ignore[no-any-return]
+
+
+async def _card_by_code(asked: Asked, code: str) -> Card:
+    card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
+    if card is None:
+        await asked.allow(Reading.DOSSIER, Scope())
+    await asked.open_stream(Reading.DOSSIER, _found(card).dossier)
+    return card  # type: ignore[no-any-return]
+
+
+async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
+    own = asked.identity.actor
+    last = query_cursor(asked.request, tuple[UUID])
+    side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
+    query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter
+    rows = await asked.ask("card", query, own, last and last[0], asked.limit)
+    return answers.CardPage(items=rows, next=_next(asked, rows, "dossier"))
+
+
+async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
+    await asked.open_stream(Reading.DOSSIER, dossier)
+    last = query_cursor(asked.request, tuple[int])
+    key = (dossier, last[0] if last else 0, asked.limit)
+    rows = await asked.ask("timeline", queries.timeline, *key)
+    return answers.TimelinePage(items=rows, next=_next(asked, rows, "position"))
+
+
+async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
+    await asked.allow(Reading.WORKLIST, Scope(agency=path_text(agency, AGENCY)))
+    wanted = queries.WorklistFilter(
+        step=query_text(asked.request, "step", KEY),
+        assignee=query_uuid(asked.request, "assignee"),
+        overdue_at=query_instant(asked.request, "overdue_at"),
+        due_before=query_instant(asked.request, "due_before"),
+    )
+    last = query_cursor(asked.request, tuple[datetime | None, UUID])
+    rows = await asked.ask("worklist", queries.worklist, agency, wanted, last, asked.limit)
+    return answers.WorklistPage(items=rows, next=_next(asked, rows, "due_at", "dossier"))
+
+
+def _window(asked: Asked, agency: str) -> tuple[queries.Days, queries.Scope]:
+    children = query_flag(asked.request, "children")
+    return queries.Days(*query_days(asked.request)), queries.Scope(agency, children)
+
+
+async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
+    await asked.allow(Reading.COUNTERS, Scope(agency=path_text(agency, AGENCY)))
+    days, scope = _window(asked, agency)
+    last = query_cursor(asked.request, tuple[str, date])
+    total = await asked.ask("counters", queries.counters_total, days, scope)
+    rows = await asked.ask("counters", queries.counters_by_day, days, scope, last, asked.limit)
+    return answers.CountersAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+
+
+async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
+    await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
+    days, scope = _window(asked, agency)
+    last = query_cursor(asked.request, tuple[str, date])
+    total = await asked.ask("ledger", queries.ledger_total, days, scope)
+    rows = await asked.ask("ledger", queries.ledger_by_day, days, scope, last, asked.limit)
+    return answers.LedgerAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+
+
+async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
+    await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
+    days = queries.Days(*query_days(asked.request))
+    last = query_cursor(asked.request, tuple[date, int, int])
+    rows = await asked.ask("ledger", queries.ledger_entries, agency, days, last, asked.limit)
+    return answers.EntryPage(items=rows, next=_next(asked, rows, "day", "position", "line"))
+
+
+async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
+    await asked.open_stream(Reading.PAYMENT, payment_id(dossier))
+    return _found(await asked.ask("ledger", queries.payment_of_dossier, dossier))  # type: ignore[no-any-return]
+
+
+async def _account(asked: Asked, account: UUID) -> Entry:
+    await asked.open_stream(Reading.ACCOUNT, account)
+    return _found(await asked.ask("directory", queries.account, account))  # type: ignore[no-any-return]
+
+
+async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
+    agency = query_text(asked.request, "agency", AGENCY)
+    kind = query_text(asked.request, "kind", "|".join(AccountKind))
+    if (agency is None) == (kind is None):
+        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "ask by agency or by kind")
+    await asked.allow(Reading.DIRECTORY, Scope(agency=agency or CITY))
+    last = query_cursor(asked.request, tuple[UUID])
+    query = queries.accounts_of_agency if agency else queries.accounts_of_kind
+    rows = await asked.ask("directory", query, agency or kind, last and last[0], asked.limit)
+    return answers.AccountPage(items=rows, next=_next(asked, rows, "account"))
+
+
+async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
+    agency = query_text(asked.request, "agency", AGENCY)
+    await asked.allow(Reading.FEED, Scope(agency=agency))
+    last = query_cursor(asked.request, tuple[int])
+    key = (agency, last[0] if last else 0, asked.limit)
+    rows = await asked.ask("feed", queries.agreements, *key)
+    return answers.AgreementPage(items=rows, next=_next(asked, rows, "position"))
+
+
+async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
+    """Long poll: with `wait`, an answer comes as soon as there is something, or when time is up."""
+    await asked.allow(Reading.FEED, Scope(agency=path_text(agency, AGENCY)))
+    after = query_int(asked.request, "since", 0)
+    wait_s = query_int(asked.request, "wait", 0, most=POLL_WAIT_MAX_S)
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + wait_s
+    head = await asked.ask("feed", queries.feed_head, agency)
+    while head <= after and loop.time() < give_up_at:
+        await asyncio.sleep(FEED_LOOK_S)
+        head = await asked.ask("feed", queries.feed_head, agency)
+    rows = await asked.ask("feed", queries.feed_items, agency, after, asked.limit)
+    last = rows[-1].sequence if rows else after
+    return answers.FeedPage(
+        agency=agency, last=last, head=head, events=[row.event for row in rows]
+    )
+
+
+async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.History:
+    await asked.open_stream(reading, stream)
+    last = query_cursor(asked.request, tuple[int])
+    async with asked.backend.reader() as database:
+        records = await replay.history(database, stream, last[0] if last else 0, asked.limit)
+    facts = [answers.fact(record) for record in records]
+    return answers.History(stream=stream, facts=facts, next=_next(asked, facts, "version"))
+
+
+async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Replay:
+    await asked.open_stream(reading, stream)
+    instant = query_instant(asked.request, "as_of") or datetime.now(UTC)
+    clock = replay.Clock(query_text(asked.request, "clock", r"happened|recorded") or "happened")
+    async with asked.backend.reader() as database:
+        past = await replay.as_of(database, stream, instant, clock)
+    return answers.Replay(
+        stream=stream,
+        as_of=instant,
+        clock=clock.value,
+        version=past.version,
+        state=msgspec.to_builtins(past.state) if past.state is not None else None,
+        facts=[answers.fact(record) for record in past.records],
+    )
+
+
+def _of_stream(
+    answer: Callable[[Asked, Reading, UUID], Awaitable[Any]], reading: Reading
+) -> Respond:
+    async def respond(asked: Asked, key: UUID) -> Any:
+        stream = payment_id(key) if reading is Reading.PAYMENT else key
+        return await answer(asked, reading, stream)
+
+    return respond
+
+
+async def _procedures(asked: Asked, _key: None) -> answers.ProcedurePage:
+    catalogue = asked.backend.catalogue
+    last = query_cursor(asked.request, tuple[str])
+    rest = sorted(code for code in catalogue.procedures if not last or code > last[0])
+    items = [catalogue.procedures[code] for code in rest[: asked.limit]]
+    return answers.ProcedurePage(
+        catalogue_version=catalogue.version, items=items, next=_next(asked, items, "code")
+    )
+
+
+async def _agencies(asked: Asked, _key: None) -> answers.AgencyList:
+    catalogue = asked.backend.catalogue
+    return answers.AgencyList(
+        catalogue_version=catalogue.version, items=list(catalogue.agencies.values())
+    )
+
+
+async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
+    await asked.allow(Reading.STATUS, Scope())
+    async with asked.backend.reader() as database:
+        head = (await database.fetch("SELECT position FROM head"))[0][0]
+        views = await database.run(queries.progress)
+        parked = await database.run(queries.parked)
+    return answers.StatusAnswer(head=head, views=views, parked=parked)
+
+
+async def _me(asked: Asked, _key: None) -> answers.Me:
+    (own,) = await asked.backend.streams.get(asked.identity.actor)
+    account = own.state if isinstance(own.state, Account) else None
+    return answers.Me(
+        account=asked.identity.actor,
+        known=account is not None,
+        kind=account.kind.value if account else None,
+        suspended=account.suspended if account else False,
+        roles=msgspec.to_builtins(account.roles(datetime.now(UTC))) if account else [],
+    )
+
+
+def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
+    """The cursor after a full page; a page that is not full is the last."""
+    if len(rows) < asked.limit:
+        return None
+    return cursor(*(getattr(rows[-1], name) for name in key))
+
+
+def _stream_routes(path: str, kind: str, reading: Reading) -> tuple[QueryRoute, QueryRoute]:
+    return (
+        QueryRoute(
+            path=f"{path}/history",
+            name=f"{kind}History",
+            summary=f"The full history of a {kind}, from the log itself",
+            answer=answers.History,
+            respond=_of_stream(_history_of, reading),
+            query=(("cursor", CURSOR), ("limit", LIMIT)),
+        ),
+        QueryRoute(
+            path=f"{path}/replay",
+            name=f"{kind}Replay",
+            summary=f"A {kind} as it was at an instant, by happened or recorded time",
+            answer=answers.Replay,
+            respond=_of_stream(_replay_of, reading),
+            query=REPLAYED,
+        ),
+    )
+
+
+QUERY_ROUTES: tuple[QueryRoute, ...] = (
+    QueryRoute(
+        path="/v1/dossiers/{id:uuid}",
+        name="dossier",
+        summary="Dossier card by id",
+        answer=Card,
+        respond=_card,
+        query=(("after", AFTER),),
+    ),
+    QueryRoute(
+        path="/v1/dossiers/by-code/{key:str}",
+        name="dossierByCode",
+        summary="Dossier card by the code on the receipt",
+        answer=Card,
+        respond=_card_by_code,
+        query=(("after", AFTER),),
+    ),
+    QueryRoute(
+        path="/v1/my/dossiers",
+        name="myDossiers",
+        summary="The caller's own dossiers",
+        answer=answers.CardPage,
+        respond=_my_dossiers,
+        query=(("as", {"enum": ["applicant", "submitter"], "default": "applicant"}), *PAGED),
+    ),
+    QueryRoute(
+        path="/v1/me",
+        name="me",
+        summary="The caller's own account and roles",
+        answer=answers.Me,
+        respond=_me,
+    ),
+    QueryRoute(
+        path="/v1/dossiers/{id:uuid}/timeline",
+        name="timeline",
+        summary="What happened to a dossier and its payment, without personal data",
+        answer=answers.TimelinePage,
+        respond=_timeline,
+        query=PAGED,
+    ),
+    *_stream_routes("/v1/dossiers/{id:uuid}", "dossier", Reading.HISTORY),
+    QueryRoute(
+        path="/v1/dossiers/{id:uuid}/payment",
+        name="payment",
+        summary="What is owed, waived, paid and refunded for a dossier",
+        answer=PaymentRow,
+        respond=_payment,
+        query=(("after", AFTER),),
+    ),
+    *_stream_routes("/v1/dossiers/{id:uuid}/payment", "payment", Reading.PAYMENT),
+    QueryRoute(
+        path="/v1/agencies/{key:str}/worklist",
+        name="worklist",
+        summary="Open dossiers that an agency holds, earliest due first",
+        answer=answers.WorklistPage,
+        respond=_worklist,
+        query=(
+            ("step", {"type": "string"}),
+            ("assignee", {"type": "string", "format": "uuid"}),
+            ("overdue_at", INSTANT),
+            ("due_before", INSTANT),
+            *PAGED,
+        ),
+    ),
+    QueryRoute(
+        path="/v1/agencies/{key:str}/counters",
+        name="counters",
+        summary="An agency's counters by day over a half-open window",
+        answer=answers.CountersAnswer,
+        respond=_counters,
+        query=WINDOW,
+    ),
+    QueryRoute(
+        path="/v1/agencies/{key:str}/ledger",
+        name="ledger",
+        summary="An agency's sums by day over a half-open window, in đồng",
+        answer=answers.LedgerAnswer,
+        respond=_ledger,
+        query=WINDOW,
+    ),
+    QueryRoute(
+        path="/v1/agencies/{key:str}/ledger/entries",
+        name="ledgerEntries",
+        summary="The single entries behind an agency's sums",
+        answer=answers.EntryPage,
+        respond=_entries,
+        query=(("from", DAY), ("before", DAY), *PAGED),
+    ),
+    QueryRoute(
+        path="/v1/accounts",
+        name="accounts",
+        summary="Accounts of an agency or of a kind",
+        answer=answers.AccountPage,
+        respond=_directory,
+        query=(("agency", {"type": "string"}), ("kind", {"enum": list(AccountKind)}), *PAGED),
+    ),
+    QueryRoute(
+        path="/v1/accounts/{id:uuid}",
+        name="account",
+        summary="One account",
+        answer=Entry,
+        respond=_account,
+        query=(("after", AFTER),),
+    ),
+    *_stream_routes("/v1/accounts/{id:uuid}", "account", Reading.ACCOUNT),
+    QueryRoute(
+        path="/v1/agreements",
+        name="agreements",
+        summary="Data-sharing agreements that stand",
+        answer=answers.AgreementPage,
+        respond=_agreements,
+        query=(("agency", {"type": "string"}), *PAGED),
+    ),
+    QueryRoute(
+        path="/v1/feeds/{key:str}",
+        name="feed",
+        summary="An agency's feed after a sequence; waits for news up to `wait` seconds",
+        answer=answers.FeedPage,
+        respond=_feed,
+        query=(
+            ("since", {"type": "integer", "minimum": 0, "default": 0}),
+            ("wait", {"type": "integer", "minimum": 0, "maximum": POLL_WAIT_MAX_S}),
+            ("limit", LIMIT),
+            ("after", AFTER),
+        ),
+    ),
+    QueryRoute(
+        path="/v1/catalogue/procedures",
+        name="procedures",
+        summary="Procedures of the catalogue in force",
+        answer=answers.ProcedurePage,
+        respond=_procedures,
+        query=(("cursor", CURSOR), ("limit", LIMIT)),
+    ),
+    QueryRoute(
+        path="/v1/catalogue/agencies",
+        name="agencies",
+        summary="Agencies of the catalogue in force",
+        answer=answers.AgencyList,
+        respond=_agencies,
+    ),
+    QueryRoute(
+        path="/v1/status",
+        name="status",
+        summary="How far the consumers of the log have come",
+        answer=answers.StatusAnswer,
+        respond=_status,
+    ),
+)

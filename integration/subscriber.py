@@ -1,0 +1,164 @@
+"""What an agency runs to take its feed: in order, without a hole, each event at least once."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+from nats.js import errors as js_errors
+from nats.js.api import ConsumerInfo
+
+from integration.bus import AWAY, Bus, ConsumerLostError, Pull
+
+BATCH = 100
+TAKE_S = 1.0
+RETRY_S = 0.5
+GAP_WAIT_S = 45.0
+"""Longer than the server waits for an acknowledgement before it delivers again: what was lost
+with a connection comes back within that time, after what follows it."""
+STARTED_AGAIN = "hoso-started-again-from"
+"""Marks, in a consumer's metadata, one that was made to deliver a feed again."""
+ACK = b"+ACK"
+GIVE_BACK = b"-NAK"
+
+log = structlog.get_logger(__name__)
+
+
+class FeedGapError(Exception):
+    """An event of the feed did not come, and those after it did: have the feed started again."""
+
+
+class _InOrder:
+    """Puts messages into the order of their sequences; holds at most what the server lets pend."""
+
+    def __init__(self, after: int | None) -> None:
+        self._last = after
+        self._consumer_made: datetime | None = None
+        self._waiting: dict[int, Msg] = {}
+        self._stuck_since: float | None = None
+
+    def place(self, consumer: ConsumerInfo) -> None:
+        """Begin where the consumer stands, unless this is known; again if it was started again."""
+        floor = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
+        again = STARTED_AGAIN in (consumer.config.metadata or {})
+        if self._last is None or (again and self.is_another(consumer)):
+            self._last = floor
+            self._waiting.clear()
+        self._consumer_made = consumer.created
+
+    def is_another(self, consumer: ConsumerInfo) -> bool:
+        """Whether this consumer has taken the place of the one before."""
+        return self._consumer_made not in {None, consumer.created}
+
+    def put(self, messages: Iterable[Msg]) -> list[Msg]:
+        """Take messages; those that were given out before come back."""
+        last = self._last or 0
+        repeated = []
+        for message in messages:
+            sequence = message.metadata.sequence.stream
+            if sequence > last:
+                self._waiting[sequence] = message
+            else:
+                repeated.append(message)
+        return repeated
+
+    def ready(self) -> Iterator[Msg]:
+        """The messages that are next, each given out as soon as it is asked for."""
+        last = self._last or 0
+        while (message := self._waiting.pop(last + 1, None)) is not None:
+            self._last = last = last + 1
+            self._stuck_since = None
+            yield message
+
+    def check(self, now: float) -> None:
+        """Raise `FeedGapError` when what is next has been missing for too long."""
+        if not self._waiting:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+        elif now - self._stuck_since > GAP_WAIT_S:
+            missing = (self._last or 0) + 1
+            raise FeedGapError(f"{min(self._waiting)} came, {missing} did not")
+
+    def rest(self) -> list[Msg]:
+        """The messages that were not given out."""
+        return list(self._waiting.values())
+
+
+async def follow(
+    url: str,
+    credentials: str | Path | None,
+    stream: str,
+    consumer: str,
+    inbox_prefix: str,
+    after: int | None = None,
+) -> AsyncGenerator[dict[str, Any], None]:
+    """The feed's CloudEvents, for ever; `int(event["sequence"])` goes up by one each time.
+
+    An event counts as taken, and is acknowledged, when the next one is asked for. `after` is
+    the sequence of the last event that the agency has; without it the server's word is taken
+    for what was acknowledged. Where the feed is started again meanwhile, so is this. Waits out
+    every absence of NATS. Raises `FeedGapError`.
+    """
+    bus = Bus(url, credentials, name=f"subscriber {stream}", inbox_prefix=inbox_prefix)
+    order = _InOrder(after)
+    await bus.open()
+    taken: Msg | None = None
+    try:
+        while True:
+            try:
+                order.place(await bus.jetstream.consumer_info(stream, consumer))
+                async with aclosing(_deliveries(bus, stream, consumer, order)) as deliveries:
+                    async for message in deliveries:
+                        taken = message
+                        yield _event(message)
+                        await bus.client.publish(message.reply, ACK)
+                        taken = None
+            except (*AWAY, ConsumerLostError, js_errors.NotFoundError) as error:
+                log.info("feed_interrupted", stream=stream, why=str(error) or type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+    finally:
+        if bus.connected:
+            await _answer(bus, (*([taken] if taken else ()), *order.rest()), GIVE_BACK)
+        await bus.close()
+
+
+async def _deliveries(
+    bus: Bus, stream: str, consumer: str, order: _InOrder
+) -> AsyncGenerator[Msg, None]:
+    """Messages in order, until the consumer or the way to it is lost."""
+    pull = Pull(bus, stream, consumer, batch=BATCH)
+    await pull.open()
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            repeated = order.put(await pull.take(TAKE_S))
+            if any(message.metadata.num_delivered == 1 for message in repeated):
+                info = await bus.jetstream.consumer_info(stream, consumer)
+                if order.is_another(info):
+                    await _answer(bus, (*repeated, *order.rest()), GIVE_BACK)
+                    raise ConsumerLostError("started again")
+            await _answer(bus, repeated, ACK)
+            for message in order.ready():
+                yield message
+            order.check(loop.time())
+    finally:
+        order.put(await pull.close())
+
+
+async def _answer(bus: Bus, messages: Iterable[Msg], answer: bytes) -> None:
+    for message in messages:
+        await bus.client.publish(message.reply, answer)
+
+
+def _event(message: Msg) -> dict[str, Any]:
+    event: dict[str, Any] = msgspec.json.decode(message.data)
+    sequence = message.metadata.sequence.stream
+    if int(event["sequence"]) != sequence:
+        raise FeedGapError(f"sequence {event['sequence']} came as {sequence}")
+    return event

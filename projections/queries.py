@@ -1,0 +1,462 @@
+"""Every question that is asked of the read models: named, bounded, with cursors instead of pages.
+
+A cursor is the key of the last row that was seen; None begins. Times come back with their offset.
+"""
+
+from collections.abc import Awaitable
+from datetime import date, datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from projections.card import Card
+from projections.counters import AgencyDay
+from projections.directory import Entry
+from projections.feed import FeedItem, Standing
+from projections.ledger import LedgerDay, LedgerEntry, PaymentRow
+from projections.timeline import Happening
+from projections.worklist import WorkItem
+
+PAGE_MAX = 1_000
+"""Rows of one answer, whatever is asked for."""
+NIL = UUID(int=0)
+FOREVER = "infinity"
+
+Row = TypeVar("Row")
+
+
+class Source(Protocol):
+    """A psycopg AsyncConnection or cursor, or what behaves like one."""
+
+    def execute(self, query: Any, params: Any = None, /) -> Awaitable[Any]:
+        """Run one query; what it returns has `fetchone`."""
+
+
+class Days(Struct, frozen=True):
+    """A window of days in the city, half-open [first, before)."""
+
+    first: date
+    before: date
+
+
+class Scope(Struct, frozen=True):
+    """Which agencies: one, one with all below it, or (None) all."""
+
+    agency: str | None = None
+    with_children: bool = False
+
+
+class WorklistFilter(Struct, frozen=True, kw_only=True):
+    """Conditions that all must hold; None asks nothing."""
+
+    step: str | None = None
+    assignee: UUID | None = None
+    overdue_at: datetime | None = None
+    """Due date missed as seen at this instant; what was finished in time never is."""
+    due_before: datetime | None = None
+
+
+class Sums(Struct, frozen=True, kw_only=True):
+    """Counters of one agency, or of a whole scope (`agency` None), over a window."""
+
+    agency: str | None
+    lodged_online: int
+    lodged_counter: int
+    lodged_post: int
+    accepted: int
+    turned_away: int
+    supplements_asked: int
+    rescheduled: int
+    issued: int
+    denied: int
+    withdrawn: int
+    stopped: int
+    returned: int
+    closed: int
+    finished_on_time: int
+    finished_late: int
+
+
+class LedgerSums(Struct, frozen=True, kw_only=True):
+    """Ledger sums of one agency, or of a whole scope (`agency` None), over a window; in đồng."""
+
+    agency: str | None
+    assessed_vnd: int
+    waived_vnd: int
+    paid_vnd: int
+    settled_vnd: int
+    refund_asked_vnd: int
+    refunded_vnd: int
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """All payments of an agency since the beginning, and whether its accounts agree; in đồng."""
+
+    agency: str
+    assessed_vnd: int
+    waived_vnd: int
+    paid_vnd: int
+    due_vnd: int
+    settled_vnd: int
+    refund_asked_vnd: int
+    refunded_vnd: int
+    entries_agree: bool
+    """The payments' sums are those of the entries."""
+    days_agree: bool
+    """The payments' sums are those of the days."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether assessed = waived + paid + due, refunded <= asked back <= paid, settled <= paid."""
+        return (
+            self.entries_agree
+            and self.days_agree
+            and self.assessed_vnd == self.waived_vnd + self.paid_vnd + self.due_vnd
+            and self.refunded_vnd <= self.refund_asked_vnd <= self.paid_vnd
+            and self.settled_vnd <= self.paid_vnd
+        )
+
+
+class Progress(Struct, frozen=True):
+    """How far the live generation of a view has come."""
+
+    view: str
+    generation: int
+    position: int
+
+
+class Parked(Struct, frozen=True):
+    """A stream that a live view stands still for, since which position and why."""
+
+    view: str
+    stream_id: UUID
+    position: int
+    error: str
+    parked_at: datetime
+
+
+COUNTERS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in Sums.__struct_fields__[1:])
+AMOUNTS = LedgerSums.__struct_fields__[1:]
+AMOUNT_SUMS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in AMOUNTS)
+IN_DAYS = "day >= %(first)s AND day < %(before)s"
+IN_SCOPE = """
+(%(agency)s::text IS NULL OR agency = %(agency)s
+ OR %(with_children)s AND starts_with(agency, %(agency)s || '.'))
+"""
+
+CARD = "SELECT * FROM view.card WHERE dossier = %(dossier)s"
+CARD_BY_CODE = "SELECT * FROM view.card WHERE code = %(code)s ORDER BY dossier LIMIT 1"
+CARDS_OF_APPLICANT = """
+SELECT * FROM view.card WHERE applicant_account = %(account)s AND dossier > %(after)s
+ORDER BY dossier LIMIT %(limit)s
+"""
+CARDS_OF_SUBMITTER = """
+SELECT * FROM view.card WHERE submitter = %(account)s AND dossier > %(after)s
+ORDER BY dossier LIMIT %(limit)s
+"""
+TIMELINE = """
+SELECT * FROM view.timeline WHERE dossier = %(dossier)s AND position > %(after)s
+ORDER BY position LIMIT %(limit)s
+"""
+WORKLIST = """
+SELECT * FROM view.worklist
+WHERE holder = %(agency)s
+  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s)
+  AND (%(step)s::text IS NULL OR step = %(step)s)
+  AND (%(assignee)s::uuid IS NULL OR assignee = %(assignee)s)
+  AND (%(overdue_at)s::timestamptz IS NULL OR due_at < coalesce(finished_at, %(overdue_at)s))
+  AND (%(due_before)s::timestamptz IS NULL OR due_at < %(due_before)s)
+ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
+"""
+COUNTERS_BY_DAY = f"""
+SELECT * FROM view.agency_day
+WHERE {IN_DAYS} AND {IN_SCOPE} AND (agency, day) > (%(after_agency)s, %(after_day)s)
+ORDER BY agency, day LIMIT %(limit)s
+"""  # noqa: S608
+COUNTERS_BY_AGENCY = f"""
+SELECT agency, {COUNTERS} FROM view.agency_day
+WHERE {IN_DAYS} AND {IN_SCOPE} AND agency > %(after)s
+GROUP BY agency ORDER BY agency LIMIT %(limit)s
+"""  # noqa: S608
+COUNTERS_TOTAL = f"""
+SELECT NULL AS agency, {COUNTERS} FROM view.agency_day WHERE {IN_DAYS} AND {IN_SCOPE}
+"""  # noqa: S608
+LEDGER_BY_DAY = f"""
+SELECT * FROM view.ledger_day
+WHERE {IN_DAYS} AND {IN_SCOPE} AND (agency, day) > (%(after_agency)s, %(after_day)s)
+ORDER BY agency, day LIMIT %(limit)s
+"""  # noqa: S608
+LEDGER_TOTAL = f"""
+SELECT NULL AS agency, {AMOUNT_SUMS} FROM view.ledger_day WHERE {IN_DAYS} AND {IN_SCOPE}
+"""  # noqa: S608
+LEDGER_ENTRIES = f"""
+SELECT * FROM view.ledger_entry
+WHERE agency = %(agency)s AND {IN_DAYS}
+  AND (day, position, line) > (%(after_day)s, %(after_position)s, %(after_line)s)
+ORDER BY day, position, line LIMIT %(limit)s
+"""  # noqa: S608
+PAYMENT_OF_DOSSIER = """
+SELECT * FROM view.payment WHERE dossier = %(dossier)s ORDER BY payment LIMIT 1
+"""
+BALANCES = f"""
+WITH payments AS (
+    SELECT agency, {AMOUNT_SUMS}, sum(due_vnd)::bigint AS due_vnd FROM view.payment
+    WHERE agency > %(after)s GROUP BY agency ORDER BY agency LIMIT %(limit)s
+), entry AS (
+    SELECT agency, {
+    ", ".join(
+        f"coalesce(sum(amount_vnd) FILTER (WHERE kind = '{c.removesuffix('_vnd')}'), 0)::bigint"
+        f" AS {c}"
+        for c in AMOUNTS
+    )
+}
+    FROM view.ledger_entry WHERE agency IN (SELECT agency FROM payments) GROUP BY agency
+), days AS (
+    SELECT agency, {AMOUNT_SUMS} FROM view.ledger_day
+    WHERE agency IN (SELECT agency FROM payments) GROUP BY agency
+)
+SELECT p.*,
+       ({", ".join(f"p.{c}" for c in AMOUNTS)})
+       = ({", ".join(f"coalesce(e.{c}, 0)" for c in AMOUNTS)}) AS entries_agree,
+       ({", ".join(f"p.{c}" for c in AMOUNTS)})
+       = ({", ".join(f"coalesce(d.{c}, 0)" for c in AMOUNTS)}) AS days_agree
+FROM payments p LEFT JOIN entry e USING (agency) LEFT JOIN days d USING (agency) ORDER BY p.agency
+"""  # noqa: S608
+ACCOUNT = "SELECT * FROM view.directory WHERE account = %(account)s"
+ACCOUNTS_OF_AGENCY = """
+SELECT * FROM view.directory WHERE agency = %(agency)s AND account > %(after)s
+ORDER BY account LIMIT %(limit)s
+"""
+ACCOUNTS_OF_KIND = """
+SELECT * FROM view.directory WHERE kind = %(kind)s AND account > %(after)s
+ORDER BY account LIMIT %(limit)s
+"""
+AGREEMENTS = """
+SELECT * FROM view.agreement
+WHERE (%(agency)s::text IS NULL OR agency = %(agency)s) AND position > %(after)s
+ORDER BY position LIMIT %(limit)s
+"""
+FEED_ITEMS = """
+SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
+ORDER BY sequence LIMIT %(limit)s
+"""
+FEED_HEAD = "SELECT sequence FROM view.feed_head WHERE agency = %s"
+PROGRESS = "SELECT view, generation, position FROM view.progress WHERE live ORDER BY view"
+PARKED = """
+SELECT k.view, k.stream_id, k.position, k.error, k.parked_at
+FROM view.parked k JOIN view.progress p USING (view, generation)
+WHERE p.live AND (k.view, k.stream_id) > (%(after_view)s, %(after_stream)s)
+ORDER BY k.view, k.stream_id LIMIT %(limit)s
+"""
+
+
+async def card(source: Source, dossier: UUID) -> Card | None:
+    """One dossier's card."""
+    return _one(await _rows(source, Card, CARD, dossier=dossier))
+
+
+async def card_by_code(source: Source, code: str) -> Card | None:
+    """One dossier's card by the code on its receipt."""
+    return _one(await _rows(source, Card, CARD_BY_CODE, code=code))
+
+
+async def cards_of_applicant(
+    source: Source, account: UUID, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Card]:
+    """The dossiers whose matter is that account's; cursor: dossier."""
+    return await _rows(
+        source, Card, CARDS_OF_APPLICANT, account=account, after=after or NIL, limit=limit
+    )
+
+
+async def cards_of_submitter(
+    source: Source, account: UUID, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Card]:
+    """The dossiers that account handed in; cursor: dossier."""
+    return await _rows(
+        source, Card, CARDS_OF_SUBMITTER, account=account, after=after or NIL, limit=limit
+    )
+
+
+async def timeline(
+    source: Source, dossier: UUID, after: int = 0, limit: int = PAGE_MAX
+) -> list[Happening]:
+    """What happened to a dossier or other stream, with its payment; cursor: position."""
+    return await _rows(source, Happening, TIMELINE, dossier=dossier, after=after, limit=limit)
+
+
+async def worklist(
+    source: Source,
+    agency: str,
+    wanted: WorklistFilter,
+    after: tuple[datetime | None, UUID] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[WorkItem]:
+    """Open dossiers that the agency holds, earliest due first, without due date last.
+
+    Cursor: due date and dossier of the last row.
+    """
+    due_at, dossier = after or ("-infinity", NIL)
+    return await _rows(
+        source,
+        WorkItem,
+        WORKLIST,
+        agency=agency,
+        due_at=due_at or FOREVER,
+        after=dossier,
+        limit=limit,
+        **msgspec.structs.asdict(wanted),
+    )
+
+
+async def counters_by_day(
+    source: Source,
+    days: Days,
+    scope: Scope,
+    after: tuple[str, date] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[AgencyDay]:
+    """Counters of each agency and day; cursor: agency and day."""
+    agency, day = after or ("", date.min)
+    cursor = {"after_agency": agency, "after_day": day, "limit": limit}
+    return await _rows(source, AgencyDay, COUNTERS_BY_DAY, **_window(days, scope), **cursor)
+
+
+async def counters_by_agency(
+    source: Source, days: Days, scope: Scope, after: str = "", limit: int = PAGE_MAX
+) -> list[Sums]:
+    """Counters of each agency over the window; cursor: agency."""
+    window = _window(days, scope)
+    return await _rows(source, Sums, COUNTERS_BY_AGENCY, **window, after=after, limit=limit)
+
+
+async def counters_total(source: Source, days: Days, scope: Scope) -> Sums:
+    """Counters of the whole scope over the window."""
+    return (await _rows(source, Sums, COUNTERS_TOTAL, **_window(days, scope)))[0]
+
+
+async def ledger_by_day(
+    source: Source,
+    days: Days,
+    scope: Scope,
+    after: tuple[str, date] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[LedgerDay]:
+    """Ledger sums of each agency and day; cursor: agency and day."""
+    agency, day = after or ("", date.min)
+    cursor = {"after_agency": agency, "after_day": day, "limit": limit}
+    return await _rows(source, LedgerDay, LEDGER_BY_DAY, **_window(days, scope), **cursor)
+
+
+async def ledger_total(source: Source, days: Days, scope: Scope) -> LedgerSums:
+    """Ledger sums of the whole scope over the window."""
+    return (await _rows(source, LedgerSums, LEDGER_TOTAL, **_window(days, scope)))[0]
+
+
+async def ledger_entries(
+    source: Source,
+    agency: str,
+    days: Days,
+    after: tuple[date, int, int] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[LedgerEntry]:
+    """An agency's entries by day and position; cursor: day, position and line."""
+    day, position, line = after or (date.min, 0, 0)
+    return await _rows(
+        source,
+        LedgerEntry,
+        LEDGER_ENTRIES,
+        agency=agency,
+        first=days.first,
+        before=days.before,
+        after_day=day,
+        after_position=position,
+        after_line=line,
+        limit=limit,
+    )
+
+
+async def payment_of_dossier(source: Source, dossier: UUID) -> PaymentRow | None:
+    """A dossier's payment, if a fee was assessed."""
+    return _one(await _rows(source, PaymentRow, PAYMENT_OF_DOSSIER, dossier=dossier))
+
+
+async def balances(source: Source, after: str = "", limit: int = PAGE_MAX) -> list[Balance]:
+    """The balance of each agency, reckoned three ways; cursor: agency."""
+    return await _rows(source, Balance, BALANCES, after=after, limit=limit)
+
+
+async def account(source: Source, account: UUID) -> Entry | None:
+    """One account of the directory."""
+    return _one(await _rows(source, Entry, ACCOUNT, account=account))
+
+
+async def accounts_of_agency(
+    source: Source, agency: str, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Entry]:
+    """An agency's officers and software; cursor: account."""
+    return await _rows(
+        source, Entry, ACCOUNTS_OF_AGENCY, agency=agency, after=after or NIL, limit=limit
+    )
+
+
+async def accounts_of_kind(
+    source: Source, kind: str, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Entry]:
+    """All accounts of a kind; cursor: account."""
+    return await _rows(source, Entry, ACCOUNTS_OF_KIND, kind=kind, after=after or NIL, limit=limit)
+
+
+async def agreements(
+    source: Source, agency: str | None = None, after: int = 0, limit: int = PAGE_MAX
+) -> list[Standing]:
+    """Agreements that have not ended, of one agency or all; cursor: position of signing."""
+    return await _rows(source, Standing, AGREEMENTS, agency=agency, after=after, limit=limit)
+
+
+async def feed_items(
+    source: Source, agency: str, after: int = 0, limit: int = PAGE_MAX
+) -> list[FeedItem]:
+    """An agency's feed in order; cursor: sequence."""
+    return await _rows(source, FeedItem, FEED_ITEMS, agency=agency, after=after, limit=limit)
+
+
+async def feed_head(source: Source, agency: str) -> int:
+    """The highest sequence of an agency's feed; 0: nothing yet."""
+    row = await (await source.execute(FEED_HEAD, (agency,))).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def progress(source: Source) -> list[Progress]:
+    """Where each live view stands; its lag is the log's head minus this."""
+    return await _rows(source, Progress, PROGRESS)
+
+
+async def parked(
+    source: Source, after: tuple[str, UUID] | None = None, limit: int = PAGE_MAX
+) -> list[Parked]:
+    """Streams that live views stand still for; cursor: view and stream."""
+    view, stream = after or ("", NIL)
+    return await _rows(source, Parked, PARKED, after_view=view, after_stream=stream, limit=limit)
+
+
+async def _rows(source: Source, row_type: type[Row], query: str, /, **parameters: Any) -> list[Row]:
+    """The rows of a query, in its order, as structs."""
+    if "limit" in parameters:
+        parameters["limit"] = max(0, min(parameters["limit"], PAGE_MAX))
+    whole = f"SELECT json_agg(q)::text FROM ({query}) q"  # noqa: S608
+    row = await (await source.execute(whole, parameters)).fetchone()
+    if row[0] is None:
+        return []
+    rows: list[Row] = msgspec.json.decode(row[0], type=list[row_type])  # type: ignore[valid-type]
+    return rows
+
+
+def _one(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def _window(days: Days, scope: Scope) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(days), **msgspec.structs.asdict(scope)}

@@ -1,0 +1,198 @@
+"""One dossier through everything: HTTP, log, NATS, read models, feed, replay."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from api.instance import Instance
+from integration.agency import credentials_for, feed_of
+from tests.api.conftest import COMMUNE, SHA, People, Person, lodging
+
+CIVIL_STATUS = "G15.901"
+
+
+@pytest.fixture(scope="module")
+def agreement(people: People) -> dict[str, Any]:
+    return people.admin.done(
+        "/v1/agreements",
+        {
+            "agency": CIVIL_STATUS,
+            "purpose": "Cơ sở dữ liệu hộ tịch điện tử",
+            "legal_basis": "NĐ 47/2020/NĐ-CP",
+            "events": ["dossier.accepted", "dossier.result_issued"],
+            "fields": ["code", "number"],
+            "procedures": ["1.001193"],
+        },
+    )
+
+
+def live(officer: Person) -> tuple[str, str, int]:
+    """A dossier's whole life: id, code and last position."""
+    step: dict[str, Any] = officer.done("/v1/dossiers", lodging())
+    dossier = step["id"]
+
+    def do(action: str, **body: Any) -> dict[str, Any]:
+        nonlocal step
+        step = officer.done(f"/v1/dossiers/{dossier}/{action}", body, step["version"])
+        return step
+
+    code = do("accept")["code"]
+    do("approve", summary="Đủ điều kiện.")
+    do("sign", document_sha256=SHA, signature_sha256=SHA)
+    do("issue", number="125/KS", document_sha256=SHA)
+    do("return-result", delivery="counter", receiver="Nguyễn Thị Mẫu")
+    do("close")
+    return dossier, code, step["position"]
+
+
+def test_a_dossier_goes_through_the_whole_chain(
+    instance: Instance, officer: Person, people: People, agreement: dict[str, Any]
+) -> None:
+    admin = people.admin
+    before = admin.ask(f"/v1/feeds/{CIVIL_STATUS}", after=agreement["position"])["head"]
+    dossier, code, position = live(officer)
+
+    card = officer.ask(f"/v1/dossiers/{dossier}", after=position)
+    assert (card["status"], card["outcome"], card["code"]) == ("closed", "result_returned", code)
+    assert officer.ask(f"/v1/dossiers/by-code/{code}")["dossier"] == dossier
+    timeline = officer.ask(f"/v1/dossiers/{dossier}/timeline", after=position)["items"]
+    names = [item["name"] for item in timeline]
+    assert names == [
+        "dossier.lodged",
+        "dossier.accepted",
+        "dossier.result_approved",
+        "dossier.result_signed",
+        "dossier.result_issued",
+        "dossier.result_returned",
+        "dossier.closed",
+    ]
+    assert "Nguyễn" not in str(timeline), "the timeline shows no personal data"
+
+    page = admin.ask(f"/v1/feeds/{CIVIL_STATUS}", since=before, after=position)
+    kinds = [event["type"] for event in page["events"]]
+    assert kinds == ["vn.gov.hcm.hoso.dossier.accepted", "vn.gov.hcm.hoso.dossier.result_issued"]
+    assert page["events"][0]["data"]["code"] == code
+    assert "applicant" not in str(page["events"]), "only agreed fields are in the feed"
+
+    history = admin.ask(f"/v1/dossiers/{dossier}/history")["facts"]
+    assert [fact["name"] for fact in history] == names
+    accepted = history[1]
+    past = admin.ask(f"/v1/dossiers/{dossier}/replay", as_of=accepted["happened_at"])
+    assert past["state"]["status"] == "in_progress"
+    assert past["version"] == 2
+    long_ago = admin.ask(f"/v1/dossiers/{dossier}/replay", as_of="2020-01-01T00:00:00Z")
+    assert long_ago["state"] is None
+
+
+def test_an_agency_takes_its_feed_from_nats_with_credentials_for_it_alone(
+    instance: Instance, officer: Person, people: People, agreement: dict[str, Any]
+) -> None:
+    import asyncio
+
+    assert instance.nats is not None
+    own = credentials_for(instance.nats.accounts.account, CIVIL_STATUS)
+    admin = people.admin
+    live(officer)
+    _, code, position = live(officer)
+    head = admin.ask(f"/v1/feeds/{CIVIL_STATUS}", after=position)["head"]
+
+    async def take() -> list[dict[str, Any]]:
+        taken: list[dict[str, Any]] = []
+        feed = feed_of(instance.addresses.nats_url, own, CIVIL_STATUS)
+        async for event in feed:
+            taken.append(event)
+            if int(event["sequence"]) >= head:
+                break
+        await feed.aclose()
+        return taken
+
+    taken = asyncio.run(asyncio.wait_for(take(), 30))
+    assert [int(event["sequence"]) for event in taken] == list(range(1, head + 1))
+    assert taken[-2]["data"]["code"] == code
+    same = admin.ask(f"/v1/feeds/{CIVIL_STATUS}", limit=1000)["events"]
+    assert taken == same, "NATS and HTTP give the same feed"
+
+
+def test_late_paper_happened_before_it_was_recorded(people: People, officer: Person) -> None:
+    late = people.officer("front_desk", "late_paper")
+    happened = "2025-11-17T09:00:00+07:00"
+    receipt = late.done("/v1/dossiers", lodging(effective_at=happened))
+    path = f"/v1/dossiers/{receipt['id']}/replay"
+    at_noon = "2025-11-17T12:00:00+07:00"
+    by_event = people.admin.ask(path, as_of=at_noon, clock="happened")
+    by_record = people.admin.ask(path, as_of=at_noon, clock="recorded")
+    assert by_event["state"]["status"] == "lodged"
+    assert by_record["state"] is None
+    refused = officer.send("/v1/dossiers", lodging(effective_at=happened))
+    assert refused.json()["code"] == "effective-time-not-allowed"
+    earlier = {"effective_at": "2025-11-16T09:00:00+07:00"}
+    back = late.send(f"/v1/dossiers/{receipt['id']}/accept", earlier, receipt["version"])
+    assert back.json()["code"] == "effective-time-before-known"
+    future = {"effective_at": datetime(2199, 1, 1, tzinfo=UTC).isoformat()}
+    ahead = late.send(f"/v1/dossiers/{receipt['id']}/accept", future, receipt["version"])
+    assert ahead.json()["code"] == "effective-time-in-future"
+
+
+def test_the_worklist_and_counters_show_a_new_dossier(officer: Person) -> None:
+    receipt = officer.done("/v1/dossiers", lodging())
+    position = receipt["position"]
+    worklist = officer.ask(f"/v1/agencies/{COMMUNE}/worklist", after=position, limit=1000)
+    assert receipt["id"] in [item["dossier"] for item in worklist["items"]]
+    assert "Nguyễn" not in str(worklist)
+    today = datetime.now(UTC).date()
+    window = {"from": f"{today.year - 1}-12-01", "before": f"{today.year + 1}-01-01"}
+    counters = officer.ask(f"/v1/agencies/{COMMUNE}/counters", after=position, **window)
+    assert counters["total"]["lodged_counter"] >= 1
+
+
+def test_a_fee_is_assessed_paid_settled_and_partly_refunded(
+    people: People, officer: Person
+) -> None:
+    platform = people.service("payment_platform", agency="H29")
+    monitor = people.officer("payment_monitor")
+    receipt = officer.done(
+        "/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3)
+    )
+    path = f"/v1/dossiers/{receipt['id']}/payment"
+    step = officer.done(f"{path}/assess")
+    step = officer.done(f"{path}/request", {"request": "R1"}, step["version"])
+    step = officer.done(
+        f"{path}/start-attempt", {"attempt": "A1", "method": "online"}, step["version"]
+    )
+    unknown = {"attempt": "A1", "explanation": "hết giờ"}
+    step = platform.done(f"{path}/report-unknown", unknown, step["version"])
+    wrong = {"attempt": "A1", "amount_vnd": 1, "transaction": "T1"}
+    assert platform.send(f"{path}/confirm", wrong, step["version"]).json()["code"] == (
+        "amount-differs"
+    )
+    right = {"attempt": "A1", "amount_vnd": 24_000, "transaction": "T1"}
+    step = platform.done(f"{path}/confirm", right, step["version"])
+    settled = {"statement": "S1", "amount_vnd": 24_000}
+    step = monitor.done(f"{path}/settle", settled, step["version"])
+    asked = {"refund": "F1", "amount_vnd": 8_000, "explanation": "thừa một bản"}
+    step = officer.done(f"{path}/ask-refund", asked, step["version"])
+    step = officer.done(f"{path}/approve-refund", {"refund": "F1"}, step["version"])
+    done = {"refund": "F1", "transaction": "T2"}
+    step = platform.done(f"{path}/complete-refund", done, step["version"])
+    payment = officer.ask(path, after=step["position"])
+    sums = {k: v for k, v in payment.items() if k.endswith("_vnd")}
+    assert sums["assessed_vnd"] == sums["paid_vnd"] == sums["settled_vnd"] == 24_000
+    assert (sums["refunded_vnd"], sums["due_vnd"]) == (8_000, 0)
+    replayed = people.admin.ask(f"{path}/replay")
+    assert replayed["state"]["paid_vnd"] == 24_000
+
+
+def test_a_waived_fee_opens_no_payment(people: People) -> None:
+    citizen = people.citizen()
+    receipt = citizen.done(
+        "/v1/dossiers",
+        lodging(procedure="1.004859", channel="online", case="standard"),
+    )
+    path = f"/v1/dossiers/{receipt['id']}/payment"
+    step = citizen.done(f"{path}/assess")
+    assert step["events"] == ["payment.fee_assessed", "payment.fee_waived"]
+    refused = citizen.send(f"{path}/request", {"request": "R"}, step["version"])
+    assert refused.json()["code"] == "nothing-due"
+    mine = citizen.ask("/v1/my/dossiers", **{"as": "submitter", "after": step["position"]})
+    assert [card["dossier"] for card in mine["items"]] == [receipt["id"]]

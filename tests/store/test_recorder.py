@@ -1,0 +1,76 @@
+"""The eventsourcing library's own recorder tests, on our log; and its event store over it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    EventStore,
+    IntegrityError,
+    JSONTranscoder,
+)
+from eventsourcing.popo import POPOApplicationRecorder
+from eventsourcing.tests.persistence import (
+    ApplicationRecorderTestCase,
+    NonInterleavingNotificationIDsBaseCase,
+)
+from psycopg_pool import ConnectionPool
+
+from commands.recorder import LogRecorder, RecordMapper, StoredRecord
+from domain.account import AccountSuspended, CitizenOpened
+from domain.event import Context
+from tests.store.conftest import LogDatabase
+
+
+@pytest.fixture(autouse=True)
+def recorder(request: pytest.FixtureRequest, database: LogDatabase) -> Iterator[LogRecorder]:
+    with ConnectionPool[Any](
+        database.app, min_size=2, max_size=20, open=True, kwargs={"autocommit": False}
+    ) as pool:
+        pool.wait()
+        made = LogRecorder(pool)
+        if request.instance is not None:
+            request.instance.recorder = made
+        yield made
+
+
+class TestLogRecorder(ApplicationRecorderTestCase[ApplicationRecorder]):
+    recorder: LogRecorder
+
+    def create_recorder(self) -> ApplicationRecorder:
+        return self.recorder
+
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+    def test_performance(self) -> None:
+        """A measurement, not a test: benchmarks are elsewhere."""
+
+
+class TestPositionsDoNotInterleave(NonInterleavingNotificationIDsBaseCase):
+    recorder: LogRecorder
+
+    def create_recorder(self) -> ApplicationRecorder:
+        return self.recorder
+
+
+@pytest.mark.parametrize("twin", ["ours", "in memory"])
+def test_the_librarys_event_store_works_alike_on_our_log_and_in_memory(
+    recorder: LogRecorder, twin: str
+) -> None:
+    chosen = recorder if twin == "ours" else POPOApplicationRecorder()
+    store = EventStore(RecordMapper(JSONTranscoder()), chosen)
+    stream = uuid4()
+    context = Context(actor=stream, cause="t", correlation=stream, effective_at=datetime.now(UTC))
+    opened = StoredRecord(stream, 1, context, CitizenOpened(issuer="i", subject="s", name="Mẫu"))
+    suspended = StoredRecord(stream, 2, context, AccountSuspended(explanation="x"))
+
+    recordings = store.put([opened, suspended])
+
+    assert [recording.notification.id for recording in recordings] == [1, 2]
+    assert list(store.get(stream)) == [opened, suspended]
+    with pytest.raises(IntegrityError):
+        store.put([suspended])

@@ -1,0 +1,490 @@
+"""Read models on a real PostgreSQL: live, rebuilt, compared, interrupted, poisoned."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
+from domain.record import Record
+from projections import card, runner
+from projections.runner import (
+    HoleError,
+    RebuildRunningError,
+    Runner,
+    StaleViewError,
+    difference,
+    rebuild,
+)
+from projections.view import Batch, Out, StreamView, View
+from projections.views import VIEWS
+
+History = Callable[[int, int], list[Record]]
+ALL = tuple(VIEWS.values())
+
+
+@asynccontextmanager
+async def opened(dsn: str, *views: View) -> AsyncIterator[Runner]:
+    live = Runner(dsn, views or ALL)
+    await live.open()
+    try:
+        yield live
+    finally:
+        await live.close()
+
+
+async def project(live: Runner, records: Sequence[Record], size: int = 500) -> None:
+    for start in range(0, len(records), size):
+        await live.project(records[start : start + size])
+
+
+async def fetch(dsn: str, query: str) -> list[Any]:
+    connection = await AsyncConnection.connect(dsn)
+    try:
+        return await (await connection.execute(query.encode())).fetchall()
+    finally:
+        await connection.close()
+
+
+async def contents(dsn: str, views: Sequence[View] = ALL) -> dict[str, list[str]]:
+    """Every row of every table, as text, in the order of its key."""
+    found = {}
+    for table in (table for view in views for table in view.tables):
+        key = ", ".join(table.key)
+        query = f"SELECT t::text FROM view.{table.name} t ORDER BY {key}"
+        found[table.name] = [row[0] for row in await fetch(dsn, query)]
+    return found
+
+
+async def clear(dsn: str) -> None:
+    connection = await AsyncConnection.connect(dsn, autocommit=True)
+    names = await (await connection.execute("SELECT unnest(tables) FROM view.progress")).fetchall()
+    for (name,) in names:
+        await connection.execute(f"DROP TABLE {name} CASCADE".encode())
+    await connection.execute("DELETE FROM view.progress")
+    await connection.close()
+
+
+def poisoned(at: int) -> StreamView:
+    """The card, which cannot take the event at one position."""
+
+    def fold(row: Any, record: Record, out: Out) -> Any:
+        if record.position == at:
+            raise ValueError("nguyễn văn a")
+        return card.fold(row, record, out)
+
+    return msgspec.structs.replace(card.VIEW, fold=fold)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_live_view_equals_its_rebuild(dsn: str, history: History, log: Any, seed: int) -> None:
+    async def story() -> None:
+        records = history(seed, 60)
+        async with opened(dsn) as live:
+            await project(live, records, 97)
+            assert live.position == len(records)
+        for view in ALL:
+            found = await difference(dsn, view, log(records, 250).read)
+            assert found.equal, found
+            assert found.position == len(records)
+            assert found.rows > 0
+        before = await contents(dsn)
+        for view in ALL:
+            await rebuild(dsn, view, log(records).read)
+        assert await contents(dsn) == before
+        assert all(rows for rows in before.values())
+        assert not await fetch(dsn, "SELECT * FROM view.parked")
+
+    asyncio.run(story())
+
+
+def test_batches_of_one_and_of_five_hundred_give_equal_tables(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(7, 12)
+        tables = []
+        for size in (1, 500):
+            await clear(dsn)
+            async with opened(dsn) as live:
+                await project(live, records, size)
+            tables.append(await contents(dsn))
+        assert tables[0] == tables[1]
+
+    asyncio.run(story())
+
+
+def test_what_a_view_has_already_it_skips(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(1, 20)
+        async with opened(dsn) as live:
+            await project(live, records[:150])
+            once = await contents(dsn)
+            await project(live, records[:150])
+            assert await contents(dsn) == once
+            await project(live, records[100:], 60)
+        whole = await contents(dsn)
+        await clear(dsn)
+        async with opened(dsn) as live:
+            await project(live, records)
+        assert await contents(dsn) == whole
+
+    asyncio.run(story())
+
+
+def test_a_crash_inside_a_batch_loses_and_doubles_nothing(
+    dsn: str, history: History, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    write = Batch.write
+
+    async def half_written(batch: Batch) -> None:
+        await write(batch)
+        raise PowerCutError
+
+    async def story() -> None:
+        records = history(2, 30)
+        async with opened(dsn) as live:
+            await project(live, records[:100])
+            with monkeypatch.context() as broken:
+                broken.setattr(Batch, "write", half_written)
+                with pytest.raises(PowerCutError):
+                    await live.project(records[100:200])
+            assert live.position == 100
+        async with opened(dsn) as again:
+            assert again.position == 100
+            await project(again, records[100:], 50)
+        for view in ALL:
+            assert (await difference(dsn, view, log(records).read)).equal
+
+    asyncio.run(story())
+
+
+def test_a_lost_connection_is_opened_again_by_the_next_batch(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(2, 30)
+        async with opened(dsn) as live:
+            await project(live, records[:100])
+            await fetch(
+                dsn,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND usename = current_user",
+            )
+            with pytest.raises(psycopg.OperationalError):
+                await live.project(records[100:200])
+            await live.project(records[live.position : 200])
+            assert live.position == 200
+
+    asyncio.run(story())
+
+
+def test_views_at_different_positions_catch_up_with_each_other(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(3, 30)
+        async with opened(dsn, VIEWS["card"]) as ahead:
+            await project(ahead, records[:200])
+        async with opened(dsn) as live:
+            assert live.position == 0
+            await project(live, records)
+        for view in ALL:
+            assert (await difference(dsn, view, log(records).read)).equal
+
+    asyncio.run(story())
+
+
+def test_two_runners_of_the_same_views_double_nothing(dsn: str, history: History, log: Any) -> None:
+    async def story() -> None:
+        records = history(4, 40)
+        async with opened(dsn) as one, opened(dsn) as other:
+            await asyncio.gather(project(one, records, 20), project(other, records, 33))
+        for view in ALL:
+            assert (await difference(dsn, view, log(records).read)).equal
+
+    asyncio.run(story())
+
+
+def test_a_hole_is_refused(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(1, 10)
+        async with opened(dsn) as live:
+            with pytest.raises(HoleError):
+                await live.project(records[1:10])
+            with pytest.raises(HoleError):
+                await live.project([*records[:5], *records[6:10]])
+            assert live.position == 0
+            await live.project(records[:5])
+            with pytest.raises(HoleError):
+                await live.project(records[6:])
+            assert live.position == 5
+
+    asyncio.run(story())
+
+
+def test_a_rebuild_goes_on_while_a_live_runner_writes(dsn: str, history: History, log: Any) -> None:
+    async def story() -> None:
+        records = history(5, 80)
+        growing = log(records, 40)
+        growing.shown = 200
+
+        async def write(live: Runner) -> None:
+            for start in range(200, len(records), 10):
+                growing.shown = min(start + 10, len(records))
+                await live.project(records[start : start + 10])
+
+        async with opened(dsn) as live:
+            await project(live, records[:200])
+            generations = await asyncio.gather(
+                *(rebuild(dsn, view, growing.read, 40) for view in ALL), write(live)
+            )
+            assert generations[:-1] == [2] * len(ALL)
+            assert live.position == len(records)
+        for view in ALL:
+            found = await difference(dsn, view, log(records).read)
+            assert found.equal, found
+            assert found.position == len(records)
+
+    asyncio.run(story())
+
+
+def test_a_comparison_goes_on_while_a_live_runner_writes(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(6, 80)
+        growing = log(records, 40)
+        growing.shown = 200
+
+        async def write(live: Runner) -> None:
+            for start in range(200, len(records), 10):
+                growing.shown = min(start + 10, len(records))
+                await live.project(records[start : start + 10])
+
+        async with opened(dsn) as live:
+            await project(live, records[:200])
+            *found, _ = await asyncio.gather(
+                *(difference(dsn, view, growing.read, 40) for view in ALL), write(live)
+            )
+        assert all(each.equal for each in found), found
+
+    asyncio.run(story())
+
+
+def test_a_rebuild_that_dies_leaves_the_live_view_and_the_next_one_cleans_up(
+    dsn: str, history: History, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    async def stops(after: int) -> AsyncIterator[list[Record]]:
+        if after >= 100:
+            raise KilledError
+        async for page in log(history(1, 30), 100).read(after):
+            yield page
+            raise KilledError
+
+    async def nothing(*_: Any) -> None:
+        """A killed process does not clean up."""
+
+    async def story() -> None:
+        records = history(1, 30)
+        view = VIEWS["ledger"]
+        async with opened(dsn) as live:
+            await project(live, records)
+            before = await contents(dsn)
+            with monkeypatch.context() as killed:
+                killed.setattr(runner, "_drop_leftovers", nothing)
+                with pytest.raises(KilledError):
+                    await rebuild(dsn, view, stops)
+            assert await contents(dsn) == before
+            left = "SELECT generation, live FROM view.progress WHERE view = 'ledger' ORDER BY 1"
+            assert await fetch(dsn, left) == [(1, True), (2, False)]
+            await rebuild(dsn, view, log(records).read)
+            assert await fetch(dsn, left) == [(2, True)]
+            assert await contents(dsn) == before
+            tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'view'"
+            made = sum(len(view.tables) for view in ALL)
+            assert await fetch(dsn, tables) == [(made + 2,)]
+
+    asyncio.run(story())
+
+
+def test_only_one_process_rebuilds_a_view(dsn: str, history: History, log: Any) -> None:
+    async def story() -> None:
+        records = history(1, 5)
+        both = await asyncio.gather(
+            *(rebuild(dsn, VIEWS["card"], log(records, 10).read, 10) for _ in range(2)),
+            return_exceptions=True,
+        )
+        assert {type(each) for each in both} == {int, RebuildRunningError}
+
+    asyncio.run(story())
+
+
+def test_a_rebuild_may_come_before_the_first_live_runner(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(1, 5)
+        assert await rebuild(dsn, VIEWS["card"], log(records).read) == 1
+        async with opened(dsn, VIEWS["card"]) as live:
+            assert live.position == len(records)
+
+    asyncio.run(story())
+
+
+def test_poison_parks_its_stream_and_nothing_else(dsn: str, history: History, log: Any) -> None:
+    async def story() -> None:
+        records = history(3, 40)
+        bad = next(r for r in records if isinstance(r.event, DossierAssigned))
+        view = poisoned(bad.position)
+        async with opened(dsn, view) as live:
+            await project(live, records, 70)
+            assert live.position == len(records)
+        parked = await fetch(dsn, "SELECT view, stream_id, position, error FROM view.parked")
+        assert [row[:3] for row in parked] == [("card", bad.stream, bad.position)]
+        assert "ValueError in test_runner.py" in parked[0][3]
+        assert "nguyễn" not in parked[0][3]
+        stopped = f"SELECT version FROM view.card WHERE dossier = '{bad.stream}'"
+        assert await fetch(dsn, stopped) == [(bad.version - 1,)]
+
+        found = await difference(dsn, card.VIEW, log(records).read)
+        assert (found.only_live, found.only_rebuilt, found.changed) == (0, 0, 1)
+        await rebuild(dsn, card.VIEW, log(records).read)
+        assert (await difference(dsn, card.VIEW, log(records).read)).equal
+        assert not await fetch(dsn, "SELECT * FROM view.parked")
+
+    asyncio.run(story())
+
+
+def test_a_row_that_the_database_refuses_parks_its_stream_and_nothing_else(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(3, 40)
+        index, first = next(
+            (i, r) for i, r in enumerate(records) if isinstance(r.event, DossierLodged)
+        )
+        lodged: Any = msgspec.structs.replace(first.event, case="\0")
+        records[index] = msgspec.structs.replace(first, event=lodged)
+        async with opened(dsn, VIEWS["card"], VIEWS["timeline"]) as live:
+            await project(live, records)
+            assert live.position == len(records)
+        parked = await fetch(dsn, "SELECT view, stream_id, position FROM view.parked ORDER BY 1")
+        assert parked == [
+            ("card", first.stream, first.position),
+            ("timeline", first.stream, first.position),
+        ]
+        await rebuild(dsn, VIEWS["card"], log(records).read)
+        cards = await fetch(dsn, "SELECT count(*) FROM view.card")
+        assert cards == [(39,)]
+
+    asyncio.run(story())
+
+
+def test_difference_notices_rows_changed_removed_and_added_by_hand(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(1, 40)
+        async with opened(dsn) as live:
+            await project(live, records)
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+        await connection.execute(
+            "UPDATE view.payment SET paid_vnd = paid_vnd + 1"
+            " WHERE payment = (SELECT payment FROM view.payment ORDER BY 1 LIMIT 1)"
+        )
+        await connection.execute(
+            "DELETE FROM view.ledger_entry"
+            " WHERE position = (SELECT min(position) FROM view.ledger_entry)"
+        )
+        await connection.execute(
+            "INSERT INTO view.ledger_day VALUES ('H30', '2025-01-01', 0, 0, 0, 0, 0, 0)"
+        )
+        await connection.close()
+        found = await difference(dsn, VIEWS["ledger"], log(records).read)
+        assert not found.equal
+        assert (found.only_live, found.only_rebuilt, found.changed) == (1, 2, 1)
+        changed = next(e for e in found.examples if e.table == "payment")
+        assert changed.columns == ("paid_vnd",)
+        assert any(
+            e.table == "ledger_day" and e.key == ("H30", "2025-01-01") for e in found.examples
+        )
+
+    asyncio.run(story())
+
+
+def test_a_feed_item_changed_only_in_its_bytes_is_noticed(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(1, 40)
+        async with opened(dsn) as live:
+            await project(live, records)
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+        await connection.execute(
+            "UPDATE view.feed_item SET event = (event::text || ' ')::json"
+            " WHERE (agency, sequence) = ('H29.1', 1)"
+        )
+        await connection.close()
+        found = await difference(dsn, VIEWS["feed"], log(records).read)
+        assert found.changed == 1
+        assert found.examples[0].key == ("H29.1", "1")
+
+    asyncio.run(story())
+
+
+def test_tables_of_another_definition_are_refused_until_rebuilt(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(1, 10)
+        revised = msgspec.structs.replace(card.VIEW, revision=2)
+        async with opened(dsn, card.VIEW) as old:
+            await project(old, records[:50])
+            with pytest.raises(StaleViewError, match="card"):
+                await Runner(dsn, [revised]).open()
+            await rebuild(dsn, revised, log(records).read)
+            with pytest.raises(StaleViewError, match="card"):
+                await old.project(records[50:])
+        async with opened(dsn, revised) as new:
+            assert new.position == len(records)
+
+    asyncio.run(story())
+
+
+def test_feeds_are_dense_in_log_order_and_hold_agreed_fields_only(
+    dsn: str, history: History
+) -> None:
+    async def story() -> None:
+        records = history(1, 60)
+        by_position = {record.position: record for record in records}
+        async with opened(dsn, VIEWS["feed"]) as live:
+            await project(live, records, 50)
+        rows = await fetch(
+            dsn,
+            "SELECT agency, sequence, position, event::text FROM view.feed_item"
+            " ORDER BY agency, sequence",
+        )
+        assert {row[0] for row in rows} == {"H29.1", "H29.2", "H29.7"}
+        last: dict[str, tuple[int, int]] = {}
+        for agency, sequence, position, text in rows:
+            before = last.get(agency, (0, 0))
+            assert sequence == before[0] + 1
+            assert position > before[1]
+            last[agency] = (sequence, position)
+            event = msgspec.json.decode(text)
+            record = by_position[position]
+            assert event["id"] == f"{record.stream}/{record.version}"
+            assert event["sequence"] == f"{sequence:020d}"
+            assert event["data"].keys() <= {"applicant", "procedure", "code", "number", "outcome"}
+            assert event["data"].get("applicant", {}).keys() <= {"name"}
+            assert not isinstance(record.event, SupplementRequested)
+
+    asyncio.run(story())
