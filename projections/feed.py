@@ -130,9 +130,9 @@ class FeedView(Struct, frozen=True, kw_only=True):
         if not records:
             return
         before = await batch.load(ROUTE, {r.stream for r in records if _is_of_dossier(r)})
-        signed = {row.agreement: row for row in await batch.load_all(AGREEMENT)}
+        signed = await batch.load_all(AGREEMENT)
         state = _State(signed.values(), dict(before))
-        heads = {row.agency: row.sequence for row in await batch.load_all(HEAD)}
+        heads = {row.agency: row.sequence for row in (await batch.load_all(HEAD)).values()}
         state.heads = dict(heads)
         batch.apply(records, lambda record: take(state, record, batch))
         for dossier, route in state.routes.items():

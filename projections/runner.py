@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection, DataError, IntegrityError
 
 from domain.record import Record
-from projections.view import Batch, Table, View, shape
+from projections.view import Batch, Memory, Table, View, shape
 
 ReadLog: TypeAlias = Callable[[int], AsyncIterator[list[Record]]]
 """The records after a position, page by page, up to the present end of the log."""
@@ -146,7 +146,7 @@ async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MA
     `HoleError` when the log is behind the view.
     """
     async with _built_aside(dsn, view, batch_max) as aside:
-        await aside.follow(read)
+        await aside.build(read)
         await aside.add_indexes()
         async with aside.control.transaction():
             live = await _locked(aside.control, view, None)
@@ -168,7 +168,7 @@ async def difference(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH
             live = await _locked(aside.control, view, None)
         if live is None or live.shape != shape(view):
             raise StaleViewError(view.name)
-        await aside.follow(read, live.position)
+        await aside.build(read, live.position)
         snapshot = await _connect(dsn)
         try:
             await snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -203,12 +203,29 @@ class _Aside:
         self._worker = worker
         self._view = view
         self._batch_max = batch_max
+        self._memory: Memory | None = None
 
     async def create(self) -> None:
         """Clear away what a crash left, and begin with empty tables."""
         async with self._worker.transaction():
             await _drop_leftovers(self._worker, self._view)
             self.generation = await _create(self._worker, self._view)
+        self.position = 0
+
+    async def build(self, read: ReadLog, until: int | None = None) -> None:
+        """Take the bulk of the log, keeping rows in memory as long as there are not too many.
+
+        If the database refuses a row, build once more in small steps, which find whose it is.
+        """
+        self._memory = Memory()
+        try:
+            await self.follow(read, until)
+            await self._write_memory(self._memory)
+            self._memory = None
+        except (DataError, IntegrityError):
+            self._memory = None
+            await self.create()
+            await self.follow(read, until)
 
     async def follow(self, read: ReadLog, until: int | None = None) -> None:
         """Take what the log has, up to a position or to its present end.
@@ -220,11 +237,22 @@ class _Aside:
         async for page in read(self.position):
             wanted = page if until is None else page[: until - self.position]
             for batch in _batches(wanted, self._batch_max):
-                self.position = await _advance(self._worker, self._view, batch, self.generation)
+                self.position = await self._take(batch)
             if self.position == until:
                 return
         if until is not None:
             raise HoleError(f"{self._view.name} is at {until}, the log ends at {self.position}")
+
+    async def _take(self, records: Sequence[Record]) -> int:
+        place = (self._worker, self._view, records, self.generation)
+        if self._memory is None:
+            return await _advance(*place)
+        return await _transact(*place, memory=self._memory)
+
+    async def _write_memory(self, memory: Memory) -> None:
+        async with self._worker.transaction():
+            batch = Batch(self._worker, self._view.name, self.generation, memory=memory)
+            await batch.write_rows()
 
     async def add_indexes(self) -> None:
         """Once the tables are full."""
@@ -295,7 +323,9 @@ async def _transact(
     view: View,
     records: Sequence[Record],
     generation: int | None,
+    *,
     refused: Exception | None = None,
+    memory: Memory | None = None,
 ) -> int:
     """One transaction: rows, parked streams and position move together or not at all."""
     async with connection.transaction():
@@ -309,7 +339,7 @@ async def _transact(
             raise HoleError(f"{view.name}: {fresh[0].position} after {standing.position}")
         place = (view.name, standing.generation)
         parked = await (await connection.execute(PARKED, place)).fetchall()
-        batch = Batch(connection, *place, (row[0] for row in parked))
+        batch = Batch(connection, *place, (row[0] for row in parked), memory)
         if refused is None:
             await view.project(batch, [r for r in fresh if r.name in view.events])
         else:

@@ -28,6 +28,8 @@ SCALARS: dict[Any, str] = {
 }
 """Column types by field type; `json` keeps the bytes as they are, all other types are `jsonb`."""
 
+KEPT_MAX = 50_000
+"""Rows that a rebuild keeps in memory, about 1 KiB each."""
 COPIED = frozenset({str, int, bool, UUID, datetime, date, type(None)})
 """Types that psycopg sends as they are; of the others, enums become text and the rest JSON."""
 
@@ -100,15 +102,40 @@ class Out:
         self.added.append((table, key, deltas))
 
 
+class Memory:
+    """Rows that are not written yet, of a generation that nobody else reads: a dossier's row is
+    then written once or twice in a rebuild, not once for each of its events.
+    """  # noqa: D205
+
+    def __init__(self) -> None:
+        """Nothing kept yet."""
+        self.tables: dict[str, tuple[Table, dict[Any, Struct | None]]] = {}
+
+    def of(self, table: Table) -> dict[Any, Struct | None]:
+        """The table's rows by key; None stands for a deleted one."""
+        return self.tables.setdefault(table.name, (table, {}))[1]
+
+    @property
+    def size(self) -> int:
+        """Rows kept."""
+        return sum(len(rows) for _, rows in self.tables.values())
+
+
 class Batch:
     """What one transaction does to one generation of a view. Nothing is written before `write`."""
 
     def __init__(
-        self, connection: AsyncConnection, view: str, generation: int, parked: Iterable[UUID] = ()
+        self,
+        connection: AsyncConnection,
+        view: str,
+        generation: int,
+        parked: Iterable[UUID] = (),
+        memory: Memory | None = None,
     ) -> None:
         """`parked` are the streams that this view stands still for."""
         self.parked = set(parked)
         self.out = Out()
+        self._memory = memory
         self._connection = connection
         self._view = view
         self._generation = generation
@@ -118,16 +145,19 @@ class Batch:
 
     async def load(self, table: Table, keys: Iterable[Any]) -> dict[Any, Any]:
         """The rows with these keys, by key; the table's key must be one column."""
-        wanted = list(keys)
-        if not wanted:
-            return {}
-        (key,) = table.key
-        rows = await self._rows(table, f"WHERE {key} = ANY(%s)", (wanted,))
-        return {getattr(row, key): row for row in rows}
+        kept = self._memory.of(table) if self._memory else {}
+        wanted = set(keys)
+        found = {key: kept[key] for key in wanted & kept.keys()}
+        missing = list(wanted - kept.keys())
+        if missing:
+            found |= await self._rows(table, f"WHERE {table.key[0]} = ANY(%s)", (missing,))
+        return {key: row for key, row in found.items() if row is not None}
 
-    async def load_all(self, table: Table) -> list[Any]:
-        """All rows of a table that is known to stay small."""
-        return await self._rows(table, "", ())
+    async def load_all(self, table: Table) -> dict[Any, Any]:
+        """All rows, by key, of a table that is known to stay small; the key must be one column."""
+        found = await self._rows(table, "", ())
+        found |= self._memory.of(table) if self._memory else {}
+        return {key: row for key, row in found.items() if row is not None}
 
     def apply(self, records: Iterable[Record], step: Callable[[Record], None]) -> None:
         """Take the records in order; the stream of one that `step` raises on is parked."""
@@ -157,11 +187,8 @@ class Batch:
 
     async def write(self) -> None:
         """Send everything: one statement a table and kind of change."""
-        for table, keys in _by_table((t, k) for t, k in self._deletes):
-            sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"
-            await self._execute(sql, (keys,))
-        for table, rows in _by_table(self._puts):
-            await self._insert(table, rows, _replacing(table))
+        if self._memory is None or self._memory.size > KEPT_MAX:
+            await self.write_rows()
         for table, rows in _by_table(self.out.inserted):
             await self._copy(table, rows)
         for table, sums in _summed(self.out.added):
@@ -173,11 +200,39 @@ class Batch:
                 (self._view, self._generation, stream, position, error),
             )
 
-    async def _rows(self, table: Table, condition: str, parameters: Sequence[Any]) -> list[Any]:
+        if self._memory is not None:
+            self._keep(self._memory)
+
+    async def write_rows(self) -> None:
+        """Send the rows that were put and deleted, with those that were kept from before."""
+        if self._memory is not None:
+            self._keep(self._memory)
+            for table, kept in self._memory.tables.values():
+                self._puts += [(table, row) for row in kept.values() if row is not None]
+                self._deletes += [(table, key) for key, row in kept.items() if row is None]
+            self._memory.tables.clear()
+        for table, keys in _by_table(self._deletes):
+            sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"
+            await self._execute(sql, (keys,))
+        for table, rows in _by_table(self._puts):
+            await self._insert(table, rows, _replacing(table))
+        self._puts, self._deletes = [], []
+
+    def _keep(self, memory: Memory) -> None:
+        for table, row in self._puts:
+            memory.of(table)[getattr(row, table.key[0])] = row
+        for table, key in self._deletes:
+            memory.of(table)[key] = None
+        self._puts, self._deletes = [], []
+
+    async def _rows(
+        self, table: Table, condition: str, parameters: Sequence[Any]
+    ) -> dict[Any, Any]:
         sql = f"SELECT json_agg(t)::text FROM {table.physical(self._generation)} t {condition}"
         row = await (await self._execute(sql, parameters)).fetchone()
         assert row is not None, "an aggregate has one row"
-        return msgspec.json.decode(row[0], type=list[table.row]) if row[0] else []  # type: ignore[name-defined]
+        rows: list[Any] = msgspec.json.decode(row[0] or "[]", type=list[table.row])  # type: ignore[name-defined]
+        return {getattr(row, table.key[0]): row for row in rows}
 
     async def _insert(self, table: Table, rows: list[Any], on_conflict: str) -> None:
         name = table.physical(self._generation)
