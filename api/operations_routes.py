@@ -20,7 +20,10 @@ FROM view.progress p CROSS JOIN head h
 LEFT JOIN event e ON e.position = p.position + 1
 WHERE p.live
 """
-PARKED = "SELECT view, count(*) FROM view.parked GROUP BY view"
+PARKED = """
+SELECT k.view, count(*) FROM view.parked k JOIN view.progress p USING (view, generation)
+WHERE p.live GROUP BY k.view
+"""
 HEAD = "SELECT position FROM head"
 
 

@@ -146,7 +146,7 @@ def assessed(event: e.FeeAssessed, record: Record) -> PaymentRow:
     )
 
 
-def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: PLR0911
+def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C901, PLR0911
     """The fields that one more fact changes."""
     match event:
         case e.FeeAssessed():
@@ -176,7 +176,7 @@ def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: PL
             assert_never(event)
 
 
-def amounts(row: PaymentRow, event: PaymentEvent) -> list[Amount]:
+def amounts(row: PaymentRow, event: PaymentEvent) -> list[Amount]:  # noqa: PLR0911
     """The entries that a fact makes; a waiver makes one for each line that it names."""
     match event:
         case e.FeeAssessed(lines=lines):

@@ -402,7 +402,7 @@ async def _switch(connection: AsyncConnection, view: View, generation: int) -> N
     await connection.execute(live, (True, view.name, generation, True))
     for table in view.tables:
         await connection.execute(f"DROP VIEW IF EXISTS view.{table.name}".encode())
-        query = f"CREATE VIEW view.{table.name} AS SELECT * FROM {table.physical(generation)}"
+        query = f"CREATE VIEW view.{table.name} AS SELECT * FROM {table.physical(generation)}"  # noqa: S608
         await connection.execute(query.encode())
     await _drop_leftovers(connection, view)
 
@@ -454,7 +454,7 @@ async def _compare(
     if not any(counts[1:]):
         return counts, []
     different = (
-        f"SELECT to_jsonb(a), to_jsonb(b) {joined}"
+        f"SELECT to_jsonb(a), to_jsonb(b) {joined}"  # noqa: S608
         f" WHERE a::text IS DISTINCT FROM b::text ORDER BY {', '.join(table.key)} LIMIT %s"
     )
     pairs = await (await connection.execute(different.encode(), (EXAMPLES_MAX,))).fetchall()

@@ -103,9 +103,10 @@ class Out:
 
 
 class Memory:
-    """Rows that are not written yet, of a generation that nobody else reads: a dossier's row is
-    then written once or twice in a rebuild, not once for each of its events.
-    """  # noqa: D205
+    """Rows not written yet, of a generation that nobody else reads.
+
+    A dossier's row is then written once or twice in a rebuild, not once for each of its events.
+    """
 
     def __init__(self) -> None:
         """Nothing kept yet."""
@@ -212,7 +213,7 @@ class Batch:
                 self._deletes += [(table, key) for key, row in kept.items() if row is None]
             self._memory.tables.clear()
         for table, keys in _by_table(self._deletes):
-            sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"
+            sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"  # noqa: S608
             await self._execute(sql, (keys,))
         for table, rows in _by_table(self._puts):
             await self._insert(table, rows, _replacing(table))
@@ -228,7 +229,7 @@ class Batch:
     async def _rows(
         self, table: Table, condition: str, parameters: Sequence[Any]
     ) -> dict[Any, Any]:
-        sql = f"SELECT json_agg(t)::text FROM {table.physical(self._generation)} t {condition}"
+        sql = f"SELECT json_agg(t)::text FROM {table.physical(self._generation)} t {condition}"  # noqa: S608
         row = await (await self._execute(sql, parameters)).fetchone()
         assert row is not None, "an aggregate has one row"
         rows: list[Any] = msgspec.json.decode(row[0] or "[]", type=list[table.row])  # type: ignore[name-defined]
@@ -237,7 +238,7 @@ class Batch:
     async def _insert(self, table: Table, rows: list[Any], on_conflict: str) -> None:
         name = table.physical(self._generation)
         sql = (
-            f"INSERT INTO {name} AS t SELECT * FROM json_populate_recordset(NULL::{name}, %s)"
+            f"INSERT INTO {name} AS t SELECT * FROM json_populate_recordset(NULL::{name}, %s)"  # noqa: S608
             f" {on_conflict}"
         )
         await self._execute(sql, (_encoder.encode(rows).decode(),))

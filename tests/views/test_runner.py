@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
+from domain.event import stream_id
 from domain.record import Record
-from projections import card, runner
+from projections import card, queries, runner
+from projections.queries import Days, Scope, WorklistFilter
 from projections.runner import (
     HoleError,
     RebuildRunningError,
@@ -23,6 +29,7 @@ from projections.runner import (
 )
 from projections.view import Batch, Out, StreamView, View
 from projections.views import VIEWS
+from tests.views.conftest import START
 
 History = Callable[[int, int], list[Record]]
 ALL = tuple(VIEWS.values())
@@ -271,7 +278,7 @@ def test_a_comparison_goes_on_while_a_live_runner_writes(
             *found, _ = await asyncio.gather(
                 *(difference(dsn, view, growing.read, 40) for view in ALL), write(live)
             )
-        assert all(each.equal for each in found), found
+        assert all(each is not None and each.equal for each in found), found
 
     asyncio.run(story())
 
@@ -311,6 +318,36 @@ def test_a_rebuild_that_dies_leaves_the_live_view_and_the_next_one_cleans_up(
             tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'view'"
             made = sum(len(view.tables) for view in ALL)
             assert await fetch(dsn, tables) == [(made + 2,)]
+
+    asyncio.run(story())
+
+
+def test_a_rebuild_with_more_rows_than_it_keeps_in_memory_is_the_same(
+    dsn: str, history: History, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        records = history(8, 60)
+        async with opened(dsn) as live:
+            await project(live, records)
+        before = await contents(dsn)
+        monkeypatch.setattr(projections.view, "KEPT_MAX", 25)
+        for view in ALL:
+            await rebuild(dsn, view, log(records, 40).read, 30)
+        assert await contents(dsn) == before
+
+    asyncio.run(story())
+
+
+def test_a_log_that_ends_before_the_live_view_is_refused(
+    dsn: str, history: History, log: Any
+) -> None:
+    async def story() -> None:
+        records = history(1, 10)
+        async with opened(dsn, VIEWS["card"]) as live:
+            await project(live, records)
+        for job in (rebuild, difference):
+            with pytest.raises(HoleError):
+                await job(dsn, VIEWS["card"], log(records[:50]).read)
 
     asyncio.run(story())
 
@@ -486,5 +523,166 @@ def test_feeds_are_dense_in_log_order_and_hold_agreed_fields_only(
             assert event["data"].keys() <= {"applicant", "procedure", "code", "number", "outcome"}
             assert event["data"].get("applicant", {}).keys() <= {"name"}
             assert not isinstance(record.event, SupplementRequested)
+
+    asyncio.run(story())
+
+
+async def paged(
+    read: Callable[..., Any], cursor: Callable[[Any], Any], limit: int = 7
+) -> list[Any]:
+    """All pages of a question, each beginning where the one before ended."""
+    rows = await read(limit=limit)
+    seen = list(rows)
+    while rows:
+        assert len(rows) <= limit
+        rows = await read(after=cursor(rows[-1]), limit=limit)
+        seen += rows
+    return seen
+
+
+def test_cards_timelines_and_worklists_are_read_page_by_page(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(9, 60)
+        async with opened(dsn) as live:
+            await project(live, records)
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+        lodged = [r for r in records if isinstance(r.event, DossierLodged)]
+        first = lodged[0]
+
+        found = await queries.card(connection, first.stream)
+        assert found is not None
+        assert found.code is not None
+        assert await queries.card_by_code(connection, found.code) == found
+        assert await queries.card(connection, UUID(int=0)) is None
+        by_submitter = await paged(
+            partial(queries.cards_of_submitter, connection, found.submitter),
+            lambda row: row.dossier,
+        )
+        mine = {r.stream for r in lodged if r.event.submitter == found.submitter}  # type: ignore[union-attr]
+        assert [row.dossier for row in by_submitter] == sorted(mine)
+        account = stream_id("account", "1")
+        by_applicant = await queries.cards_of_applicant(connection, account)
+        assert {row.applicant_account for row in by_applicant} == {account}
+
+        about = [r.position for r in records if r.context.correlation == first.stream]
+        line = await paged(
+            partial(queries.timeline, connection, first.stream), lambda row: row.position, 3
+        )
+        assert [row.position for row in line] == about
+
+        for agency in ("H29.7", "H29.7.1"):
+            listed = await paged(
+                partial(queries.worklist, connection, agency, WorklistFilter()),
+                lambda row: (row.due_at, row.dossier),
+                2,
+            )
+            whole = await queries.worklist(connection, agency, WorklistFilter())
+            assert listed == whole
+            assert {row.holder for row in whole} == {agency}
+            dues = [row.due_at or datetime.max.replace(tzinfo=UTC) for row in whole]
+            assert dues == sorted(dues)
+            at = START + timedelta(days=10)
+            overdue = await queries.worklist(connection, agency, WorklistFilter(overdue_at=at))
+            expected = [r for r in whole if r.due_at and r.due_at < (r.finished_at or at)]
+            assert overdue == expected
+            examined = WorklistFilter(step="examine", due_before=at)
+            assert await queries.worklist(connection, agency, examined) == [
+                r for r in whole if r.step == "examine" and r.due_at and r.due_at < at
+            ]
+        await connection.close()
+
+    asyncio.run(story())
+
+
+def test_counters_and_ledger_add_up_over_days_agencies_and_children(
+    dsn: str, history: History
+) -> None:
+    async def story() -> None:
+        records = history(9, 60)
+        async with opened(dsn) as live:
+            await project(live, records)
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+        ever, city = Days(date(2025, 1, 1), date(2026, 12, 31)), Scope()
+
+        total = await queries.counters_total(connection, ever, city)
+        assert total.lodged_online + total.lodged_counter + total.lodged_post == 60
+        finished = total.finished_on_time + total.finished_late
+        assert finished == total.issued + total.denied + total.stopped > 0
+        by_agency = await paged(
+            partial(queries.counters_by_agency, connection, ever, city), lambda row: row.agency, 2
+        )
+        assert sum(row.accepted for row in by_agency) == total.accepted
+        by_day = await paged(
+            partial(queries.counters_by_day, connection, ever, city),
+            lambda row: (row.agency, row.day),
+        )
+        assert sum(row.closed for row in by_day) == total.closed
+        half = Days(ever.first, by_day[0].day), Days(by_day[0].day, ever.before)
+        halves = [await queries.counters_total(connection, days, city) for days in half]
+        assert sum(each.accepted for each in halves) == total.accepted
+        family = await queries.counters_total(connection, ever, Scope("H29.7", with_children=True))
+        members = [row.accepted for row in by_agency if row.agency.startswith("H29.7")]
+        assert len(members) == 3
+        assert family.accepted == sum(members)
+
+        balances = await queries.balances(connection)
+        assert balances
+        assert all(each.balanced for each in balances)
+        money = await queries.ledger_total(connection, ever, city)
+        assert money.assessed_vnd == sum(each.assessed_vnd for each in balances) > 0
+        entries = await paged(
+            partial(queries.ledger_entries, connection, "H29.7", ever),
+            lambda row: (row.day, row.position, row.line),
+        )
+        paid = sum(e.amount_vnd for e in entries if e.kind == "paid")
+        assert paid == next(each.paid_vnd for each in balances if each.agency == "H29.7")
+        days = await queries.ledger_by_day(connection, ever, Scope("H29.7"))
+        assert sum(day.paid_vnd for day in days) == paid
+        payment = await queries.payment_of_dossier(connection, entries[0].dossier)
+        assert payment is not None
+        assert payment.payment == entries[0].payment
+
+        await connection.execute("UPDATE view.ledger_day SET paid_vnd = paid_vnd + 1")
+        balances = await queries.balances(connection)
+        assert not any(each.balanced for each in balances)
+        await connection.close()
+
+    asyncio.run(story())
+
+
+def test_directory_feeds_and_progress_are_read_page_by_page(dsn: str, history: History) -> None:
+    async def story() -> None:
+        records = history(9, 60)
+        bad = next(r for r in records if isinstance(r.event, DossierAssigned))
+        views = [poisoned(bad.position), *(view for view in ALL if view.name != "card")]
+        async with opened(dsn, *views) as live:
+            await project(live, records)
+        connection = await AsyncConnection.connect(dsn, autocommit=True)
+
+        officers = await paged(
+            partial(queries.accounts_of_kind, connection, "officer"), lambda row: row.account, 3
+        )
+        assert len(officers) == 8
+        assert await queries.account(connection, officers[0].account) == officers[0]
+        assert len(await queries.accounts_of_agency(connection, "H29.1")) == 2
+
+        items = await paged(
+            partial(queries.feed_items, connection, "H29.1"), lambda row: row.sequence, 50
+        )
+        assert [item.sequence for item in items] == list(range(1, len(items) + 1))
+        assert await queries.feed_head(connection, "H29.1") == len(items) > 50
+        assert await queries.feed_head(connection, "H30") == 0
+        stored = await fetch(
+            dsn, "SELECT event::text FROM view.feed_item WHERE agency = 'H29.1' ORDER BY sequence"
+        )
+        assert [bytes(item.event).decode() for item in items] == [row[0] for row in stored]
+        assert len(await queries.agreements(connection)) == 7
+        assert len(await queries.agreements(connection, "H29.1")) == 2
+
+        progress = await queries.progress(connection)
+        assert {row.view for row in progress} == set(VIEWS)
+        assert {row.position for row in progress} == {len(records)}
+        assert [row.stream_id for row in await queries.parked(connection)] == [bad.stream]
+        await connection.close()
 
     asyncio.run(story())
