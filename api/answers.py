@@ -151,7 +151,6 @@ class Me(Struct, frozen=True, kw_only=True):
     roles: list[dict[str, Any]]
 
 
-
 def fact(record: Record) -> Fact:
     """A record in its public shape."""
     return Fact(

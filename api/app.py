@@ -39,5 +39,5 @@ def create_app(backend: Backend) -> Litestar:
         exception_handlers={Exception: on_error, Problem: on_error},
         request_max_body_size=BODY_MAX,
         openapi_config=None,
+        logging_config=None,
     )
-

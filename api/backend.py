@@ -74,9 +74,7 @@ class Backend:
                 raise Problem(HTTPStatus.BAD_REQUEST, "position-unknown", detail)
             if loop.time() > give_up_at:
                 headers = {"Retry-After": "1"}
-                raise Problem(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "read-model-behind", headers=headers
-                )
+                raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-behind", headers=headers)
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _look_at_progress(self, asked: list[None]) -> list[tuple[int, dict[str, int]]]:

@@ -4,8 +4,6 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +40,7 @@ app = App(
     version_flags=["--version"],
 )
 console = Console()
+encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def main() -> None:
@@ -50,8 +49,10 @@ def main() -> None:
     try:
         app()
     except (AlreadyRunningError, ServerFailedError, UserError, ValueError) as error:
-        console.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
+        console.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
 
 
 class UserError(Exception):
@@ -64,7 +65,7 @@ def serve() -> None:
 
     Example: `HOSO_PORT=9000 hoso serve`
     """
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    stop_on_signals()
     with running(from_environment()) as instance:
         print_addresses(instance)
         serve_on(instance)
@@ -83,7 +84,7 @@ def play_demo(
 
     Example: `hoso demo --dossiers 1000 --exit --json report.json`
     """
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    stop_on_signals()
     with running(from_environment()) as instance:
         wanted = demo.Wanted(dossiers=dossiers, connections=connections, seed=seed)
         held = demo.play(instance, wanted, json, console)
@@ -160,7 +161,7 @@ def replay_dossier(
             "state": past.state,
             "facts": [answers.fact(record) for record in past.records],
         }
-        print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())  # noqa: T201
+        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
         return
     table = Table("version", "position", "happened", "recorded", "what", "role", "agency")
     for record in past.records:
@@ -175,7 +176,7 @@ def replay_dossier(
         )
     console.print(table)
     console.print(f"State after {past.version} facts, by the {past.clock} clock:")
-    console.print_json(msgspec.json.encode(past.state).decode())
+    console.print_json(encode(past.state).decode())
 
 
 async def _replay(
@@ -293,6 +294,12 @@ def _reached() -> Addresses:
     if addresses is None:
         raise UserError(f"Nothing runs on {settings.data_folder}; start it with `hoso serve`.")
     return addresses
+
+
+def stop_on_signals() -> None:
+    """End on SIGTERM as on Ctrl-C, also when started in the background of a script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def print_addresses(instance: Instance) -> None:

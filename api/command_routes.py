@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -39,7 +38,8 @@ from domain.payment import payment_id
 YEARS = range(1900, 2200)
 """Moments outside are typing errors; keeping them out spares every later computation the check."""
 
-encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder(order="deterministic").encode
+"""Sets in one order, so that the same command has the same fingerprint in every process."""
 log = structlog.get_logger()
 
 

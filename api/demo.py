@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from benchmarks.lag import LagProbe
 from msgspec import Struct
 from psycopg import AsyncConnection
 from rich.console import Console
@@ -25,7 +26,6 @@ from api.instance import Instance
 from benchmarks import invariants, report
 from benchmarks.city_day import CityDay, Played, last_moment
 from benchmarks.city_day import Progress as DayProgress
-from benchmarks.lag import LagProbe
 from benchmarks.lives import Life, Planner
 from benchmarks.population import Population
 from commands.catalogue import load_catalogue
@@ -125,7 +125,9 @@ async def _populate(instance: Instance, population: Population, console: Console
 
 
 async def _caught_up(dsn: str) -> None:
-    query = "SELECT h.position, min(p.position) FROM head h, view.progress p WHERE p.live GROUP BY 1"
+    query = (
+        "SELECT h.position, min(p.position) FROM head h, view.progress p WHERE p.live GROUP BY 1"
+    )
     give_up_at = time.monotonic() + CATCH_UP_S
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         while time.monotonic() < give_up_at:
@@ -210,9 +212,7 @@ async def _verdicts(
     tell(same_words)
     tell(receipts)
     addresses = instance.addresses
-    places = invariants.Places(
-        addresses.dsn, addresses.nats_url, addresses.nats_credentials
-    )
+    places = invariants.Places(addresses.dsn, addresses.nats_url, addresses.nats_credentials)
     return [same_words, receipts, *await invariants.check_all(places, tell)]
 
 

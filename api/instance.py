@@ -25,7 +25,7 @@ from integration.founding import found
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
-from integration.processes import DataFolder, free_port, spawn, stop
+from integration.processes import DataFolder, free_port, is_alive, spawn, stop
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
@@ -134,7 +134,9 @@ class Instance:
             except OSError:
                 pass
             time.sleep(0.1)
-        message = f"The API was not ready after {READY_S:.0f} s; see {self.settings.data_folder}/log"
+        message = (
+            f"The API was not ready after {READY_S:.0f} s; see {self.settings.data_folder}/log"
+        )
         raise ServerFailedError(message)
 
     async def keep_alive(self) -> None:
@@ -170,7 +172,7 @@ class Instance:
             port=self.port,
             issuers=self.settings.issuers,
             audience=self.settings.audience,
-            local_keys=json.dumps(self.issuer.jwks()),
+            local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
         )
         environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}
         kind = name.partition("-")[0]
@@ -210,7 +212,8 @@ def found_running(settings: Settings) -> Addresses | None:
         written = (settings.data_folder / "instance.json").read_bytes()
     except FileNotFoundError:
         return None
-    return msgspec.json.decode(written, type=Addresses)
+    addresses = msgspec.json.decode(written, type=Addresses)
+    return addresses if is_alive(addresses.pid) else None
 
 
 def _given(address: str | None) -> str:

@@ -43,7 +43,10 @@ class Metrics:
             registry=self.registry,
         )
         self._problems = Counter(
-            "hoso_problems_total", "Requests answered with a problem", ["code"], registry=self.registry
+            "hoso_problems_total",
+            "Requests answered with a problem",
+            ["code"],
+            registry=self.registry,
         )
         self.head = Gauge(
             "hoso_log_position", "Position of the newest event", registry=self.registry

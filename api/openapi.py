@@ -144,9 +144,7 @@ def _header(name: str, example: str) -> dict[str, Any]:
 
 
 def _problems(meanings: dict[str, str]) -> dict[str, Any]:
-    return {
-        status: {"description": text, "content": PROBLEM} for status, text in meanings.items()
-    }
+    return {status: {"description": text, "content": PROBLEM} for status, text in meanings.items()}
 
 
 def page(described: dict[str, Any]) -> str:

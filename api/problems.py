@@ -115,7 +115,7 @@ def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError)
 
 
 def _pointer(path: str) -> str:
-    """msgspec's `.papers[0].code` as RFC 6901 `/papers/0/code`."""
+    """Msgspec's `.papers[0].code` as RFC 6901 `/papers/0/code`."""
     parts = re.findall(r"[^.\[\]]+", path)
     return "".join(f"/{part}" for part in parts) or "/"
 

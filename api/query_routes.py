@@ -37,7 +37,6 @@ from commands.authority import Reading, Scope, authorise
 from commands.handle import scope_of_state
 from commands.streams import State
 from domain.account import Account, AccountKind
-from domain.dossier import Dossier
 from domain.payment import payment_id
 from projections import queries
 from projections.card import Card
@@ -48,7 +47,7 @@ CITY = "H29"
 POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
 
-encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder(order="deterministic").encode
 log = structlog.get_logger()
 
 Schema = dict[str, Any]
@@ -284,9 +283,7 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
         head = await asked.ask("feed", queries.feed_head, agency)
     rows = await asked.ask("feed", queries.feed_items, agency, after, asked.limit)
     last = rows[-1].sequence if rows else after
-    return answers.FeedPage(
-        agency=agency, last=last, head=head, events=[row.event for row in rows]
-    )
+    return answers.FeedPage(agency=agency, last=last, head=head, events=[row.event for row in rows])
 
 
 async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.History:

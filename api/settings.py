@@ -26,6 +26,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`HOSO_OIDC_ISSUERS`: trusted OpenID Connect issuers, comma-separated."""
     audience: str = "hoso"
     """`HOSO_OIDC_AUDIENCE`: what a token's `aud` must contain."""
+    local_issuer: bool = True
+    """`HOSO_LOCAL_ISSUER` on or off: whether tokens of the data folder's own key are trusted;
+    left out, they are exactly where no other issuer is named."""
     workers: int = 1
     """`HOSO_WORKERS`: API processes."""
 
@@ -33,7 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `HOSO_*`. Raises `ValueError` with the name of a variable that cannot be read."""
     credentials = environment.get("HOSO_NATS_CREDENTIALS")
-    issuers = environment.get("HOSO_OIDC_ISSUERS", "")
+    named = environment.get("HOSO_OIDC_ISSUERS", "")
+    issuers = tuple(issuer.strip() for issuer in named.split(",") if issuer.strip())
     return Settings(
         data_folder=Path(environment.get("HOSO_DATA_DIR") or ".hoso").absolute(),
         database_url=environment.get("HOSO_DATABASE_URL") or None,
@@ -41,7 +45,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         nats_url=environment.get("HOSO_NATS_URL") or None,
         nats_credentials=Path(credentials) if credentials else None,
         port=_number(environment, "HOSO_PORT", 8080, 65535),
-        issuers=tuple(issuer.strip() for issuer in issuers.split(",") if issuer.strip()),
+        issuers=issuers,
+        local_issuer=_switch(environment, "HOSO_LOCAL_ISSUER", default=not issuers),
         audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
     )
@@ -53,3 +58,11 @@ def _number(environment: Mapping[str, str], name: str, default: int, most: int) 
         message = f"{name} must be a whole number from 1 to {most}, not {text!r}"
         raise ValueError(message)
     return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name) or ("on" if default else "off")
+    if text not in ("on", "off"):
+        message = f"{name} must be on or off, not {text!r}"
+        raise ValueError(message)
+    return text == "on"

@@ -53,6 +53,8 @@ class Tokens:
         self._keys: dict[str, dict[str, PyJWK]] = {}
         self._asked_at: dict[str, float] = {}
         self._known: OrderedDict[str, Identity] = OrderedDict()
+        self._asking = asyncio.Lock()
+        """Who comes while the keys are being fetched waits for them."""
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who sent this `Authorization` header. Raises a 401 `Problem` that says what is wrong."""
@@ -93,11 +95,12 @@ class Tokens:
     async def _key(self, issuer: str, key_id: str) -> PyJWK:
         if issuer not in self._sources:
             raise unauthorized("issuer-not-trusted")
-        key = self._keys.get(issuer, {}).get(key_id)
-        if key is None and self._may_ask(issuer):
-            keys = await asyncio.to_thread(self._sources[issuer])
-            self._keys[issuer] = {str(k.key_id): k for k in PyJWKSet.from_dict(keys).keys}
-            key = self._keys[issuer].get(key_id)
+        async with self._asking:
+            key = self._keys.get(issuer, {}).get(key_id)
+            if key is None and self._may_ask(issuer):
+                keys = await asyncio.to_thread(self._sources[issuer])
+                self._keys[issuer] = {str(k.key_id): k for k in PyJWKSet.from_dict(keys).keys}
+                key = self._keys[issuer].get(key_id)
         if key is None:
             raise unauthorized("token-invalid", "unknown key")
         return key
@@ -134,7 +137,11 @@ def _identity(claims: dict[str, Any]) -> Identity:
     issuer, subject = claims["iss"], claims["sub"]
     act = claims.get("act")
     via = act.get("sub") if isinstance(act, dict) else None
-    if not isinstance(subject, str) or not subject or (via is not None and not isinstance(via, str)):
+    if (
+        not isinstance(subject, str)
+        or not subject
+        or (via is not None and not isinstance(via, str))
+    ):
         raise unauthorized("token-invalid", "sub")
     return Identity(
         actor=account_id(issuer, subject),

@@ -1,15 +1,16 @@
 """The processes of an instance: one API worker, the relay, the read models."""
 
 import asyncio
+import gc
 import json
 import os
-import signal
 import socket
 import sys
 from typing import Any
 
 import msgspec
 import uvicorn
+import uvloop
 from msgspec import Struct
 
 from api.app import create_app
@@ -40,8 +41,19 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 def run(kind: str, settings: WorkerSettings) -> None:
     """Be that worker until SIGTERM."""
     runners = {"api": _api, "relay": _relay, "views": _views}
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    calm_collector()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(runners[kind](settings))
+
+
+def calm_collector() -> None:
+    """Look for garbage less often: what we make by the thousand has no cycles.
+
+    Measured on the read models' folds: with the standard thresholds the collector takes nearly
+    half of their time.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def backend_of(settings: WorkerSettings) -> Backend:
@@ -72,31 +84,11 @@ async def _api(settings: WorkerSettings) -> None:
 
 
 async def _relay(settings: WorkerSettings) -> None:
-    await _until_stopped(run_relay(settings.dsn, settings.nats_url, settings.nats_credentials))
+    await run_relay(settings.dsn, settings.nats_url, settings.nats_credentials)
 
 
 async def _views(settings: WorkerSettings) -> None:
-    await _until_stopped(run_views(settings.dsn, settings.nats_url, settings.nats_credentials))
-
-
-async def _until_stopped(work: Any) -> None:
-    """Run until done or told to stop; an error ends the process, and its supervisor sees it."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        pass
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop  # noqa: PLC0415  not made for every system; the standard loop does as well
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    await run_views(settings.dsn, settings.nats_url, settings.nats_credentials)
 
 
 if __name__ == "__main__":

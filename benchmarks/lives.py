@@ -74,7 +74,12 @@ class Fate(StrEnum):
     DENIED = "denied"
 
 
-FATES = ((Fate.TURNED_AWAY, 0.03), (Fate.WITHDRAWN, 0.01), (Fate.DENIED, 0.015), (Fate.ISSUED, 0.945))
+FATES = (
+    (Fate.TURNED_AWAY, 0.03),
+    (Fate.WITHDRAWN, 0.01),
+    (Fate.DENIED, 0.015),
+    (Fate.ISSUED, 0.945),
+)
 
 
 class Kind(Struct, frozen=True):
@@ -380,9 +385,7 @@ class _LifePlan:
             return
         back = self.at
         self.at = add_working_minutes(self.catalogue.calendar, self.at, 480)
-        settled = p.SettlePayment(
-            statement=f"S{self.number}", amount_vnd=self.payment.paid_vnd
-        )
+        settled = p.SettlePayment(statement=f"S{self.number}", amount_vnd=self.payment.paid_vnd)
         monitors = self.planner.population.staff
         agency = self._state.receiving_agency
         monitor = monitors.get((agency, Role.PAYMENT_MONITOR)) or monitors[agency, Role.CASHIER]
@@ -396,9 +399,7 @@ class _LifePlan:
         self.at = max(self.at, self.payment.known_at)
         name = f"F{self.number}"
         self._soon()
-        ask = p.AskRefund(
-            refund=name, amount_vnd=self.payment.paid_vnd, explanation="Rút hồ sơ."
-        )
+        ask = p.AskRefund(refund=name, amount_vnd=self.payment.paid_vnd, explanation="Rút hồ sơ.")
         self._act(ask, self.citizen)
         self._later(30, 600)
         self._act(p.ApproveRefund(refund=name), self._desk(Role.APPROVER))
@@ -465,7 +466,12 @@ class _LifePlan:
         if self.chance.random() < 0.005:  # noqa: PLR2004
             self._supplement(examiner)
         commune = AgencyKind.COMMUNE in self.procedure.handled_by
-        if commune and self.case.limit and self.case.limit.amount > 1 and self.chance.random() < 0.25:  # noqa: PLR2004
+        if (
+            commune
+            and self.case.limit
+            and self.case.limit.amount > 1
+            and self.chance.random() < 0.25
+        ):
             self._consult(examiner)
         if self.land and self.chance.random() < 0.6:  # noqa: PLR2004
             self._later(30, 300)
@@ -558,6 +564,5 @@ class _LifePlan:
 
 
 def _at(command: Command, at: datetime) -> Command:
-
 
     return replace(command, effective_at=at)

@@ -4,6 +4,7 @@ import asyncio
 from array import array
 from collections import Counter
 from http import HTTPStatus
+from typing import cast
 
 from msgspec import Struct
 
@@ -34,8 +35,8 @@ class _Exchange(asyncio.Protocol):
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "TCP"
-        self._transport = transport
+        # uvloop's transports are not subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -142,9 +143,7 @@ class Measures:
         return [ordered[min(len(ordered) - 1, int(s * len(ordered)))] * 1000 for s in shares]
 
 
-def request(
-    path: str, host: str, token: str, key: str, version: int | None, body: bytes
-) -> bytes:
+def request(path: str, host: str, token: str, key: str, version: int | None, body: bytes) -> bytes:
     """One command as it goes over the wire."""
     if_match = f'If-Match: "{version}"\r\n' if version is not None else ""
     return (

@@ -77,9 +77,7 @@ class Population:
         """Officers are placed at once; events are made only when asked for."""
         self.size = size or Size()
         self.agencies = [a.id for a in catalogue.agencies.values() if _employs(a.kind)]
-        self.partners = [
-            a.id for a in catalogue.agencies.values() if a.kind is AgencyKind.PARTNER
-        ]
+        self.partners = [a.id for a in catalogue.agencies.values() if a.kind is AgencyKind.PARTNER]
         self.staff: dict[tuple[str, Role], list[str]] = {}
         """Subjects of the officers with a role at an agency."""
         self._posts: list[tuple[str, Role]] = []
@@ -198,9 +196,7 @@ def _employs(kind: AgencyKind) -> bool:
 
 def _account(subject: str, *events: AnyEvent) -> Account:
     stream = account_id(LOCAL_ISSUER, subject)
-    context = Context(
-        actor=_FOUNDER, cause="population", correlation=stream, effective_at=SINCE
-    )
+    context = Context(actor=_FOUNDER, cause="population", correlation=stream, effective_at=SINCE)
     return stream, context, events
 
 

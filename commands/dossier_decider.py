@@ -31,9 +31,7 @@ def decide(dossier: Dossier | None, command: c.DossierCommand, setting: Setting)
 def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
     """A dossier may be lodged only for a known case, with an agency competent for it."""
     procedure = _procedure(command.procedure, setting)
-    refuse_if(
-        procedure.case(command.case) is None, Reason.CASE_UNKNOWN, command.case, "/case"
-    )
+    refuse_if(procedure.case(command.case) is None, Reason.CASE_UNKNOWN, command.case, "/case")
     receiving = setting.catalogue.agencies.get(command.receiving_agency)
     if receiving is None:
         raise Refused(Reason.AGENCY_UNKNOWN, command.receiving_agency, "/receiving_agency")
@@ -112,9 +110,7 @@ def turn_away(dossier: Dossier, command: c.TurnAwayDossier, _setting: Setting) -
     )
 
 
-def request_supplement(
-    dossier: Dossier, command: c.RequestSupplement, _setting: Setting
-) -> Events:
+def request_supplement(dossier: Dossier, command: c.RequestSupplement, _setting: Setting) -> Events:
     """At reception nothing runs yet; during examination the clock stops with the request."""
     _refuse_closed(dossier)
     at_reception = dossier.status in BEFORE_RECEPTION
@@ -274,9 +270,7 @@ def deny(dossier: Dossier, command: c.DenyDossier, _setting: Setting) -> Events:
     return (e.DossierDenied(clause=command.clause, explanation=command.explanation),)
 
 
-def request_withdrawal(
-    dossier: Dossier, command: c.RequestWithdrawal, _setting: Setting
-) -> Events:
+def request_withdrawal(dossier: Dossier, command: c.RequestWithdrawal, _setting: Setting) -> Events:
     """Only before the result is issued."""
     if dossier.withdrawal_pending:
         return ()
@@ -285,18 +279,14 @@ def request_withdrawal(
     return (e.WithdrawalRequested(explanation=command.explanation),)
 
 
-def decide_withdrawal(
-    dossier: Dossier, command: c.DecideWithdrawal, _setting: Setting
-) -> Events:
+def decide_withdrawal(dossier: Dossier, command: c.DecideWithdrawal, _setting: Setting) -> Events:
     """A granted withdrawal stops and closes the dossier with form 05."""
     _refuse_closed(dossier)
     refuse_if(not dossier.withdrawal_pending, Reason.WITHDRAWAL_NOT_REQUESTED)
     decided = e.WithdrawalDecided(granted=command.granted, explanation=command.explanation)
     if not command.granted:
         return (decided,)
-    stopped = e.DossierStopped(
-        clause="withdrawal", explanation=command.explanation, withdrawn=True
-    )
+    stopped = e.DossierStopped(clause="withdrawal", explanation=command.explanation, withdrawn=True)
     return (decided, stopped, e.DossierClosed(outcome=Outcome.WITHDRAWN))
 
 

@@ -232,9 +232,7 @@ async def append_bulk(
     return total + (await _copy(connection, batch) if batch else 0)
 
 
-async def _copy(
-    connection: AsyncConnection, batch: list[tuple[UUID, int, str, bytes]]
-) -> int:
+async def _copy(connection: AsyncConnection, batch: list[tuple[UUID, int, str, bytes]]) -> int:
     async with connection.transaction(), connection.cursor() as cursor:
         await cursor.execute(
             "SELECT position, greatest(clock_timestamp(), recorded_at) FROM head FOR UPDATE"

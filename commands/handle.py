@@ -255,9 +255,7 @@ def _check_version(wish: Wish, target: Versioned) -> None:
         raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
 
 
-def _effective_at(
-    wish: Wish, accounts: tuple[State | None, ...], state: State | None
-) -> datetime:
+def _effective_at(wish: Wish, accounts: tuple[State | None, ...], state: State | None) -> datetime:
     """When it happens: now, or the time that a time traveller gives, never before what is known."""
     now = datetime.now(UTC)
     known_at = state.known_at if state is not None else now

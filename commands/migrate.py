@@ -7,14 +7,24 @@ from psycopg import AsyncConnection
 FOLDER = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 7_406_001
 """Two migrating processes take turns."""
+APPLICATION = "hoso_app"
+"""The role that the program works as: it may insert into the log, and never change it."""
+
+
+class RoleMissingError(ValueError):
+    """The database server lacks the application's role."""
 
 
 async def migrate(connection: AsyncConnection) -> list[str]:
     """Apply what is missing; the names of the files applied.
 
-    The connection must be the owner's: the application's role may not alter the log.
+    The connection must be the owner's: the application's role may not alter the log. Raises
+    `RoleMissingError` where that role has yet to be made.
     """
     applied: list[str] = []
+    known = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION])
+    if await known.fetchone() is None:
+        raise RoleMissingError(f"The database server has no role {APPLICATION}; create it first.")
     await connection.set_autocommit(True)
     await connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
     try:

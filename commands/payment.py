@@ -186,9 +186,7 @@ def request(payment: Payment, command: RequestPayment, setting: Setting) -> Even
     until = command.expires_at or setting.at + REQUEST_STANDS_FOR
     refuse_if(until <= setting.at, Reason.VALIDITY_EMPTY, pointer="/expires_at")
     return (
-        e.PaymentRequested(
-            request=command.request, amount_vnd=payment.due_vnd, expires_at=until
-        ),
+        e.PaymentRequested(request=command.request, amount_vnd=payment.due_vnd, expires_at=until),
     )
 
 
@@ -275,8 +273,10 @@ def ask_refund(payment: Payment, command: AskRefund, _setting: Setting) -> Event
 def approve_refund(payment: Payment, command: ApproveRefund, _setting: Setting) -> Events:
     """By another hand than the one that asked (the rights table sees to it)."""
     refund = _refund(payment, command.refund)
-    return () if refund.state is not e.RefundState.ASKED else (
-        e.RefundApproved(refund=command.refund),
+    return (
+        ()
+        if refund.state is not e.RefundState.ASKED
+        else (e.RefundApproved(refund=command.refund),)
     )
 
 

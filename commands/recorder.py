@@ -52,7 +52,7 @@ class RecordMapper(Mapper[UUID]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """The stored form of a record."""
-        record = cast(StoredRecord, domain_event)
+        record = cast("StoredRecord", domain_event)
         return StoredEvent(
             originator_id=record.originator_id,
             originator_version=record.originator_version,
@@ -64,12 +64,12 @@ class RecordMapper(Mapper[UUID]):
         """The record of a stored form."""
         body = decode(stored_event.state)
         record = StoredRecord(
-            cast(UUID, stored_event.originator_id),
+            cast("UUID", stored_event.originator_id),
             stored_event.originator_version,
             body.context,
             body.event,
         )
-        return cast(DomainEventProtocol[UUID], record)
+        return cast("DomainEventProtocol[UUID]", record)
 
 
 class LogRecorder(ApplicationRecorder):

@@ -35,7 +35,7 @@ class Record(Struct, frozen=True):
     event: AnyEvent
 
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Body)
 
 

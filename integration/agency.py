@@ -19,9 +19,7 @@ def feed_of(
     nats_url: str, credentials: str, agency: str, after: int | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The agency's CloudEvents, with its own credentials; see `integration.subscriber.follow`."""
-    return follow(
-        nats_url, credentials, stream_of(agency), CONSUMER, inbox_prefix(agency), after
-    )
+    return follow(nats_url, credentials, stream_of(agency), CONSUMER, inbox_prefix(agency), after)
 
 
 async def deliver_again(

@@ -101,6 +101,17 @@ def from_message(data: bytes) -> Record:
     )
 
 
+def heed_cancellation() -> None:
+    """Raise the cancellation that something on the way has swallowed.
+
+    nats-py does so while it flushes, and `asyncio.wait_for` of Python 3.11, within psycopg too,
+    when what it waits for comes at the same moment. A loop that is to end calls this each time.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def event_subject(name: str) -> str:
     """Where an event of that name is published: `events.dossier.accepted`."""
     return f"events.{name}"

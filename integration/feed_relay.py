@@ -13,7 +13,7 @@ from nats.js import errors as js_errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
-from integration.bus import AWAY, Bus
+from integration.bus import AWAY, Bus, heed_cancellation
 from integration.relay import (
     CONNECT_WAIT_S,
     IDLE_MAX_S,
@@ -144,7 +144,7 @@ class FeedRelay:
     """
 
     def __init__(self, dsn: str, bus: Bus, *, replicas: int = 1) -> None:
-        """`bus` is open; `replicas` is for streams that have yet to be made."""
+        """`bus` may open meanwhile; `replicas` is for streams that have yet to be made."""
         self._election = Election(dsn, FEEDS_LOCK, "feeds")
         self._bus = bus
         self._replicas = replicas
@@ -176,13 +176,13 @@ class FeedRelay:
     async def _lead(self, connection: AsyncConnection) -> None:
         idle_s = IDLE_MIN_S
         while True:
+            heed_cancellation()
             try:
                 await self._look()
                 moved = await self._round(connection)
             except (*AWAY, InterruptedPublishingError) as why:
                 log.warning("feeds_interrupted", why=str(why) or type(why).__name__)
                 await self._drop(list(self._publishers))
-                await self._bus.connected_within(CONNECT_WAIT_S)
                 await asyncio.sleep(RETRY_MAX_S)
                 moved = False
             idle_s = IDLE_MIN_S if moved else min(idle_s * 2, IDLE_MAX_S)
@@ -198,6 +198,7 @@ class FeedRelay:
             agency for agency, head in rows if await self._is_behind(connection, agency, head)
         ]
         while waiting:
+            heed_cancellation()
             batch = waiting[:AGENCIES_AT_ONCE]
             done = await self._forward(connection, batch)
             waiting = [agency for agency in waiting if agency not in done]
@@ -271,6 +272,8 @@ class FeedRelay:
 
     async def _look(self) -> None:
         """Begin again with streams that are not, or no longer, where they should be."""
+        if not await self._bus.connected_within(CONNECT_WAIT_S):
+            raise InterruptedPublishingError("not connected")
         now = asyncio.get_running_loop().time()
         if now - self._looked_at < LOOK_AGAIN_S:
             return

@@ -12,7 +12,15 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 
 from commands.event_log import head_position, read_rows, to_record
 from domain.record import Record
-from integration.bus import AWAY, EVENTS, Bus, ConsumerLostError, Pull, from_message
+from integration.bus import (
+    AWAY,
+    EVENTS,
+    Bus,
+    ConsumerLostError,
+    Pull,
+    from_message,
+    heed_cancellation,
+)
 from integration.relay import Election
 
 VIEWS_LOCK = 7_406_011
@@ -21,6 +29,8 @@ BATCH = 1_000
 LOG_PAGE = 5_000
 LARGE_BACKLOG = 5_000
 """Events behind, from which on the log is read directly: that is faster."""
+GATHER_S = 0.04
+"""After a small batch, so that the next is larger: a batch costs each read model a transaction."""
 QUIET_S = 0.25
 """Without news for so long, the log is asked whether there should have been some."""
 AWAY_POLL_S = 0.05
@@ -90,11 +100,14 @@ class Follower:
     async def _lead(self, connection: AsyncConnection) -> None:
         await self._catch_up(connection)
         while True:
+            heed_cancellation()
             messages = await self._take()
             records = self._following(messages)
             if records:
                 await self._projector.project(records)
                 self.from_bus += len(records)
+                if len(records) < BATCH // 2:
+                    await asyncio.sleep(GATHER_S)
             if not records or _behind(messages):
                 await self._catch_up(connection)
 
@@ -154,6 +167,7 @@ class Follower:
         """Read from the log what is missing, until a page is not full."""
         began_at, full = self.position, True
         while full:
+            heed_cancellation()
             rows = await read_rows(connection, self.position, LOG_PAGE)
             full = len(rows) == LOG_PAGE
             if rows:

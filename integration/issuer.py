@@ -33,9 +33,7 @@ class LocalIssuer:
             folder.mkdir(parents=True, exist_ok=True)
             made = Ed25519PrivateKey.generate()
             file.touch(0o600)
-            file.write_bytes(
-                made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            )
+            file.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         key = load_pem_private_key(file.read_bytes(), None)
         assert isinstance(key, Ed25519PrivateKey), "the file holds the key that was written"
         self._key = key

@@ -175,9 +175,7 @@ class PostgresServer:
             known = "SELECT 1 FROM pg_roles WHERE rolname = %s"
             if connection.execute(known, [APPLICATION]).fetchone() is None:
                 role, word = sql.Identifier(APPLICATION), sql.Literal(secret)
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, word)
-                )
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, word))
             there = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(there, [DATABASE]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

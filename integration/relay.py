@@ -22,6 +22,7 @@ from integration.bus import (
     ensure_stream,
     event_subject,
     from_message,
+    heed_cancellation,
     stream_state,
     to_message,
 )
@@ -101,10 +102,12 @@ class Election:
         """
         announced = False
         while True:
+            heed_cancellation()
             connection: AsyncConnection | None = None
             try:
                 connection = await self._connect()
                 while not await self._try(connection):
+                    heed_cancellation()
                     if not announced:
                         log.info("waiting_for_office", office=self._name)
                         announced = True
@@ -291,7 +294,7 @@ class Relay:
     """Copies the log to the stream `EVENTS`, from where that ends, for as long as it leads."""
 
     def __init__(self, dsn: str, bus: Bus, *, replicas: int = 1) -> None:
-        """`bus` is open; `replicas` is for a stream that has yet to be made."""
+        """`bus` may open meanwhile; `replicas` is for a stream that has yet to be made."""
         self._election = Election(dsn, RELAY_LOCK, "relay")
         self._bus = bus
         self._publisher = Publisher(bus, EVENTS, EVENTS_SUBJECTS, replicas=replicas)
@@ -321,6 +324,7 @@ class Relay:
     async def _lead(self, connection: AsyncConnection) -> None:
         pause_s, told = RETRY_MIN_S, ""
         while True:
+            heed_cancellation()
             before = self.position
             try:
                 await self._begin(connection)
@@ -358,6 +362,7 @@ class Relay:
     async def _forward(self, connection: AsyncConnection) -> None:
         publisher, idle_s = self._publisher, IDLE_MIN_S
         while True:
+            heed_cancellation()
             rows = await read_rows(connection, publisher.sent, PAGE)
             if rows:
                 idle_s = IDLE_MIN_S

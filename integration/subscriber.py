@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.js import errors as js_errors
 from nats.js.api import ConsumerInfo
 
-from integration.bus import AWAY, Bus, ConsumerLostError, Pull
+from integration.bus import AWAY, Bus, ConsumerLostError, Pull, heed_cancellation
 
 BATCH = 100
 TAKE_S = 1.0
@@ -48,7 +48,6 @@ class _InOrder:
         again = STARTED_AGAIN in (consumer.config.metadata or {})
         if self._last is None or (again and self.is_another(consumer)):
             self._last = floor
-            self._waiting.clear()
         self._consumer_made = consumer.created
 
     def is_another(self, consumer: ConsumerInfo) -> bool:
@@ -111,6 +110,7 @@ async def follow(
     taken: Msg | None = None
     try:
         while True:
+            heed_cancellation()
             try:
                 order.place(await bus.jetstream.consumer_info(stream, consumer))
                 async with aclosing(_deliveries(bus, stream, consumer, order)) as deliveries:
@@ -123,8 +123,7 @@ async def follow(
                 log.info("feed_interrupted", stream=stream, why=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_S)
     finally:
-        if bus.connected:
-            await _answer(bus, (*([taken] if taken else ()), *order.rest()), GIVE_BACK)
+        await _answer(bus, (*([taken] if taken else ()), *order.rest()), GIVE_BACK)
         await bus.close()
 
 
@@ -137,22 +136,23 @@ async def _deliveries(
     loop = asyncio.get_running_loop()
     try:
         while True:
+            heed_cancellation()
             repeated = order.put(await pull.take(TAKE_S))
             if any(message.metadata.num_delivered == 1 for message in repeated):
                 info = await bus.jetstream.consumer_info(stream, consumer)
                 if order.is_another(info):
-                    await _answer(bus, (*repeated, *order.rest()), GIVE_BACK)
-                    raise ConsumerLostError("started again")
+                    order.place(info)
+                    repeated = order.put(repeated)
             await _answer(bus, repeated, ACK)
             for message in order.ready():
                 yield message
             order.check(loop.time())
     finally:
-        order.put(await pull.close())
+        await _answer(bus, order.put(await pull.close()), GIVE_BACK)
 
 
 async def _answer(bus: Bus, messages: Iterable[Msg], answer: bytes) -> None:
-    for message in messages:
+    for message in messages if bus.connected else ():
         await bus.client.publish(message.reply, answer)
 
 

@@ -36,15 +36,8 @@ async def run_relay(
     bus = Bus(nats_url, credentials, name="hoso relay")
     relay = Relay(dsn, bus, replicas=replicas)
     feeds = FeedRelay(dsn, bus, replicas=replicas)
-
-    async def run() -> None:
-        await bus.open()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(relay.run())
-            group.create_task(feeds.run())
-
     try:
-        await until_stopped(run())
+        await until_stopped(bus.open(), relay.run(), feeds.run())
     finally:
         await bus.close()
 
@@ -64,41 +57,45 @@ async def run_views(
     bus = Bus(nats_url, credentials, name="hoso views")
     runner = Runner(dsn, tuple(VIEWS.values()) if views is None else views)
     follower = Follower(dsn, bus, runner)
-
-    async def run() -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(bus.open())
-            group.create_task(follower.run())
-
     try:
-        await until_stopped(run())
+        await until_stopped(bus.open(), follower.run())
     finally:
         await bus.close()
 
 
-async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Do work until it is done, raises, or the process is told to stop; then cancel it."""
+async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:
+    """Do several things until all are done, one raises, or the process is told to stop.
+
+    Then whatever still goes on is cancelled; what was raised is raised.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(work) for work in works]
+    stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        pending: set[asyncio.Task[Any]] = set(tasks)
+        while pending and not stopped.done():
+            done, _ = await asyncio.wait({*pending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            pending -= done
+            if any(task in done and task.exception() for task in tasks):
+                break
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
-        stopped.cancel()
-        await _cancel(task)
-    if not task.cancelled():
-        task.result()
+        await _cancel([*tasks, stopped])
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    """Cancel for as long as it takes: nats-py swallows a cancellation now and then."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel for as long as it takes: cancellations get lost (`bus.heed_cancellation`)."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def _configure_logs() -> None:

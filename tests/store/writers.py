@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sys
+from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
@@ -12,7 +13,6 @@ from commands.event_log import Append, EventLog, Outcome, append_bulk
 from commands.streams import fold
 from domain.account import AccountReactivated, CitizenOpened
 from domain.event import Context
-from datetime import UTC, datetime
 
 STREAMS = [UUID(int=1000 + nth) for nth in range(12)]
 ROUNDS = 150

@@ -75,7 +75,7 @@ pauses = st.integers(0, 20_000)
         ("2026-11-25", True),
     ],
 )
-def test_offices_work_on(day: str, works: bool) -> None:  # noqa: FBT001
+def test_offices_work_on(day: str, works: bool) -> None:
     assert is_working_day(CALENDAR, date.fromisoformat(day)) is works
 
 

@@ -1,0 +1,139 @@
+"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001
+
+import sys
+from collections.abc import Iterator
+from inspect import getdoc
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import Metadata, StructType, UnionType, type_info
+
+from domain.event import NO_CONTROLS, Context
+from domain.record import event_types
+
+HEADER = """\
+# Events
+
+Made by `docs/generate_events.py` from the code; `tests/unit/test_documents.py` fails when it is out of date.
+
+A stored event is one JSON object in `event.body`: `{"context": …, "event": {"type": <tag>, …}}`. Fields that equal their
+default are left out. A field may be added with a default; anything else is a new tag. "Whose" marks personal data and
+names the person it belongs to.
+"""
+KINDS = {
+    "dossier": "Dossier",
+    "account": "Account",
+    "payment": "Payment",
+    "agreement": "Agreement",
+}
+TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
+
+
+class Parts:
+    """The structs that fields refer to, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.met: dict[str, type[Struct]] = {}
+
+    def note(self, kind: type[Struct]) -> str:
+        """A link to the part."""
+        self.met[kind.__name__] = kind
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+
+
+def document() -> str:
+    """The whole text."""
+    parts = Parts()
+    lines = [HEADER]
+    by_kind = groupby(event_types().items(), key=lambda item: item[0].partition(".")[0])
+    for kind, events in by_kind:
+        lines.append(f"## {KINDS[kind]}\n")
+        for tag, event in events:
+            lines.append(f"### `{tag}`\n\n{_first_line(event)}\n\n`{event.__name__}`\n")
+            lines += [*_rows(event, parts), ""]
+    lines.append("## Parts\n")
+    shown: set[str] = set()
+    while waiting := [name for name in parts.met if name not in shown]:
+        for name in waiting:
+            shown.add(name)
+            lines.append(f"### {name}\n\n{_first_line(parts.met[name])}\n")
+            lines += [*_rows(parts.met[name], parts), ""]
+    lines.append(f"## Context\n\n{_first_line(Context)}\n")
+    lines += _rows(Context, parts)
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(kind: type[Any]) -> str:
+    return (getdoc(kind) or "").partition("\n")[0]
+
+
+def _rows(kind: type[Struct], parts: Parts) -> Iterator[str]:
+    info = type_info(kind)
+    assert isinstance(info, StructType), "events and their parts are structs"
+    if not info.fields:
+        yield "No fields."
+        return
+    yield TABLE
+    for field in info.fields:
+        default = "" if field.required else f"`{_json(field)}`"
+        whose = _owner(field.type) or ""
+        yield f"| `{field.name}` | {_type(field.type, parts)} | {default} | {whose} |"
+
+
+def _json(field: Any) -> str:
+    factory = field.default_factory
+    value = field.default if factory is msgspec.NODEFAULT else factory()
+    return msgspec.json.encode(value).decode()
+
+
+def _owner(info: Any) -> str | None:
+    if isinstance(info, Metadata):
+        owner = (info.extra or {}).get("personal")
+        return str(owner) if owner else _owner(info.type)
+    if isinstance(info, UnionType):
+        return next((owner for owner in map(_owner, info.types) if owner), None)
+    return None
+
+
+def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911
+    match info:
+        case Metadata(type=inner):
+            return _type(inner, parts)
+        case UnionType(types=types):
+            return " or ".join(_type(member, parts) for member in types)
+        case StructType(cls=kind):
+            return parts.note(kind)
+        case msgspec.inspect.EnumType(cls=kind):
+            return ", ".join(f"`{member.value}`" for member in kind)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            return f"list of {_type(item, parts)}"
+        case msgspec.inspect.FrozenSetType(item_type=item):
+            return f"set of {_type(item, parts)}"
+        case msgspec.inspect.StrType():
+            return _text(info)
+        case msgspec.inspect.IntType(ge=least, le=most):
+            bounds = f"{'' if least is None else least}…{'' if most is None else most}"
+            return "whole number" if bounds == "…" else f"whole number {bounds}"
+        case msgspec.inspect.UUIDType():
+            return "UUID"
+        case msgspec.inspect.DateTimeType():
+            return "instant with offset"
+        case msgspec.inspect.BoolType():
+            return "true or false"
+        case msgspec.inspect.NoneType():
+            return "null"
+    message = f"no words for {info}"
+    raise TypeError(message)
+
+
+def _text(info: msgspec.inspect.StrType) -> str:
+    length = f" {info.min_length or ''}…{info.max_length}" if info.max_length else ""
+    if info.pattern is None or info.pattern == NO_CONTROLS:
+        return f"text{length}"
+    return f"text{length} `{info.pattern}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
