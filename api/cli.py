@@ -20,9 +20,10 @@ from api import answers, demo
 from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
 from api.settings import Settings, from_environment
+from api.workers import calm_collector
 from commands import replay
 from commands.database import Database
-from commands.event_log import read_log
+from commands.event_log import read_wanted
 from domain.payment import payment_id
 from integration.agency import credentials_for, deliver_again, feed_of
 from integration.issuer import LocalIssuer
@@ -132,8 +133,12 @@ def rebuild(view: str) -> None:
 
 
 async def _rebuild(dsn: str, view: str) -> int:
+    calm_collector()
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        return await rebuild_view(dsn, VIEWS[view], lambda after: read_log(connection, after))
+        names = VIEWS[view].events
+        return await rebuild_view(
+            dsn, VIEWS[view], lambda after: read_wanted(connection, names, after)
+        )
 
 
 @app.command(name="replay")

@@ -97,7 +97,7 @@ async def _play(instance: Instance, wanted: Wanted, json: Path | None, console: 
             await tending
     report.render(made, console)
     if json is not None:
-        json.write_bytes(report.to_json(made))
+        await asyncio.to_thread(json.write_bytes, report.to_json(made))
     return made.holds
 
 

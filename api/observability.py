@@ -1,26 +1,59 @@
 """Logs and metrics: what happened and how fast, never whose data it was."""
 
+import atexit
 import sys
+import threading
+import time
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+LINES_MAX = 1_000
+FLUSH_EVERY_S = 0.25
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class _Lines:
+    """Lines gather here and are written together: a system call for each would cost more than
+    all else about logging. What a crash takes with it is in the event log all the same."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        atexit.register(self.flush)
+        threading.Thread(target=self._flush_for_ever, name="logs", daemon=True).start()
+
+    def msg(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) >= LINES_MAX:
+            self.flush()
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = msg
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
+            sys.stderr.buffer.flush()
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            time.sleep(FLUSH_EVERY_S)
+            self.flush()
 
 
 def configure_logs(level: int = 20) -> None:
     """One JSON object a line on standard error; `level` as in the standard library's logging."""
+    lines = _Lines()
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
 

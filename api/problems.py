@@ -126,7 +126,7 @@ def of_refusal(refused: Refused) -> Problem:
     return Problem(status, refused.reason.value, refused.detail, refused.pointer)
 
 
-def _from(error: Exception) -> Problem:
+def _from(error: Exception) -> Problem:  # noqa: PLR0911  one return for each kind
     match error:
         case Problem():
             return error

@@ -3,6 +3,7 @@
 import os
 import re
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 from litestar import Request
@@ -18,6 +19,8 @@ REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 POSITION_MAX = 2**62
 
 AnyRequest = Request[Any, Any, Any]
+_PROCESS = os.urandom(6).hex()
+_numbers = count(1)
 
 
 def idempotency_key(request: AnyRequest) -> str:
@@ -53,7 +56,7 @@ def expected_version(request: AnyRequest) -> int:
 def request_id_of(request: AnyRequest) -> str:
     """The caller's `X-Request-Id` if it is one, otherwise a new one; it is in the log and the answer."""
     given = request.headers.get("x-request-id", "")
-    return given if REQUEST_ID.match(given) else os.urandom(8).hex()
+    return given if given and REQUEST_ID.match(given) else f"{_PROCESS}-{next(_numbers):x}"
 
 
 def trace_id(request: AnyRequest) -> str | None:

@@ -470,7 +470,7 @@ class _LifePlan:
             commune
             and self.case.limit
             and self.case.limit.amount > 1
-            and self.chance.random() < 0.25
+            and self.chance.random() < 0.25  # noqa: PLR2004
         ):
             self._consult(examiner)
         if self.land and self.chance.random() < 0.6:  # noqa: PLR2004

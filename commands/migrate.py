@@ -22,10 +22,10 @@ async def migrate(connection: AsyncConnection) -> list[str]:
     `RoleMissingError` where that role has yet to be made.
     """
     applied: list[str] = []
+    await connection.set_autocommit(True)
     known = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION])
     if await known.fetchone() is None:
         raise RoleMissingError(f"The database server has no role {APPLICATION}; create it first.")
-    await connection.set_autocommit(True)
     await connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
     try:
         await connection.execute(

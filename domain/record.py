@@ -35,6 +35,12 @@ class Record(Struct, frozen=True):
     event: AnyEvent
 
 
+class Passed(Struct, frozen=True):
+    """A place in the log whose event the reader did not ask for: only its number is known."""
+
+    position: int
+
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Body)
 

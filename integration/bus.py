@@ -34,6 +34,7 @@ HEARTBEAT_S = 1.0
 SILENCE_MAX_S = 3.5
 """Three heartbeats missed: whoever should deliver is gone."""
 REQUEST_EXPIRES_S = 30.0
+DRAIN_MAX_S = 2.0
 
 AWAY = (
     nats_errors.NoRespondersError,
@@ -297,8 +298,12 @@ class Pull:
         return arrived
 
     async def close(self) -> list[Msg]:
-        """Stop listening; what had arrived and was not taken."""
-        if not self._bus.client.is_closed:
+        """Stop listening; what had arrived, or was on its way, and was not taken."""
+        if self._bus.connected:
+            with suppress(*AWAY):
+                async with asyncio.timeout(DRAIN_MAX_S):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]
+        elif not self._bus.client.is_closed:
             await self._subscription.unsubscribe()
         arrived, self._arrived = self._arrived, []
         return arrived

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 from integration.bus import AWAY, Bus, heed_cancellation
 from integration.relay import (
     CONNECT_WAIT_S,
+    IDLE_GROWTH,
     IDLE_MAX_S,
     IDLE_MIN_S,
     RETRY_MAX_S,
@@ -185,7 +186,7 @@ class FeedRelay:
                 await self._drop(list(self._publishers))
                 await asyncio.sleep(RETRY_MAX_S)
                 moved = False
-            idle_s = IDLE_MIN_S if moved else min(idle_s * 2, IDLE_MAX_S)
+            idle_s = IDLE_MIN_S if moved else min(idle_s * IDLE_GROWTH, IDLE_MAX_S)
             await asyncio.sleep(idle_s)
 
     async def _round(self, connection: AsyncConnection) -> bool:

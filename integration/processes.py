@@ -81,13 +81,13 @@ def spawn(
     With `uid` the child gives up root for that user, where possible within a user namespace.
     """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603  our own programs, no shell
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=None if environment is None else dict(environment),
-            preexec_fn=_prepare(uid, death_signal),
+            preexec_fn=_prepare(uid, death_signal),  # noqa: PLW1509  as little as can be
             start_new_session=True,
         )
 

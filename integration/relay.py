@@ -41,7 +41,8 @@ NEWS_S = 0.25
 """Between two looks at the connection while acknowledgements are waited for."""
 IDLE_MIN_S = 0.005
 IDLE_MAX_S = 0.05
-"""Between two looks at an idle log."""
+IDLE_GROWTH = 1.25
+"""Between two looks at an idle log; the longest is reached after 0.25 s without an event."""
 LOOK_AGAIN_S = 5.0
 """Between two looks at an idle stream, which somebody may have thrown away."""
 RETRY_MIN_S = 0.02
@@ -205,6 +206,8 @@ class Publisher:
         `InterruptedPublishingError` or `PublishRefusedError`; of what went before, any beginning
         may be in the stream.
         """
+        if self.sent == self.acknowledged:
+            self._progress_at = asyncio.get_running_loop().time()
         publish, more = self._bus.client.publish, dict(headers or {})
         for nth, (sequence, subject, payload) in enumerate(messages, start=1):
             assert sequence == self.sent + 1, f"{sequence} does not follow {self.sent}"
@@ -371,7 +374,7 @@ class Relay:
                 )
                 self.sent += len(rows)
             else:
-                idle_s = min(idle_s * 2, IDLE_MAX_S)
+                idle_s = min(idle_s * IDLE_GROWTH, IDLE_MAX_S)
                 await publisher.look()
             publisher.check()
             if len(rows) < PAGE:

@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from psycopg import AsyncConnection, DataError, IntegrityError
 
-from domain.record import Record
+from domain.record import Passed, Record
 from projections.view import Batch, Memory, Table, View, shape
 
-ReadLog: TypeAlias = Callable[[int], AsyncIterator[list[Record]]]
-"""The records after a position, page by page, up to the present end of the log."""
+Place: TypeAlias = Record | Passed
+ReadLog: TypeAlias = Callable[[int], AsyncIterator[list[Record]] | AsyncIterator[list[Place]]]
+"""The records after a position, page by page, up to the present end of the log; events that the
+view does not look at may be passed over."""
 
 BATCH_MAX = 5_000
 """Records of one transaction: bounds memory, and how long a lock is held."""
@@ -243,7 +245,7 @@ class _Aside:
         if until is not None:
             raise HoleError(f"{self._view.name} is at {until}, the log ends at {self.position}")
 
-    async def _take(self, records: Sequence[Record]) -> int:
+    async def _take(self, records: Sequence[Place]) -> int:
         place = (self._worker, self._view, records, self.generation)
         if self._memory is None:
             return await _advance(*place)
@@ -290,7 +292,7 @@ async def _connect(dsn: str) -> AsyncConnection:
     return connection
 
 
-def _batches(records: Sequence[Record], size: int = BATCH_MAX) -> Iterator[Sequence[Record]]:
+def _batches(records: Sequence[Place], size: int = BATCH_MAX) -> Iterator[Sequence[Place]]:
     for before, after in pairwise(records):
         if after.position != before.position + 1:
             raise HoleError(f"{after.position} after {before.position}")
@@ -301,7 +303,7 @@ def _batches(records: Sequence[Record], size: int = BATCH_MAX) -> Iterator[Seque
 async def _advance(
     connection: AsyncConnection,
     view: View,
-    records: Sequence[Record],
+    records: Sequence[Place],
     generation: int | None = None,
 ) -> int:
     """Bring contiguous records into a generation, the live one by default; its new position.
@@ -321,7 +323,7 @@ async def _advance(
 async def _transact(
     connection: AsyncConnection,
     view: View,
-    records: Sequence[Record],
+    records: Sequence[Place],
     generation: int | None,
     *,
     refused: Exception | None = None,
@@ -341,12 +343,17 @@ async def _transact(
         parked = await (await connection.execute(PARKED, place)).fetchall()
         batch = Batch(connection, *place, (row[0] for row in parked), memory)
         if refused is None:
-            await view.project(batch, [r for r in fresh if r.name in view.events])
+            await view.project(batch, _looked_at(view, fresh))
         else:
+            assert isinstance(fresh[0], Record), "what was passed over is not refused"
             batch.park(fresh[0], refused)
         await batch.write()
         await connection.execute(MOVE, (fresh[-1].position, *place))
     return fresh[-1].position
+
+
+def _looked_at(view: View, places: Sequence[Place]) -> list[Record]:
+    return [r for r in places if isinstance(r, Record) and r.name in view.events]
 
 
 async def _locked(

@@ -161,5 +161,3 @@ def code_of(answer: httpx.Response) -> str:
     assert body["status"] == answer.status_code
     assert body["type"] == f"urn:hoso:problem:{body['code']}"
     return str(body["code"])
-
-

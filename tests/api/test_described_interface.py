@@ -24,7 +24,7 @@ def everything(people: People) -> Person:
     return people.officer(*roles, agency="H29")
 
 
-@schema.parametrize()
+@schema.parametrize()  # type: ignore[untyped-decorator]
 @settings(
     max_examples=12,
     derandomize=True,

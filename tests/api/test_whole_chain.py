@@ -151,9 +151,7 @@ def test_a_fee_is_assessed_paid_settled_and_partly_refunded(
 ) -> None:
     platform = people.service("payment_platform", agency="H29")
     monitor = people.officer("payment_monitor")
-    receipt = officer.done(
-        "/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3)
-    )
+    receipt = officer.done("/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3))
     path = f"/v1/dossiers/{receipt['id']}/payment"
     step = officer.done(f"{path}/assess")
     step = officer.done(f"{path}/request", {"request": "R1"}, step["version"])

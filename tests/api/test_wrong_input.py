@@ -38,7 +38,9 @@ def foreigner(people: People) -> Person:
 
 
 def raw(person: Person, body: bytes, **headers: str) -> httpx.Response:
-    return person.http.post("/v1/dossiers", content=body, headers={"Idempotency-Key": "k", **headers})
+    return person.http.post(
+        "/v1/dossiers", content=body, headers={"Idempotency-Key": "k", **headers}
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,9 +64,7 @@ def raw(person: Person, body: bytes, **headers: str) -> httpx.Response:
         (b'{"effective_at": "2025-11-17T09:00:00"}', "body-invalid", "/effective_at"),
     ],
 )
-def test_a_malformed_body(
-    officer: Person, body: bytes, code: str, pointer: str | None
-) -> None:
+def test_a_malformed_body(officer: Person, body: bytes, code: str, pointer: str | None) -> None:
     answer = raw(officer, body)
     assert answer.status_code == 400
     assert code_of(answer) == code

@@ -49,6 +49,14 @@ class Database(Struct, frozen=True):
         async with await AsyncConnection.connect(self.app, autocommit=True) as connection:
             return [to_message(row) for row in await read_rows(connection, 0, 1_000_000)]
 
+    def view_position(self) -> int:
+        """Up to where all live views have everything; 0 while there are none."""
+        query = "SELECT coalesce(min(position), 0) FROM view.progress WHERE live"
+        with psycopg.connect(self.owner, autocommit=True) as connection:
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def end_sessions_of(self, lock: int) -> int:
         """Cut off whoever holds an advisory lock; how many sessions that were."""
         query = (

@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -223,6 +225,44 @@ async def test_relay_stops_at_once_while_nats_is_away(
         await asyncio.sleep(0.1)
         began = time.monotonic()
     assert time.monotonic() - began < 1.0
+
+
+@contextmanager
+def worker(kind: str, database: Database, nats: NatsServer) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing else."""
+    program = (
+        f"import asyncio, sys; from integration.worker import *;asyncio.run({kind}(*sys.argv[1:]))"
+    )
+    arguments = [sys.executable, "-c", program, database.app, nats.url, str(nats.credentials)]
+    with subprocess.Popen(arguments) as process:
+        yield process
+        process.kill()
+
+
+async def test_workers_end_cleanly_when_told_to(
+    database: Database, nats: NatsServer, bus: Bus
+) -> None:
+    head = await database.append(3_000)
+
+    async def relayed() -> bool:
+        return await stream_state(bus) == (head, head)
+
+    with worker("run_relay", database, nats) as relay, worker("run_views", database, nats) as views:
+        await eventually(relayed, "the relay does not relay")
+        await eventually(lambda: database.view_position() == head, "no views")
+        for process in (relay, views):
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_worker_ends_with_an_error_when_the_stream_is_another_logs(
+    make_database: Callable[[], Database], nats: NatsServer, bus: Bus
+) -> None:
+    database = make_database()
+    async with running(relay := Relay(database.app, bus)):
+        await reaches(relay, await database.append(300))
+    with worker("run_relay", make_database(), nats) as process:
+        assert await asyncio.to_thread(process.wait, 20) == 1
 
 
 async def test_published_message_names_its_predecessor(bus: Bus) -> None:

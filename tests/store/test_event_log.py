@@ -104,7 +104,9 @@ def test_a_repeat_gets_the_first_answer_even_after_the_stream_moved_on(
             stream = uuid4()
             first = await log.append(append(stream, 0, OPENED, key="k"))
             await log.append(append(stream, 1, SUSPENDED))
-            again = await log.append(append(stream, 2, AccountReactivated(explanation="y"), key="k"))
+            again = await log.append(
+                append(stream, 2, AccountReactivated(explanation="y"), key="k")
+            )
             assert again.outcome is Outcome.REPEATED
             assert (again.version, again.position, again.recorded_at) == (
                 first.version,
@@ -195,8 +197,8 @@ def test_bulk_append_refuses_a_stream_that_exists_and_undoes_its_batch(
         context = append(stream, 0).context
         async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
             assert await append_bulk(connection, [(stream, context, (OPENED, SUSPENDED))]) == 2
+            both = [(uuid4(), context, (OPENED,)), (stream, context, (OPENED,))]
             with pytest.raises(psycopg.errors.UniqueViolation):
-                both = [(uuid4(), context, (OPENED,)), (stream, context, (OPENED,))]
                 await append_bulk(connection, both)
             assert await append_bulk(connection, [(uuid4(), context, (OPENED,))]) == 1
             pages = [page async for page in read_log(connection)]
@@ -220,7 +222,7 @@ def test_nobody_changes_what_is_recorded(database: LogDatabase, role: str, chang
         pytest.skip("the owner may prune answers whose time is over")
     refusals = (psycopg.errors.InsufficientPrivilege, psycopg.errors.RestrictViolation)
     with psycopg.connect(getattr(database, role)) as connection, pytest.raises(refusals):
-        connection.execute(change)  # type: ignore[arg-type]
+        connection.execute(change)
 
 
 def test_a_tailing_reader_misses_nothing_while_two_processes_write(database: LogDatabase) -> None:

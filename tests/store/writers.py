@@ -13,6 +13,7 @@ from commands.event_log import Append, EventLog, Outcome, append_bulk
 from commands.streams import fold
 from domain.account import AccountReactivated, CitizenOpened
 from domain.event import Context
+from domain.record import AnyEvent
 
 STREAMS = [UUID(int=1000 + nth) for nth in range(12)]
 ROUNDS = 150
@@ -21,7 +22,9 @@ ROUNDS = 150
 async def main(dsn: str, seed: int) -> None:
     log = EventLog(dsn)
     tasks = [asyncio.create_task(log.run_writer()), asyncio.create_task(log.run_reader())]
-    counts = [await writer for writer in [asyncio.create_task(write(log, dsn, seed, n)) for n in range(4)]]
+    counts = [
+        await writer for writer in [asyncio.create_task(write(log, dsn, seed, n)) for n in range(4)]
+    ]
     for task in tasks:
         task.cancel()
     await log.close()
@@ -34,7 +37,9 @@ async def write(log: EventLog, dsn: str, seed: int, number: int) -> tuple[int, i
     for round_number in range(ROUNDS):
         stream = chance.choice(STREAMS)
         version = fold((await log.load({stream: 0}))[stream]).version
-        events = tuple(AccountReactivated(explanation="y") for _ in range(chance.randint(1, 4)))
+        events: tuple[AnyEvent, ...] = tuple(
+            AccountReactivated(explanation="y") for _ in range(chance.randint(1, 4))
+        )
         if not version:
             events = (CitizenOpened(issuer="i", subject="s", name="n"), *events)
         context = Context(
