@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from benchmarks.lag import LagProbe
+import uvloop
 from msgspec import Struct
 from psycopg import AsyncConnection
 from rich.console import Console
@@ -23,9 +23,11 @@ from rich.progress import (
 )
 
 from api.instance import Instance
+from api.workers import calm_collector
 from benchmarks import invariants, report
 from benchmarks.city_day import CityDay, Played, last_moment
 from benchmarks.city_day import Progress as DayProgress
+from benchmarks.lag import LagProbe
 from benchmarks.lives import Life, Planner
 from benchmarks.population import Population
 from commands.catalogue import load_catalogue
@@ -41,14 +43,14 @@ AGREED_FROM = "2025-01-01T00:00:00+07:00"
 CATCH_UP_S = 120.0
 PURPOSES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (
-        "G12.901",
+        "G13.901",
         "Cập nhật cơ sở dữ liệu đất đai",
         ("dossier.accepted", "dossier.suspended", "dossier.result_issued", "dossier.denied"),
         ("code", "due_at", "ground", "number", "clause"),
         ("1.013831", "1.012783"),
     ),
     (
-        "G13.901",
+        "G12.901",
         "Xác định nghĩa vụ tài chính",
         ("dossier.accepted", "dossier.suspended", "dossier.resumed", "dossier.result_issued"),
         ("code", "ground", "basis", "number"),
@@ -76,7 +78,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def play(instance: Instance, wanted: Wanted, json: Path | None, console: Console) -> bool:
     """Play the day and report; whether every invariant holds and every answer was a receipt."""
     instance.wait_until_ready()
-    return asyncio.run(_play(instance, wanted, json, console))
+    calm_collector()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_play(instance, wanted, json, console))
 
 
 async def _play(instance: Instance, wanted: Wanted, json: Path | None, console: Console) -> bool:

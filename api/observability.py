@@ -15,8 +15,11 @@ LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 
 class _Lines:
-    """Lines gather here and are written together: a system call for each would cost more than
-    all else about logging. What a crash takes with it is in the event log all the same."""
+    """Lines gather here and are written together.
+
+    A system call for each would cost more than all else about logging. What a crash takes with it
+    is in the event log all the same.
+    """
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []

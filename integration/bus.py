@@ -260,7 +260,7 @@ class Pull:
     """Takes messages from a pull consumer as they come, in order, a bounded number ahead."""
 
     def __init__(self, bus: Bus, stream: str, consumer: str, *, batch: int = 1_000) -> None:
-        """At most 2.5 batches are held or under way."""
+        """At most three batches are held or under way."""
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._batch = batch
@@ -310,7 +310,7 @@ class Pull:
 
     async def _ask(self) -> None:
         self._check()
-        if self._due > self._batch // 2 or len(self._arrived) >= self._batch:
+        if self._due >= self._batch or len(self._arrived) >= self._batch:
             return
         self._due += self._batch
         request = {
@@ -319,6 +319,7 @@ class Pull:
             "idle_heartbeat": int(HEARTBEAT_S * 1e9),
         }
         await self._bus.client.publish(self._subject, _encode(request), reply=self._inbox)
+        await asyncio.sleep(0)  # it leaves now, not after what is at hand has been dealt with
 
     def _check(self) -> None:
         silence_s = asyncio.get_running_loop().time() - self._heard_at

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -154,8 +155,8 @@ def test_a_lost_answer_repeated_gets_the_first_answer(database: LogDatabase) -> 
                     cut = True
                     execute = connection.execute
 
-                    async def execute_and_die(*args: object, **kwargs: object) -> object:
-                        await execute(*args, **kwargs)  # type: ignore[arg-type]
+                    async def execute_and_die(*args: Any, **kwargs: Any) -> object:
+                        await execute(*args, **kwargs)
                         await connection.close()
                         raise psycopg.OperationalError("the answer was lost")
 

@@ -1,0 +1,219 @@
+"""What must hold whatever happened, checked on the real state: log, JetStream, read models, money."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from benchmarks.folded import Folded, fold_log
+from commands.event_log import read_rows, read_wanted
+from integration.bus import EVENTS, Bus, to_message
+from integration.replica import messages_of
+from projections import queries
+from projections.runner import Difference, difference
+from projections.views import VIEWS
+
+PAGE = 5_000
+READY_S = 60.0
+
+DENSE = """
+SELECT (SELECT position FROM head), count(*), coalesce(min(position), 1), coalesce(max(position), 0)
+FROM event
+"""
+SPARSE_STREAMS = """
+SELECT count(*) FROM (
+    SELECT stream_id FROM event GROUP BY stream_id
+    HAVING min(version) <> 1 OR max(version) <> count(*)
+) sparse
+"""
+WRONG_LEAVES = """
+SELECT count(*), count(*) FILTER (
+    WHERE leaf_hash <> leaf_hash(position, stream_id, version, name, recorded_at, body))
+FROM event
+"""
+HELD_BY_CARD = "SELECT dossier, holder FROM view.card WHERE status <> 'closed'"
+HELD_BY_WORKLIST = "SELECT dossier, holder FROM view.worklist"
+CITY_SUMS = """
+SELECT coalesce(sum(assessed_vnd), 0)::bigint, coalesce(sum(waived_vnd), 0)::bigint,
+       coalesce(sum(paid_vnd), 0)::bigint, coalesce(sum(settled_vnd), 0)::bigint,
+       coalesce(sum(refunded_vnd), 0)::bigint FROM view.{table}
+"""
+
+
+class Verdict(Struct, frozen=True):
+    """Whether one invariant holds, and what was looked at."""
+
+    name: str
+    holds: bool
+    explanation: str
+    seconds: float
+
+
+class Places(Struct, frozen=True):
+    """Where the state is."""
+
+    dsn: str
+    nats_url: str
+    nats_credentials: str | None
+
+
+Found = tuple[bool, str]
+Check = Callable[[Places], Awaitable[Found]]
+
+
+async def check_all(places: Places, tell: Callable[[Verdict], None]) -> list[Verdict]:
+    """All invariants, one after another; `tell` hears each verdict as it is reached."""
+    verdicts: list[Verdict] = []
+
+    def reached(verdict: Verdict) -> None:
+        verdicts.append(verdict)
+        tell(verdict)
+
+    checks: Mapping[str, Check] = {
+        "positions_dense": positions_dense,
+        "leaf_hashes_match": leaf_hashes_match,
+        "nats_stream_equals_log": nats_stream_equals_log,
+    }
+    for name, check in checks.items():
+        started = time.monotonic()
+        holds, explanation = await check(places)
+        reached(Verdict(name, holds, explanation, time.monotonic() - started))
+    await _compare_views(places, reached)
+    started = time.monotonic()
+    folded = await _folded(places.dsn)
+    holds, explanation = await held_by_one_agency(places, folded)
+    taken = time.monotonic() - started
+    reached(Verdict("open_dossiers_held_by_one_agency", holds, explanation, taken))
+    started = time.monotonic()
+    holds, explanation = await ledger_balances(places, folded)
+    reached(Verdict("ledger_balances", holds, explanation, time.monotonic() - started))
+    return verdicts
+
+
+async def positions_dense(places: Places) -> Found:
+    """Positions run from 1 to the head, and each stream's versions from 1, without a hole."""
+    async with await AsyncConnection.connect(places.dsn) as connection:
+        row = await (await connection.execute(DENSE)).fetchone()
+        sparse = await (await connection.execute(SPARSE_STREAMS)).fetchone()
+    assert row is not None, "an aggregate has one row"
+    assert sparse is not None, "an aggregate has one row"
+    head, count, first, last = row
+    holds = head == count == last and first == 1 and sparse[0] == 0
+    return holds, f"{count:,} events from {first} to {last:,}, head {head:,}"
+
+
+async def leaf_hashes_match(places: Places) -> Found:
+    """Each stored leaf hash is that of its place, time, name and bytes."""
+    async with await AsyncConnection.connect(places.dsn) as connection:
+        row = await (await connection.execute(WRONG_LEAVES)).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return row[1] == 0, f"{row[0]:,} recomputed, {row[1]} wrong"
+
+
+async def nats_stream_equals_log(places: Places) -> Found:
+    """The stream EVENTS has every event under its position, byte for byte, and nothing else."""
+    bus = Bus(places.nats_url, places.nats_credentials, name="hoso invariants")
+    await bus.open()
+    seen = 0
+    try:
+        async with await AsyncConnection.connect(places.dsn, autocommit=True) as connection:
+            last = await _relayed(bus, connection)
+            stream, log = hashlib.sha256(), hashlib.sha256()
+            async for sequence, data in messages_of(bus, EVENTS, last):
+                seen += 1
+                stream.update(b"%d\n%b\n" % (sequence, data))
+            position = 0
+            while rows := await read_rows(connection, position, PAGE):
+                for row in rows:
+                    log.update(b"%d\n%b\n" % (row[0], to_message(row)))
+                position = rows[-1][0]
+    finally:
+        await bus.close()
+    same = stream.digest() == log.digest() and seen == position
+    return same, f"{seen:,} messages, {position:,} events, sequence = position"
+
+
+async def _relayed(bus: Bus, connection: AsyncConnection) -> int:
+    """Wait a bounded time until the relay has reached the head; the stream's last sequence."""
+    row = await (await connection.execute("SELECT position FROM head")).fetchone()
+    assert row is not None, "a migrated log has a head"
+    give_up_at = time.monotonic() + READY_S
+    last = 0
+    while last < row[0] and time.monotonic() < give_up_at:
+        last = (await bus.jetstream.stream_info(EVENTS)).state.last_seq
+        await asyncio.sleep(0.05)
+    return last
+
+
+async def _compare_views(places: Places, reached: Callable[[Verdict], None]) -> None:
+    """Each read model against its rebuild, two at a time, each in a process of its own."""
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+
+        async def compare(view: str) -> None:
+            started = time.monotonic()
+            found = await loop.run_in_executor(processes, compared, places.dsn, view)
+            explanation = f"{found.rows:,} rows at position {found.position:,}"
+            if not found.equal:
+                explanation += (
+                    f": {found.only_live} only live, {found.only_rebuilt} only rebuilt,"
+                    f" {found.changed} changed, e.g. {found.examples[:2]}"
+                )
+            taken = time.monotonic() - started
+            reached(Verdict(f"view_{view}_equals_rebuild", found.equal, explanation, taken))
+
+        await asyncio.gather(*(compare(view) for view in VIEWS))
+
+
+def compared(dsn: str, view: str) -> Difference:
+    """A read model against its rebuild; a process of its own runs this."""
+    import gc  # noqa: PLC0415
+
+    gc.set_threshold(100_000, 50, 100)
+
+    async def compare() -> Difference:
+        async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+            names = VIEWS[view].events
+            return await difference(
+                dsn, VIEWS[view], lambda after: read_wanted(connection, names, after)
+            )
+
+    return asyncio.run(compare())
+
+
+async def _folded(dsn: str) -> Folded:
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        return await fold_log(connection)
+
+
+async def held_by_one_agency(places: Places, folded: Folded) -> Found:
+    """Log, card and worklist name the same holder for the same open dossiers."""
+    async with await AsyncConnection.connect(places.dsn) as connection:
+        cards = await (await connection.execute(HELD_BY_CARD)).fetchall()
+        listed = await (await connection.execute(HELD_BY_WORKLIST)).fetchall()
+    same = dict(cards) == folded.holders == dict(listed) and len(listed) == len(folded.holders)
+    by_agency = len(set(folded.holders.values()))
+    return same, f"{len(folded.holders):,} open dossiers with {by_agency} agencies"
+
+
+async def ledger_balances(places: Places, folded: Folded) -> Found:
+    """Assessed = waived + paid + due, refunded <= paid, and every sum of the money is the same."""
+    sums = []
+    async with await AsyncConnection.connect(places.dsn) as connection:
+        for table in ("payment", "ledger_day"):
+            query = CITY_SUMS.format(table=table).encode()
+            sums.append(await (await connection.execute(query)).fetchone())
+        unbalanced = [b.agency for b in await queries.balances(connection) if not b.balanced]
+    same = all(tuple(row or ()) == folded.sums for row in sums)
+    holds = same and not unbalanced and not folded.unbalanced
+    assessed, waived, paid, settled, refunded = folded.sums
+    due = assessed - waived - paid
+    return holds, (
+        f"assessed {assessed:,} = waived {waived:,} + paid {paid:,} + due {due:,};"
+        f" settled {settled:,}, refunded {refunded:,}; {len(unbalanced)} agencies off"
+    )
