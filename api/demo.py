@@ -195,7 +195,8 @@ async def _verdicts(
 ) -> list[invariants.Verdict]:
     def tell(verdict: invariants.Verdict) -> None:
         mark = "[green]holds[/green]" if verdict.holds else "[red]BROKEN[/red]"
-        console.print(f"  {mark}  {verdict.name}  [dim]{verdict.explanation}[/dim]")
+        text = f"  {mark}  {verdict.name}  [dim]{verdict.explanation}[/dim]"
+        console.print(text, soft_wrap=True)
 
     console.print("Checking the invariants …")
     started = time.monotonic()

@@ -19,7 +19,7 @@ from benchmarks.load import Connection, LostError, Measures, request
 from benchmarks.population import SIMULATOR
 from integration.issuer import LocalIssuer
 
-SAMPLE_MAX = 2_000
+SAMPLE_MAX = 2_500
 """Commands kept with their answers, to be sent once more at the end."""
 EXAMPLES_MAX = 10
 TOKEN_S = 6 * 3600

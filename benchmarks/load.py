@@ -8,7 +8,7 @@ from typing import cast
 
 from msgspec import Struct
 
-ATTEMPTS_MAX = 30
+ATTEMPTS_MAX = 300
 RETRY_S = 0.2
 ANSWER_S = 60.0
 AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY)

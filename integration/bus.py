@@ -135,6 +135,7 @@ class Bus:
         self._name = name
         self._inbox_prefix = inbox_prefix
         self._last_error = ""
+        self._closing = False
         self._opened = False
         self._up = asyncio.Event()
         self.client = Client()
@@ -181,6 +182,7 @@ class Bus:
 
     async def close(self) -> None:
         """Let go of the connection; what is unsent may be dropped, the log still has it."""
+        self._closing = True
         if self._opened:
             with suppress(OSError):  # nats-py flushes into a connection that may be dead
                 await self.client.close()
@@ -193,7 +195,8 @@ class Bus:
 
     async def _on_disconnected(self) -> None:
         self._up.clear()
-        log.warning("bus_away", client=self._name)
+        if not self._closing:
+            log.warning("bus_away", client=self._name)
 
     async def _on_reconnected(self) -> None:
         self._last_error = ""
