@@ -147,6 +147,8 @@ class Instance:
 
     def stop(self) -> None:
         """Stop every process that this instance started, the servers last."""
+        if not self.folder.locked:
+            return
         for process in self.workers.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

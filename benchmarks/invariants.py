@@ -43,6 +43,17 @@ SELECT coalesce(sum(assessed_vnd), 0)::bigint, coalesce(sum(waived_vnd), 0)::big
        coalesce(sum(paid_vnd), 0)::bigint, coalesce(sum(settled_vnd), 0)::bigint,
        coalesce(sum(refunded_vnd), 0)::bigint FROM view.{table}
 """
+ENTRY_SUMS = """
+SELECT coalesce(sum(amount_vnd) FILTER (WHERE kind = 'assessed'), 0)::bigint,
+       coalesce(sum(amount_vnd) FILTER (WHERE kind = 'waived'), 0)::bigint,
+       coalesce(sum(amount_vnd) FILTER (WHERE kind = 'paid'), 0)::bigint,
+       coalesce(sum(amount_vnd) FILTER (WHERE kind = 'settled'), 0)::bigint,
+       coalesce(sum(amount_vnd) FILTER (WHERE kind = 'refunded'), 0)::bigint
+FROM view.ledger_entry
+"""
+BEHIND = """
+SELECT count(*) FROM view.progress WHERE live AND position < (SELECT position FROM head)
+"""
 
 
 class Verdict(Struct, frozen=True):
@@ -67,7 +78,11 @@ Check = Callable[[Places], Awaitable[Found]]
 
 
 async def check_all(places: Places, tell: Callable[[Verdict], None]) -> list[Verdict]:
-    """All invariants, one after another; `tell` hears each verdict as it is reached."""
+    """All invariants, one after another; `tell` hears each verdict as it is reached.
+
+    Waits first, for at most `READY_S`, until the read models have reached the head of the log.
+    """
+    await wait_until_caught_up(places)
     verdicts: list[Verdict] = []
 
     def reached(verdict: Verdict) -> None:
@@ -93,6 +108,17 @@ async def check_all(places: Places, tell: Callable[[Verdict], None]) -> list[Ver
     holds, explanation = await ledger_balances(places, folded)
     reached(Verdict("ledger_balances", holds, explanation, time.monotonic() - started))
     return verdicts
+
+
+async def wait_until_caught_up(places: Places) -> None:
+    """Wait a bounded time until no live read model is behind; the checks tell if one still is."""
+    give_up_at = time.monotonic() + READY_S
+    async with await AsyncConnection.connect(places.dsn, autocommit=True) as connection:
+        while time.monotonic() < give_up_at:
+            row = await (await connection.execute(BEHIND)).fetchone()
+            if row == (0,):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def positions_dense(places: Places) -> Found:
@@ -208,7 +234,8 @@ async def ledger_balances(places: Places, folded: Folded) -> Found:
         for table in ("payment", "ledger_day"):
             query = CITY_SUMS.format(table=table).encode()
             sums.append(await (await connection.execute(query)).fetchone())
-        unbalanced = [b.agency for b in await queries.balances(connection) if not b.balanced]
+        sums.append(await (await connection.execute(ENTRY_SUMS)).fetchone())
+        unbalanced = await _unbalanced(connection)
     same = all(tuple(row or ()) == folded.sums for row in sums)
     holds = same and not unbalanced and not folded.unbalanced
     assessed, waived, paid, settled, refunded = folded.sums
@@ -217,3 +244,13 @@ async def ledger_balances(places: Places, folded: Folded) -> Found:
         f"assessed {assessed:,} = waived {waived:,} + paid {paid:,} + due {due:,};"
         f" settled {settled:,}, refunded {refunded:,}; {len(unbalanced)} agencies off"
     )
+
+
+async def _unbalanced(connection: AsyncConnection) -> list[str]:
+    """The agencies whose payments, entries and days do not agree, of all there are."""
+    found: list[str] = []
+    after = ""
+    while balances := await queries.balances(connection, after):
+        found += [balance.agency for balance in balances if not balance.balanced]
+        after = balances[-1].agency
+    return found

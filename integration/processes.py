@@ -28,6 +28,11 @@ class DataFolder:
         self.path = path
         self._lock: int | None = None
 
+    @property
+    def locked(self) -> bool:
+        """Whether this process has the folder."""
+        return self._lock is not None
+
     def lock(self) -> None:
         """Take the folder for this process.
 

@@ -1,6 +1,7 @@
 """Real servers for the integration tests: one PostgreSQL a session, one NATS a test."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import uuid
@@ -20,7 +21,7 @@ from domain.account import AccountEvent, AccountReactivated, AccountSuspended, C
 from domain.event import Context
 from integration.bus import EVENTS, Bus, to_message
 from integration.nats_server import NatsServer
-from integration.postgres_server import PostgresServer
+from integration.postgres_server import PostgresServer, ServerFailedError
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
@@ -133,7 +134,11 @@ def database(make_database: Callable[[], Database]) -> Database:
 def nats(tmp_path: Path) -> Iterator[NatsServer]:
     """A fresh NATS."""
     server = NatsServer(tmp_path / "nats")
-    server.start()
+    for _ in range(5):  # another test's server may be quicker to take the port that was free
+        with contextlib.suppress(ServerFailedError):
+            server.start()
+            break
+    assert server.is_running()
     yield server
     server.stop()
 
