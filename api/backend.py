@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from psycopg import AsyncConnection
@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from api.observability import Metrics
 from api.problems import Problem
 from api.tokens import Tokens
-from commands.batching import Batcher
+from commands.batching import Batcher, end
 from commands.catalogue import in_force
 from commands.database import Database
 from commands.event_log import EventLog
@@ -104,10 +104,7 @@ class Backend:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await end(tasks)
             await self.log.close()
             await self._numbering.close()
             for database in self._readers:

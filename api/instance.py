@@ -91,9 +91,7 @@ class Instance:
         self.port = free_port(self.settings.port)
         for name in self._names():
             self._start_worker(name)
-        _write_private(
-            self.settings.data_folder / "instance.json", msgspec.json.encode(self.addresses)
-        )
+        self._tell_addresses()
 
     def owner_dsn(self) -> str:
         """The database as its owner: for migrations."""
@@ -103,12 +101,16 @@ class Instance:
 
     def tend(self) -> None:
         """Bring back what has died; a process that dies at once is given a pause."""
-        if self.postgres is not None and not self.postgres.is_running():
-            log.error("server_died", server="postgres")
-            self.postgres.start()
-        if self.nats is not None and not self.nats.is_running():
-            log.error("server_died", server="nats")
-            self.nats.start()
+        before = self.addresses
+        for server in (self.postgres, self.nats):
+            if server is not None and not server.is_running():
+                log.error("server_died", server=type(server).__name__)
+                server.start()
+        if self.addresses != before:
+            # Another program took the port meanwhile: everybody has to learn the new one.
+            self._tell_addresses()
+            for process in self.workers.values():
+                process.terminate()
         now = time.monotonic()
         for name, process in self.workers.items():
             if process.poll() is None:
@@ -160,6 +162,10 @@ class Instance:
             self.postgres.stop()
         (self.settings.data_folder / "instance.json").unlink(missing_ok=True)
         self.folder.unlock()
+
+    def _tell_addresses(self) -> None:
+        told = self.settings.data_folder / "instance.json"
+        _write_private(told, msgspec.json.encode(self.addresses))
 
     def _names(self) -> list[str]:
         return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views"]

@@ -1,24 +1,31 @@
 """What must hold whatever happened, checked on the real state: log, JetStream, read models, money."""
 
 import asyncio
+import gc
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import uvloop
 from msgspec import Struct
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection
 
 from benchmarks.folded import Folded, fold_log
-from commands.event_log import read_rows, read_wanted
-from integration.bus import EVENTS, Bus, to_message
-from integration.replica import messages_of
+from commands.event_log import head_position, read_rows, read_wanted
+from integration.bus import EVENTS, Bus, Pull, stream_state, to_message
 from projections import queries
 from projections.runner import Difference, difference
 from projections.views import VIEWS
 
 PAGE = 5_000
+BATCH = 1_000
+"""Messages asked for at once."""
+TAKE_S = 5.0
+PARTED_FROM = 20_000
+"""Messages from which on two processes are worth their start."""
 READY_S = 60.0
 
 DENSE = """
@@ -142,55 +149,139 @@ async def leaf_hashes_match(places: Places) -> Found:
 
 
 async def nats_stream_equals_log(places: Places) -> Found:
-    """The stream EVENTS has every event under its position, byte for byte, and nothing else."""
+    """The stream EVENTS has every event under its position, byte for byte, and nothing else.
+
+    Looks as far as both had come at the beginning; what is appended meanwhile is left out.
+    """
+    last, head = await _relayed(places)
+    end = max(last, head)
+    middle = last // 2
+    if last < PARTED_FROM:
+        parts = [await _compare_part(places, Part(0, last, end))]
+    else:
+        loop = asyncio.get_running_loop()
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+            parts = list(
+                await asyncio.gather(
+                    loop.run_in_executor(processes, part_compared, places, Part(0, middle, middle)),
+                    loop.run_in_executor(processes, part_compared, places, Part(middle, last, end)),
+                )
+            )
+    messages = sum(part.messages for part in parts)
+    events = sum(part.events for part in parts)
+    same = all(part.same for part in parts)
+    equal = "sequence = position, same bytes" if same else "not the same"
+    return same, f"{messages:,} messages, {events:,} events, {equal}"
+
+
+class Part(Struct, frozen=True):
+    """A range of the stream and of the log, after one position."""
+
+    after: int
+    last_sequence: int
+    last_position: int
+
+
+class PartCompared(Struct, frozen=True):
+    """What was found in a part, and whether it is the same in both."""
+
+    messages: int
+    events: int
+    same: bool
+
+
+def part_compared(places: Places, part: Part) -> PartCompared:
+    """A part of the stream against the log; a process of its own runs this."""
+    gc.set_threshold(100_000, 50, 100)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_compare_part(places, part))
+
+
+async def _compare_part(places: Places, part: Part) -> PartCompared:
+    stream, log = hashlib.sha256(), hashlib.sha256()
+    messages = events = 0
+    async for sequence, data in _messages(places, part):
+        messages += 1
+        stream.update(b"%d %d\n%b" % (sequence, len(data), data))
+    async with await AsyncConnection.connect(places.dsn, autocommit=True) as connection:
+        position = part.after
+        while rows := await read_rows(connection, position, PAGE):
+            position = rows[-1][0]
+            for row in rows:
+                if row[0] <= part.last_position:
+                    data = to_message(row)
+                    events += 1
+                    log.update(b"%d %d\n%b" % (row[0], len(data), data))
+            if position >= part.last_position:
+                break
+    return PartCompared(messages, events, stream.digest() == log.digest())
+
+
+async def _messages(places: Places, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
+    """Sequence and payload of each message of the part; ends early where the stream does."""
+    if part.last_sequence <= part.after:
+        return
     bus = Bus(places.nats_url, places.nats_credentials, name="hoso invariants")
     await bus.open()
-    seen = 0
     try:
-        async with await AsyncConnection.connect(places.dsn, autocommit=True) as connection:
-            last = await _relayed(bus, connection)
-            stream, log = hashlib.sha256(), hashlib.sha256()
-            async for sequence, data in messages_of(bus, EVENTS, last):
-                seen += 1
-                stream.update(b"%d\n%b\n" % (sequence, data))
-            position = 0
-            while rows := await read_rows(connection, position, PAGE):
-                for row in rows:
-                    log.update(b"%d\n%b\n" % (row[0], to_message(row)))
-                position = rows[-1][0]
+        consumer = await bus.jetstream.add_consumer(
+            EVENTS,
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=part.after + 1,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=60.0,
+                mem_storage=True,
+                num_replicas=1,
+            ),
+        )
+        pull = Pull(bus, EVENTS, consumer.name, batch=BATCH)
+        await pull.open()
+        while taken := await pull.take(TAKE_S):
+            for message in taken:
+                sequence = message.metadata.sequence.stream
+                if sequence <= part.last_sequence:
+                    yield sequence, message.data
+                if sequence >= part.last_sequence:
+                    return
     finally:
         await bus.close()
-    same = stream.digest() == log.digest() and seen == position
-    return same, f"{seen:,} messages, {position:,} events, sequence = position"
 
 
-async def _relayed(bus: Bus, connection: AsyncConnection) -> int:
-    """Wait a bounded time until the relay has reached the head; the stream's last sequence."""
-    row = await (await connection.execute("SELECT position FROM head")).fetchone()
-    assert row is not None, "a migrated log has a head"
-    give_up_at = time.monotonic() + READY_S
-    last = 0
-    while last < row[0] and time.monotonic() < give_up_at:
-        last = (await bus.jetstream.stream_info(EVENTS)).state.last_seq
-        await asyncio.sleep(0.05)
-    return last
+async def _relayed(places: Places) -> tuple[int, int]:
+    """Wait a bounded time until the relay has reached the head; last sequence, and head."""
+    bus = Bus(places.nats_url, places.nats_credentials, name="hoso invariants")
+    await bus.open()
+    try:
+        async with await AsyncConnection.connect(places.dsn) as connection:
+            head = await head_position(connection)
+        give_up_at = time.monotonic() + READY_S
+        last, _ = await stream_state(bus)
+        while last < head and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.05)
+            last, _ = await stream_state(bus)
+    finally:
+        await bus.close()
+    return last, head
 
 
 async def _compare_views(places: Places, reached: Callable[[Verdict], None]) -> None:
     """Each read model against its rebuild, two at a time, each in a process of its own."""
     loop = asyncio.get_running_loop()
+    slots = asyncio.Semaphore(2)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
 
         async def compare(view: str) -> None:
-            started = time.monotonic()
-            found = await loop.run_in_executor(processes, compared, places.dsn, view)
+            async with slots:
+                started = time.monotonic()
+                found = await loop.run_in_executor(processes, compared, places.dsn, view)
+                taken = time.monotonic() - started
             explanation = f"{found.rows:,} rows at position {found.position:,}"
             if not found.equal:
                 explanation += (
                     f": {found.only_live} only live, {found.only_rebuilt} only rebuilt,"
                     f" {found.changed} changed, e.g. {found.examples[:2]}"
                 )
-            taken = time.monotonic() - started
             reached(Verdict(f"view_{view}_equals_rebuild", found.equal, explanation, taken))
 
         await asyncio.gather(*(compare(view) for view in VIEWS))
@@ -198,8 +289,6 @@ async def _compare_views(places: Places, reached: Callable[[Verdict], None]) -> 
 
 def compared(dsn: str, view: str) -> Difference:
     """A read model against its rebuild; a process of its own runs this."""
-    import gc  # noqa: PLC0415
-
     gc.set_threshold(100_000, 50, 100)
 
     async def compare() -> Difference:

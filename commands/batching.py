@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
 Question = TypeVar("Question")
@@ -10,6 +10,7 @@ Reply = TypeVar("Reply")
 
 BATCH_MAX = 256
 WAITING_MAX = 20_000
+CANCEL_AGAIN_S = 0.5
 
 
 class OverloadedError(Exception):
@@ -57,3 +58,15 @@ class Batcher(Generic[Question, Reply]):
         for (_, future), reply in zip(batch, replies, strict=True):
             if not future.done():
                 future.set_result(reply)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks for as long as it takes.
+
+    On Python 3.11 `asyncio.wait_for`, also inside psycopg, drops a cancellation that arrives
+    together with its result; one cancel is therefore not enough.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)

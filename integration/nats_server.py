@@ -14,6 +14,7 @@ from integration.postgres_server import ServerFailedError
 from integration.processes import free_port, is_alive, spawn, stop
 
 START_S = 30.0
+ATTEMPTS_MAX = 3
 
 
 class NatsServer:
@@ -57,8 +58,20 @@ class NatsServer:
         if not self.credentials.exists():
             self.credentials.touch(0o600)
             self.credentials.write_text(service_credentials(self.accounts.account))
-        self.port = free_port(self.port or self._preferred)
-        monitor = free_port()
+        for attempt in range(ATTEMPTS_MAX):
+            self.port = free_port(self.port or self._preferred)
+            monitor = free_port()
+            self._spawn(monitor)
+            try:
+                self._wait_until_ready(monitor)
+            except ServerFailedError:
+                # Another program may have taken the port between our look and the server's.
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+            else:
+                return
+
+    def _spawn(self, monitor: int) -> None:
         configuration = self.folder / "nats.conf"
         configuration.touch(0o600)
         configuration.write_text(self._configuration(monitor))
@@ -69,7 +82,6 @@ class NatsServer:
             death_signal=signal.SIGTERM,
         )
         (self.folder / "pid").write_text(str(self._process.pid))
-        self._wait_until_ready(monitor)
 
     def is_running(self) -> bool:
         """Whether the server process is there."""

@@ -20,6 +20,8 @@ OWNER = "hoso_owner"
 APPLICATION = "hoso_app"
 DATABASE = "hoso"
 START_S = 60.0
+ATTEMPTS_MAX = 5
+RETRY_S = 1.0
 SETTINGS: dict[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -83,7 +85,21 @@ class PostgresServer:
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._make()
         self._stop_orphan()
-        self.port = free_port(self.port or self._preferred)
+        for attempt in range(ATTEMPTS_MAX):
+            self.port = free_port(self.port or self._preferred)
+            self._spawn()
+            try:
+                self._wait_until_ready()
+            except ServerFailedError:
+                # The port may be taken since we looked, or backends of a killed server still end.
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                break
+        self._make_database()
+
+    def _spawn(self) -> None:
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         self._process = spawn(
             [_program("postgres"), "-D", self.folder / "data", "-p", str(self.port), *options],
@@ -92,8 +108,6 @@ class PostgresServer:
             environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             death_signal=signal.SIGQUIT,
         )
-        self._wait_until_ready()
-        self._make_database()
 
     def is_running(self) -> bool:
         """Whether the server process is there."""

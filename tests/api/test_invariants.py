@@ -194,6 +194,33 @@ def test_every_invariant_is_among_those_that_were_broken() -> None:
     assert {name for done in TAMPERINGS.values() for name in done.broken} == ALL
 
 
+def test_two_processes_see_the_same_of_the_stream_as_one(
+    tampered: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compared() -> tuple[bool, str]:
+        return asyncio.run(invariants.nats_stream_equals_log(places(tampered)))
+
+    alone = compared()
+    monkeypatch.setattr(invariants, "PARTED_FROM", 0)
+    assert compared() == alone
+    assert alone[0]
+    with tampering(tampered, TAMPERINGS["one blank more in the log"]):
+        assert not compared()[0]
+
+
+def test_a_message_too_many_or_too_few_is_seen(tampered: Instance) -> None:
+    def part(after: int, sequence: int, position: int) -> invariants.PartCompared:
+        return invariants.part_compared(
+            places(tampered), invariants.Part(after, sequence, position)
+        )
+
+    assert part(0, 3, 3).same
+    assert part(1, 3, 3) == invariants.PartCompared(2, 2, same=True)
+    assert part(0, 2, 3) == invariants.PartCompared(2, 3, same=False)
+    assert part(0, 3, 2) == invariants.PartCompared(3, 2, same=False)
+    assert part(0, 0, 2) == invariants.PartCompared(0, 2, same=False)
+
+
 def test_a_hole_in_a_stream_is_seen(tampered: Instance) -> None:
     sql = "UPDATE event SET version = version {} 1 WHERE position = (SELECT position FROM head)"
     with tampering(tampered, Tampering(sql.format("+"), sql.format("-"), frozenset())):
