@@ -23,7 +23,6 @@ class Reason(StrEnum):
     AGENCY_UNKNOWN = "agency-unknown"
     AGENCY_NOT_COMPETENT = "agency-not-competent"
     NOT_ONLINE = "procedure-not-online"
-    PAPER_UNKNOWN = "paper-unknown"
     STEP_UNKNOWN = "step-unknown"
     # dossier
     DOSSIER_CLOSED = "dossier-closed"
@@ -33,7 +32,6 @@ class Reason(StrEnum):
     DOSSIER_NOT_SUSPENDED = "dossier-not-suspended"
     SUPPLEMENT_NOT_REQUESTED = "supplement-not-requested"
     PAPERS_MISSING = "papers-missing"
-    NOT_ASSIGNED = "not-assigned"
     CONSULTATION_UNKNOWN = "consultation-unknown"
     CONSULTATION_OPEN = "consultation-open"
     CONSULTATION_EXISTS = "consultation-exists"
@@ -70,7 +68,6 @@ class Reason(StrEnum):
     REFUND_NOT_APPROVED = "refund-not-approved"
     REFUND_TOO_LARGE = "refund-too-large"
     # agreement
-    AGREEMENT_ENDED = "agreement-ended"
     FIELD_UNKNOWN = "field-unknown"
     EVENT_UNKNOWN = "event-unknown"
 
