@@ -126,12 +126,19 @@ class Instance:
 
         Raises `ServerFailedError` when that takes longer than a minute.
         """
+        self._wait_for("/metrics", b'hoso_consumer_position{consumer="feed"}')
+
+    def wait_until_answering(self) -> None:
+        """Until the API answers. Raises `ServerFailedError` as `wait_until_ready` does."""
+        self._wait_for("/health/live", b"live")
+
+    def _wait_for(self, path: str, sign: bytes) -> None:
         give_up_at = time.monotonic() + READY_S
         while time.monotonic() < give_up_at:
             self.tend()
             try:
-                with urlopen(f"{self.addresses.base_url}/metrics", timeout=2) as answer:  # noqa: S310
-                    if b'hoso_consumer_position{consumer="feed"}' in answer.read():
+                with urlopen(f"{self.addresses.base_url}{path}", timeout=2) as answer:  # noqa: S310
+                    if sign in answer.read():
                         return
             except OSError:
                 pass
