@@ -21,7 +21,6 @@ from integration.issuer import LOCAL_ISSUER
 from integration.worker import run_relay, run_views
 
 SHUTDOWN_S = 10
-BACKLOG = 1024
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -30,8 +29,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     dsn: str
     nats_url: str
     nats_credentials: str | None
-    host: str
-    port: int
+    listener: int
+    """Handle of the listening socket, which the supervisor holds and all API workers share."""
     issuers: tuple[str, ...]
     audience: str
     local_keys: str | None
@@ -66,9 +65,7 @@ def backend_of(settings: WorkerSettings) -> Backend:
 
 
 async def _api(settings: WorkerSettings) -> None:
-    listener = socket.create_server(
-        (settings.host, settings.port), reuse_port=True, backlog=BACKLOG
-    )
+    listener = socket.socket(fileno=settings.listener)
     config = uvicorn.Config(
         create_app(backend_of(settings)),
         http="httptools",

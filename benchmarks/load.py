@@ -12,6 +12,8 @@ ATTEMPTS_MAX = 300
 RETRY_S = 0.2
 ANSWER_S = 60.0
 AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY)
+IN_FLIGHT = b'"request-in-flight"'
+"""In a 409: the first sending of this very command, given up by us, is still being worked on."""
 
 
 class Answer(Struct, frozen=True):
@@ -101,7 +103,7 @@ class Connection:
                 self._measures.retries += 1
                 await asyncio.sleep(RETRY_S)
                 continue
-            if answer.status in AGAIN:
+            if comes_later(answer):
                 self._measures.retries += 1
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -119,6 +121,12 @@ class Connection:
         loop = asyncio.get_running_loop()
         _, self._exchange = await loop.create_connection(_Exchange, self._host, self._port)
         return self._exchange
+
+
+def comes_later(answer: Answer) -> bool:
+    """Whether the same request sent again will get another answer than this one."""
+    in_flight = answer.status == HTTPStatus.CONFLICT and IN_FLIGHT in answer.body
+    return in_flight or answer.status in AGAIN
 
 
 class Measures:

@@ -30,7 +30,7 @@ from integration.founding import CITY, FOUNDER
 from integration.issuer import LOCAL_ISSUER
 
 SEED = 244_000
-SINCE = datetime(2024, 1, 2, 1, tzinfo=UTC)
+SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 DESK: tuple[Role, ...] = (
     Role.FRONT_DESK,
     Role.EXAMINER,
@@ -40,6 +40,12 @@ DESK: tuple[Role, ...] = (
     Role.CASHIER,
 )
 """What every agency has at least one officer for."""
+PAIRED: tuple[tuple[Role, ...], ...] = (
+    (Role.FRONT_DESK, Role.CASHIER),
+    (Role.EXAMINER, Role.CLERK),
+    (Role.TEAM_LEAD, Role.APPROVER),
+)
+"""How three officers share the desks; who takes money never approves its refund."""
 EXTRA = (Role.FRONT_DESK, Role.EXAMINER, Role.EXAMINER, Role.FRONT_DESK, Role.CASHIER)
 """What further officers do, in turn."""
 TITLES = {
@@ -53,6 +59,15 @@ TITLES = {
 }
 SIMULATOR = "service-simulator"
 PLATFORM = "service-payment-platform"
+CITY_OFFICERS = {
+    "officer-account-admin": (Role.ACCOUNT_ADMIN, "Quản trị tài khoản"),
+    "officer-data-sharing": (Role.DATA_SHARING_ADMIN, "Quản trị chia sẻ dữ liệu"),
+    "officer-auditor": (Role.AUDITOR, "Kiểm soát thủ tục hành chính"),
+}
+"""Officers of the city itself, besides the published count of the agencies' officers."""
+LEVEL_2 = 0.80
+LEVEL_1_OR_2 = 0.92
+"""Shares of the citizens; the rest is not verified at all."""
 FAMILY = ("Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ")
 MIDDLE = ("Văn", "Thị", "Minh", "Ngọc", "Thanh", "Hữu", "Quốc", "Kim", "Đức", "Thu")
 GIVEN = ("An", "Bình", "Chi", "Dũng", "Giang", "Hà", "Khánh", "Lan", "Mai", "Nam", "Phúc", "Quân")
@@ -62,12 +77,23 @@ Account = tuple[UUID, Context, tuple[AnyEvent, ...]]
 
 
 class Size(Struct, frozen=True, kw_only=True):
-    """How many accounts of each kind; the published scale unless said otherwise."""
+    """How many accounts of each kind; the published scale unless said otherwise.
+
+    Every agency needs at least the three officers of `PAIRED`.
+    """
 
     officers: int = 10_000
     citizens: int = 244_000
     organisations: int = 5_000
     monitors: int = 672
+
+
+class Officer(Struct, frozen=True):
+    """Who works where, and at which desks."""
+
+    subject: str
+    agency: str
+    roles: tuple[Role, ...]
 
 
 class Population:
@@ -80,12 +106,11 @@ class Population:
         self.partners = [a.id for a in catalogue.agencies.values() if a.kind is AgencyKind.PARTNER]
         self.staff: dict[tuple[str, Role], list[str]] = {}
         """Subjects of the officers with a role at an agency."""
-        self._posts: list[tuple[str, Role]] = []
+        self._officers: list[Officer] = []
         self._place_officers()
         monitors = islice(cycle(self.agencies), self.size.monitors)
         for nth, agency in enumerate(monitors, start=1):
-            key = (agency, Role.PAYMENT_MONITOR)
-            self.staff.setdefault(key, []).append(f"monitor-{nth:03d}")
+            self._place(f"monitor-{nth:03d}", agency, (Role.PAYMENT_MONITOR,))
 
     def citizen(self, nth: int) -> str:
         """Subject of the nth citizen, from 0."""
@@ -99,23 +124,32 @@ class Population:
         """Every account with its events, ready for `append_bulk`."""
         chance = random.Random(SEED)
         yield from self._services()
-        yield from self._officers(chance)
+        yield from self._employed(chance)
         yield from self._citizens(chance)
         yield from self._organisations(chance)
 
     def _place_officers(self) -> None:
-        posts = [(agency, role) for agency in self.agencies for role in DESK]
-        self._posts = posts[: self.size.officers]
-        turns = cycle(EXTRA)
-        # Larger agencies come first in the catalogue's order of kinds; halves fall off like Zipf.
-        weights = [1 / (rank + 10) for rank in range(len(self.agencies))]
-        missing = self.size.officers - len(self._posts)
-        chance = random.Random(SEED + 1)
-        self._posts += [
-            (agency, next(turns)) for agency in chance.choices(self.agencies, weights, k=missing)
-        ]
-        for nth, post in enumerate(self._posts, start=1):
-            self.staff.setdefault(post, []).append(f"officer-{nth:05d}")
+        agencies = self.agencies
+        free = self.size.officers - len(PAIRED) * len(agencies)
+        assert free >= 0, f"{len(agencies)} agencies need {len(PAIRED)} officers each"
+        # Larger agencies come first in the catalogue's order of kinds; they divide the desks first.
+        divided = min(len(agencies) // 2, free // (len(DESK) - len(PAIRED)))
+        posts: list[tuple[str, tuple[Role, ...]]] = []
+        for nth, agency in enumerate(agencies):
+            shares = tuple((role,) for role in DESK) if nth < divided else PAIRED
+            posts += [(agency, roles) for roles in shares]
+        # How many more each has falls off like Zipf's law.
+        weights = [1 / (rank + 10) for rank in range(len(agencies))]
+        missing = self.size.officers - len(posts)
+        more = random.Random(SEED + 1).choices(agencies, weights, k=missing)
+        posts += [(agency, (role,)) for agency, role in zip(more, cycle(EXTRA), strict=False)]
+        for nth, (agency, roles) in enumerate(posts, start=1):
+            self._place(f"officer-{nth:05d}", agency, roles)
+
+    def _place(self, subject: str, agency: str, roles: tuple[Role, ...]) -> None:
+        self._officers.append(Officer(subject, agency, roles))
+        for role in roles:
+            self.staff.setdefault((agency, role), []).append(subject)
 
     def _services(self) -> Iterator[Account]:
         roles = {SIMULATOR: (Role.SIMULATOR, CITY), PLATFORM: (Role.PAYMENT_PLATFORM, CITY)}
@@ -126,18 +160,11 @@ class Population:
             )
             yield _account(subject, opened, RoleGranted(role=role, agency=agency, valid_from=SINCE))
 
-    def _officers(self, chance: random.Random) -> Iterator[Account]:
-        for (agency, role), subjects in self.staff.items():
-            granted = RoleGranted(role=role, agency=agency, valid_from=SINCE)
-            for subject in subjects:
-                opened = OfficerOpened(
-                    issuer=LOCAL_ISSUER,
-                    subject=subject,
-                    name=_name(chance),
-                    agency=agency,
-                    title=TITLES[role],
-                )
-                yield _account(subject, opened, granted)
+    def _employed(self, chance: random.Random) -> Iterator[Account]:
+        for subject, (role, title) in CITY_OFFICERS.items():
+            yield _officer(chance, Officer(subject, CITY, (role,)), title)
+        for officer in self._officers:
+            yield _officer(chance, officer, TITLES[officer.roles[0]])
 
     def _citizens(self, chance: random.Random) -> Iterator[Account]:
         for nth in range(self.size.citizens):
@@ -148,7 +175,8 @@ class Population:
                 name=_name(chance),
                 phone=f"0000{nth:06d}",
             )
-            level = chance.choices((2, 1, 0), (80, 12, 8))[0]
+            luck = chance.random()
+            level = (luck < LEVEL_1_OR_2) + (luck < LEVEL_2)
             if not level:
                 yield _account(subject, opened)
                 continue
@@ -160,7 +188,7 @@ class Population:
     def _organisations(self, chance: random.Random) -> Iterator[Account]:
         codes = islice(tax_codes(), self.size.organisations)
         for nth, code in enumerate(codes, start=1):
-            subject = f"organisation-{nth:05d}"
+            subject = f"org-{nth:05d}"
             opened = OrganisationOpened(
                 issuer=LOCAL_ISSUER,
                 subject=subject,
@@ -192,6 +220,18 @@ def tax_codes() -> Iterator[str]:
 
 def _employs(kind: AgencyKind) -> bool:
     return kind not in (AgencyKind.PARTNER, AgencyKind.CITY)
+
+
+def _officer(chance: random.Random, officer: Officer, title: str) -> Account:
+    opened = OfficerOpened(
+        issuer=LOCAL_ISSUER,
+        subject=officer.subject,
+        name=_name(chance),
+        agency=officer.agency,
+        title=title,
+    )
+    grants = (RoleGranted(role=r, agency=officer.agency, valid_from=SINCE) for r in officer.roles)
+    return _account(officer.subject, opened, *grants)
 
 
 def _account(subject: str, *events: AnyEvent) -> Account:

@@ -23,10 +23,19 @@ SELECT coalesce(sum(assessed_vnd), 0)::bigint, coalesce(sum(waived_vnd), 0)::big
 FROM view.payment WHERE position > %s
 """
 PUNCTUALITY = """
-SELECT agency, sum(finished_on_time)::bigint, sum(finished_late)::bigint
-FROM view.agency_day GROUP BY agency
+SELECT competent_agency, count(*) FILTER (WHERE finished_at <= due_at OR due_at IS NULL),
+       count(*) FILTER (WHERE finished_at > due_at)
+FROM view.card
+WHERE position > %s AND accepted_at IS NOT NULL AND finished_at IS NOT NULL
+      AND outcome IS DISTINCT FROM 'withdrawn'
+GROUP BY competent_agency
 """
-FEEDS = "SELECT agency, sequence FROM view.feed_head"
+FEEDS = """
+SELECT h.agency, count(i.sequence)
+FROM view.feed_head h
+LEFT JOIN view.feed_item i ON i.agency = h.agency AND i.position > %s
+GROUP BY h.agency
+"""
 OUTCOME_LABELS = {
     "open": "đang giải quyết",
     "turned_away": "từ chối tiếp nhận",
@@ -58,7 +67,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     on_time: dict[str, tuple[int, int]]
     """Finished in time and late, by kind of agency."""
     feeds: dict[str, int]
-    """Length of each agency's feed."""
+    """What the day added to each agency's feed."""
     names: dict[str, str]
     """Names of the subscribed agencies."""
 
@@ -127,8 +136,8 @@ async def gather_figures(dsn: str, catalogue: Catalogue, since: int) -> Figures:
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         outcomes = await _rows(connection, OUTCOMES, since)
         (money,) = await _rows(connection, MONEY, since)
-        punctual = await _rows(connection, PUNCTUALITY)
-        feeds = await _rows(connection, FEEDS)
+        punctual = await _rows(connection, PUNCTUALITY, since)
+        feeds = await _rows(connection, FEEDS, since)
     on_time: dict[str, tuple[int, int]] = {}
     for agency, early, late in punctual:
         kind = catalogue.agencies[agency].kind.value

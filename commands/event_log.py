@@ -1,8 +1,9 @@
 """The event log in PostgreSQL: group commit, group load, bulk append, and reading in order."""
 
+import asyncio
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -45,6 +46,7 @@ _COPY_TRAILER = b"\xff\xff"
 _ROW_BEGINS = struct.Struct(">hiqi16siii")
 _ROW_GOES_ON = struct.Struct(">iqi")
 _ROW_ENDS = struct.Struct(">i32s")
+_LEAF_BEGINS = struct.Struct(">xq16siqi")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -247,14 +249,30 @@ async def append_bulk(
     events appended.
     """
     total = 0
+    batches = _batches(streams)
+    batch = next(batches, [])
+    while batch:
+        # The next batch is made while PostgreSQL writes this one.
+        copying = asyncio.create_task(_copy(connection, batch))
+        try:
+            batch = await asyncio.to_thread(next, batches, [])
+        finally:
+            total += await copying
+    return total
+
+
+def _batches(
+    streams: Iterable[tuple[UUID, Context, tuple[AnyEvent, ...]]],
+) -> Iterator[list[tuple[UUID, int, str, bytes]]]:
     batch: list[tuple[UUID, int, str, bytes]] = []
     for stream, context, events in streams:
         if batch and len(batch) + len(events) > BULK_MAX:
-            total += await _copy(connection, batch)
+            yield batch
             batch = []
         for version, event in enumerate(events, start=1):
             batch.append((stream, version, name_of(event), encode(context, event)))
-    return total + (await _copy(connection, batch) if batch else 0)
+    if batch:
+        yield batch
 
 
 def _copied(batch: list[tuple[UUID, int, str, bytes]], after: int, now: datetime) -> bytes:
@@ -263,16 +281,19 @@ def _copied(batch: list[tuple[UUID, int, str, bytes]], after: int, now: datetime
     Written here because a row through the driver costs as much as all else about it.
     """
     since_2000 = (now - _POSTGRES_EPOCH) // _MICROSECOND
+    since_1970 = (now - _EPOCH) // _MICROSECOND
     rows = [_COPY_HEADER]
     for position, (stream, version, name, body) in enumerate(batch, start=after + 1):
         tag = name.encode()
-        leaf = leaf_hash(position, stream, version, name, now, body)
+        # As `leaf_hash` has it, with the time counted once for the whole batch.
+        key = stream.bytes
+        leaf = _LEAF_BEGINS.pack(position, key, version, since_1970, len(tag)) + tag + body
         rows += (
-            _ROW_BEGINS.pack(7, 8, position, 16, stream.bytes, 4, version, len(tag)),
+            _ROW_BEGINS.pack(7, 8, position, 16, key, 4, version, len(tag)),
             tag,
             _ROW_GOES_ON.pack(8, since_2000, len(body)),
             body,
-            _ROW_ENDS.pack(32, leaf),
+            _ROW_ENDS.pack(32, hashlib.sha256(leaf).digest()),
         )
     rows.append(_COPY_TRAILER)
     return b"".join(rows)

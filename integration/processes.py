@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 STOP_S = 15.0
+BACKLOG = 1024
 
 
 class AlreadyRunningError(Exception):
@@ -72,10 +73,22 @@ def free_port(preferred: int = 0) -> int:
     raise OSError(message)
 
 
+def listen(preferred: int) -> socket.socket:
+    """A listening socket on the preferred port of 127.0.0.1, or on a free one.
+
+    It is bound for good: nobody can take the port between a look and its use, nor share it.
+    """
+    try:
+        return socket.create_server(("127.0.0.1", preferred), backlog=BACKLOG)
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+
+
 def spawn(
     arguments: Sequence[str | Path],
     *,
     log: Path,
+    handles: Collection[int] = (),
     uid: int | None = None,
     environment: Mapping[str, str] | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
@@ -83,7 +96,7 @@ def spawn(
     """Start a child whose output is appended to `log` and that dies when this process does.
 
     `death_signal` is what the kernel sends it then (Linux; elsewhere it is stopped only by us).
-    With `uid` the child gives up root for that user, where possible within a user namespace.
+    `handles` are the open files that it inherits. With `uid` the child gives up root for that user, where possible within a user namespace.
     """
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
@@ -93,6 +106,7 @@ def spawn(
             stderr=output,
             env=None if environment is None else dict(environment),
             preexec_fn=_prepare(uid, death_signal),  # noqa: PLW1509  as little as can be
+            pass_fds=tuple(handles),
             start_new_session=True,
         )
 
