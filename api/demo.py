@@ -186,6 +186,8 @@ async def _day(
         figures = await report.gather_figures(addresses.dsn, catalogue, before)
         await _until_received(received, figures)
     verdicts = await _verdicts(instance, day, played, console)
+    if instance.nats is not None:
+        verdicts.append(_feeds_whole(received, figures.feeds))
     events = await _head(addresses.dsn) - before
     return report.Report.of(played, events, probe, figures, dict(received), verdicts)
 
@@ -243,6 +245,14 @@ async def _feeds(instance: Instance) -> AsyncIterator[dict[str, int]]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _feeds_whole(received: dict[str, int], feeds: dict[str, int]) -> invariants.Verdict:
+    """Whether each live subscriber took all that the day put into its feed; gaps it reports itself."""
+    missing = {a: feeds.get(a, 0) - taken for a, taken in received.items()}
+    holds = all(count <= 0 for count in missing.values())
+    explanation = ", ".join(f"{agency} {taken:,}" for agency, taken in received.items())
+    return invariants.Verdict("feeds_taken_whole_and_live", holds, explanation, 0.0)
 
 
 async def _until_received(received: dict[str, int], figures: Any) -> None:

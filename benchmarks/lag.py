@@ -24,6 +24,7 @@ class LagProbe:
         self._dsn = dsn
         self._waiting: deque[tuple[int, float]] = deque(maxlen=WAITING_MAX)
         self._seconds = array("d")
+        self._noted = 0
         self._seen = 0
         self._max_s = 0.0
         self._chance = random.Random(0)
@@ -56,7 +57,8 @@ class LagProbe:
         return self._max_s * 1000
 
     def _note(self, head: int, slowest: int, now: float) -> None:
-        if not self._waiting or self._waiting[-1][0] < head:
+        if self._noted < head:
+            self._noted = head
             self._waiting.append((head, now))
         while self._waiting and self._waiting[0][0] <= slowest:
             _, seen_at = self._waiting.popleft()

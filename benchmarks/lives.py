@@ -34,6 +34,7 @@ from domain.dossier import (
     Dossier,
     Ground,
     Opinion,
+    Outcome,
     SubmittedPaper,
 )
 from domain.identity import dossier_code
@@ -82,6 +83,18 @@ FATES = (
 )
 
 
+OUTCOME_OF = {
+    Fate.ISSUED: Outcome.RESULT_RETURNED,
+    Fate.TURNED_AWAY: Outcome.TURNED_AWAY,
+    Fate.WITHDRAWN: Outcome.WITHDRAWN,
+    Fate.DENIED: Outcome.DENIAL_RETURNED,
+}
+STEPS_MIN = 3
+"""What a dossier that stays open has behind it at least."""
+CASH_STANDS_FOR = timedelta(days=7)
+"""A counter closes over the weekend, longer than a request stands by itself."""
+
+
 class Kind(Struct, frozen=True):
     """A procedure that is played, the share of the day it has, and which of its cases."""
 
@@ -127,7 +140,10 @@ class Life(Struct, frozen=True):
 
     number: int
     arrives_at: datetime
+    outcome: Outcome | None
+    """How the dossier is planned to end; None: it is still open when the play is over."""
     steps: tuple[Step, ...]
+    """In the order of their effective times."""
 
 
 PATHS: dict[type[Command], str] = {
@@ -240,10 +256,13 @@ class _LifePlan:
         else:
             self._receive()
             self._handle(fate)
-        steps = self.steps
-        if len(steps) > 4 and self.chance.random() < STAYS_OPEN:  # noqa: PLR2004
-            steps = steps[: self.chance.randrange(3, len(steps))]
-        return Life(self.number, self.arrives_at, tuple(steps))
+        # Money and dossier were planned apart; they are sent as they happen.
+        steps = sorted(self.steps, key=_time_of)
+        closing = max(nth for nth, step in enumerate(steps) if not step.to_payment)
+        if closing > STEPS_MIN and self.chance.random() < STAYS_OPEN:
+            steps = steps[: self.chance.randrange(STEPS_MIN, closing + 1)]
+            return Life(self.number, self.arrives_at, None, tuple(steps))
+        return Life(self.number, self.arrives_at, OUTCOME_OF[fate], tuple(steps))
 
     # How time passes
 
@@ -260,6 +279,9 @@ class _LifePlan:
 
     def _act(self, command: Command, subject: str) -> None:
         """Decide here what the server will decide, and remember to send it."""
+        at_office = subject not in (self.citizen, PLATFORM)
+        if at_office and not is_working_time(self.catalogue.calendar, self.at):
+            self._later(1, 5)
         to_payment = type(command) in p.PaymentCommand.__args__
         command = _at(command, self.at)
         target: State | None = self.payment if to_payment else self.dossier
@@ -354,8 +376,10 @@ class _LifePlan:
         if not self.payment.due_vnd:
             return
         self._soon()
-        self._act(p.RequestPayment(request=f"R{self.number}"), self._submitter)
         online = self._state.channel is Channel.ONLINE
+        expires_at = None if online else self.at + CASH_STANDS_FOR
+        asked = p.RequestPayment(request=f"R{self.number}", expires_at=expires_at)
+        self._act(asked, self._submitter)
         luck = self.chance.random()
         if online and luck < 0.06:  # noqa: PLR2004
             self._attempt("1", Method.ONLINE)
@@ -564,5 +588,9 @@ class _LifePlan:
 
 
 def _at(command: Command, at: datetime) -> Command:
-
     return replace(command, effective_at=at)
+
+
+def _time_of(step: Step) -> datetime:
+    assert step.command.effective_at is not None, "every planned step has its time"
+    return step.command.effective_at
