@@ -26,7 +26,7 @@ from integration.founding import found
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
-from integration.processes import DataFolder, is_alive, listen, spawn, stop
+from integration.processes import DataFolder, hold_port, is_alive, spawn, stop
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
@@ -58,7 +58,7 @@ class Instance:
         self.nats: NatsServer | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.port = 0
-        self._listener: socket.socket | None = None
+        self._port_held: socket.socket | None = None
         self._restart_at: dict[str, float] = {}
 
     @property
@@ -90,8 +90,8 @@ class Instance:
             self.nats = NatsServer(self.settings.data_folder / "nats", 4222)
             self.nats.start()
         asyncio.run(prepare(self.owner_dsn(), self.addresses.dsn))
-        self._listener = listen(self.settings.port)
-        self.port = self._listener.getsockname()[1]
+        self._port_held = hold_port(self.settings.port)
+        self.port = self._port_held.getsockname()[1]
         for name in self._names():
             self._start_worker(name)
         self._tell_addresses()
@@ -170,8 +170,8 @@ class Instance:
             self.nats.stop()
         if self.postgres is not None:
             self.postgres.stop()
-        if self._listener is not None:
-            self._listener.close()
+        if self._port_held is not None:
+            self._port_held.close()
         (self.settings.data_folder / "instance.json").unlink(missing_ok=True)
         self.folder.unlock()
 
@@ -184,12 +184,12 @@ class Instance:
 
     def _start_worker(self, name: str) -> None:
         addresses = self.addresses
-        assert self._listener is not None, "the port is taken before its workers start"
         worker = WorkerSettings(
             dsn=addresses.dsn,
             nats_url=addresses.nats_url,
             nats_credentials=addresses.nats_credentials,
-            listener=self._listener.fileno(),
+            host=HOST,
+            port=self.port,
             issuers=self.settings.issuers,
             audience=self.settings.audience,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
@@ -199,7 +199,6 @@ class Instance:
         self.workers[name] = spawn(
             [sys.executable, "-m", "api.workers", kind],
             log=self.settings.data_folder / "log" / f"{name}.log",
-            handles=(self._listener.fileno(),) if kind == "api" else (),
             environment=environment,
             death_signal=signal.SIGTERM,
         )

@@ -21,6 +21,7 @@ from integration.issuer import LOCAL_ISSUER
 from integration.worker import run_relay, run_views
 
 SHUTDOWN_S = 10
+BACKLOG = 1024
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -29,8 +30,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     dsn: str
     nats_url: str
     nats_credentials: str | None
-    listener: int
-    """Handle of the listening socket, which the supervisor holds and all API workers share."""
+    host: str
+    port: int
+    """The supervisor holds it; each API worker listens on it with a socket of its own."""
     issuers: tuple[str, ...]
     audience: str
     local_keys: str | None
@@ -65,7 +67,8 @@ def backend_of(settings: WorkerSettings) -> Backend:
 
 
 async def _api(settings: WorkerSettings) -> None:
-    listener = socket.socket(fileno=settings.listener)
+    address = (settings.host, settings.port)
+    listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
     config = uvicorn.Config(
         create_app(backend_of(settings)),
         http="httptools",

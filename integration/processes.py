@@ -7,14 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 STOP_S = 15.0
-BACKLOG = 1024
 
 
 class AlreadyRunningError(Exception):
@@ -73,22 +72,30 @@ def free_port(preferred: int = 0) -> int:
     raise OSError(message)
 
 
-def listen(preferred: int) -> socket.socket:
-    """A listening socket on the preferred port of 127.0.0.1, or on a free one.
+def hold_port(preferred: int) -> socket.socket:
+    """A socket bound to the preferred port of 127.0.0.1, or to a free one; it does not listen.
 
-    It is bound for good: nobody can take the port between a look and its use, nor share it.
+    It is bound alone, so that two instances never share a port; then it lets our own workers bind
+    the same port with SO_REUSEPORT, among whom the kernel spreads the connections.
     """
-    try:
-        return socket.create_server(("127.0.0.1", preferred), backlog=BACKLOG)
-    except OSError:
-        return socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    for port in (preferred, 0):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        return held
+    message = "no free port on 127.0.0.1"
+    raise OSError(message)
 
 
 def spawn(
     arguments: Sequence[str | Path],
     *,
     log: Path,
-    handles: Collection[int] = (),
     uid: int | None = None,
     environment: Mapping[str, str] | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
@@ -96,7 +103,7 @@ def spawn(
     """Start a child whose output is appended to `log` and that dies when this process does.
 
     `death_signal` is what the kernel sends it then (Linux; elsewhere it is stopped only by us).
-    `handles` are the open files that it inherits. With `uid` the child gives up root for that user, where possible within a user namespace.
+    With `uid` the child gives up root for that user, where possible within a user namespace.
     """
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
@@ -106,7 +113,6 @@ def spawn(
             stderr=output,
             env=None if environment is None else dict(environment),
             preexec_fn=_prepare(uid, death_signal),  # noqa: PLW1509  as little as can be
-            pass_fds=tuple(handles),
             start_new_session=True,
         )
 
