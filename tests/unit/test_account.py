@@ -1,19 +1,19 @@
-"""An account's decider, and the agreements': each command does its work, says no, stays quiet."""
+"""An account's decider: each command leads to the right events, says no, and stays quiet."""
 
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from commands import account as c
-from commands import agreement as g
 from domain import account as e
-from domain.account import Role
-from domain.agreement import AgreementEnded, AgreementSigned
+from domain.account import AccountKind, Role
 from domain.refusal import Reason
 from tests.given import MONDAY_9, given
 
 OPENED = e.CitizenOpened(issuer="i", subject="s", name="Mẫu")
 OFFICER = e.OfficerOpened(issuer="i", subject="o", name="Mẫu", agency="H29.101", title="t")
+SERVICE = e.ServiceOpened(issuer="i", subject="v", name="M", agency="H29.101")
 VERIFIED = e.IdentityVerified(level=1, national_id="079199990001", evidence="x")
 GRANTED = e.RoleGranted(role=Role.EXAMINER, agency="H29.101", valid_from=MONDAY_9)
 SUSPENDED = e.AccountSuspended(explanation="x")
@@ -77,52 +77,165 @@ def test_a_grant_holds_from_its_first_instant_and_not_at_its_last() -> None:
     assert not grant.holds(MONDAY_9 - timedelta(microseconds=1))
 
 
-def test_nothing_can_be_done_to_an_account_or_agreement_that_is_not_there() -> None:
-    given().when(c.SuspendAccount(explanation="x")).refused(Reason.NOT_FOUND)
-    given().when(g.EndAgreement(explanation="x")).refused(Reason.NOT_FOUND)
-
-
-SIGN = g.SignAgreement(
-    agency="G15.901",
-    purpose="p",
-    legal_basis="NĐ 47/2020",
-    events=frozenset({"dossier.accepted"}),
-    fields=frozenset({"code"}),
-    procedures=frozenset({"1.001193"}),
-    valid_from=MONDAY_9,
+@pytest.mark.parametrize(
+    "command",
+    [
+        c.VerifyIdentity(level=1, national_id="079199990001", evidence="x"),
+        c.GrantRole(role=Role.EXAMINER, agency="H29.101"),
+        c.RevokeRole(role=Role.EXAMINER, agency="H29.101", explanation="x"),
+        c.SuspendAccount(explanation="x"),
+        c.ReactivateAccount(explanation="x"),
+    ],
+    ids=lambda command: type(command).__name__,
 )
-SIGNED = AgreementSigned(
-    agency="G15.901",
-    purpose="p",
-    legal_basis="NĐ 47/2020",
-    events=frozenset({"dossier.accepted"}),
-    fields=frozenset({"code"}),
-    procedures=frozenset({"1.001193"}),
-    valid_from=MONDAY_9,
-)
+def test_nothing_can_be_done_to_an_account_that_is_not_there(command: c.AccountCommand) -> None:
+    given().when(command).refused(Reason.NOT_FOUND)
 
 
-def test_an_agreement_is_signed_once_and_ended_once() -> None:
-    given().when(SIGN).then(SIGNED)
-    given(SIGNED).when(SIGN).refused(Reason.ALREADY_EXISTS)
-    end = g.EndAgreement(explanation="x")
-    given(SIGNED).when(end).then(AgreementEnded(explanation="x"))
+OPENINGS: list[tuple[c.OpenAccount, e.AccountEvent, AccountKind]] = [
+    (
+        c.OpenCitizen(issuer="i", subject="s", name="Mẫu", phone="0900000000", email="a@b.vn"),
+        e.CitizenOpened(issuer="i", subject="s", name="Mẫu", phone="0900000000", email="a@b.vn"),
+        AccountKind.CITIZEN,
+    ),
+    (
+        c.OpenOrganisation(issuer="i", subject="c", name="M", tax_code="0100109106", contact="x"),
+        e.OrganisationOpened(issuer="i", subject="c", name="M", tax_code="0100109106", contact="x"),
+        AccountKind.ORGANISATION,
+    ),
+    (
+        c.OpenOfficer(issuer="i", subject="o", name="Mẫu", agency="H29.101", title="t"),
+        OFFICER,
+        AccountKind.OFFICER,
+    ),
+    (
+        c.OpenService(issuer="i", subject="v", name="M", agency="H29.101"),
+        SERVICE,
+        AccountKind.SERVICE,
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "event", "kind"), OPENINGS)
+def test_opening_keeps_everything_that_was_given(
+    command: c.OpenAccount, event: e.AccountEvent, kind: AccountKind
+) -> None:
+    state = given().when(command).then(event)
+    assert isinstance(state, e.Account)
+    assert state.kind is kind
+    assert (state.issuer, state.subject) == (command.issuer, command.subject)
+    assert state.agency == getattr(command, "agency", None)
+    given(event).when(command).refused(Reason.ALREADY_EXISTS, "/subject")
+
+
+@pytest.mark.parametrize("command", [opening for opening, _, _ in OPENINGS[2:]])
+def test_officers_and_services_are_opened_only_at_a_known_agency(command: c.OpenAccount) -> None:
+    nowhere = replace(command, agency="H29.999")
+    given().when(nowhere).refused(Reason.AGENCY_UNKNOWN, "/agency")
+
+
+def test_a_verification_is_repeated_without_effect_and_raised_to_level_two() -> None:
+    first = c.VerifyIdentity(level=1, national_id="079199990001", evidence="another paper")
+    given(OPENED, VERIFIED).when(first).then()
+    raised = c.VerifyIdentity(level=2, national_id="079199990001", evidence="x")
+    second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x")
+    state = given(OPENED, VERIFIED).when(raised).then(second)
+    assert isinstance(state, e.Account)
+    assert (state.identity_level, state.national_id) == (2, "079199990001")
+    other = c.VerifyIdentity(level=1, national_id="079199990002", evidence="x")
+    given(OPENED, VERIFIED).when(other).refused(Reason.NATIONAL_ID_DIFFERS, "/national_id")
+
+
+def test_the_same_grant_twice_is_once_and_another_validity_replaces_the_first() -> None:
+    now = MONDAY_9 + timedelta(hours=1)
+    until = MONDAY_9 + timedelta(days=9)
+    from_now = c.GrantRole(role=Role.EXAMINER, agency="H29.101")
+    given(OFFICER, GRANTED).when(from_now, at=now).then()
+    again = c.GrantRole(role=Role.EXAMINER, agency="H29.101", valid_from=MONDAY_9)
+    given(OFFICER, GRANTED).when(again, at=now).then()
+    limited = c.GrantRole(role=Role.EXAMINER, agency="H29.101", valid_before=until)
+    shorter = e.RoleGranted(
+        role=Role.EXAMINER, agency="H29.101", valid_from=now, valid_before=until
+    )
+    state = given(OFFICER, GRANTED).when(limited, at=now).then(shorter)
+    assert isinstance(state, e.Account)
+    assert state.grants == (e.Grant(Role.EXAMINER, "H29.101", now, until),)
+
+
+def test_a_grant_that_has_run_out_or_not_begun_is_given_anew() -> None:
+    ended = e.RoleGranted(
+        role=Role.EXAMINER,
+        agency="H29.101",
+        valid_from=MONDAY_9 - timedelta(days=2),
+        valid_before=MONDAY_9 - timedelta(days=1),
+    )
+    from_now = c.GrantRole(role=Role.EXAMINER, agency="H29.101")
+    given(OFFICER, ended).when(from_now, at=MONDAY_9).then(GRANTED)
+    next_year = replace(GRANTED, valid_from=MONDAY_9 + timedelta(days=365))
+    given(OFFICER, next_year).when(from_now, at=MONDAY_9).then(GRANTED)
+
+
+def test_one_role_at_two_agencies_is_two_grants() -> None:
+    second = e.RoleGranted(role=Role.EXAMINER, agency="H29.102", valid_from=MONDAY_9)
+    there = c.GrantRole(role=Role.EXAMINER, agency="H29.102", valid_from=MONDAY_9)
+    state = given(OFFICER, GRANTED).when(there).then(second)
+    assert isinstance(state, e.Account)
+    assert {grant.agency for grant in state.grants} == {"H29.101", "H29.102"}
+    here = c.RevokeRole(role=Role.EXAMINER, agency="H29.101", explanation="x")
+    revoked = e.RoleRevoked(role=Role.EXAMINER, agency="H29.101", explanation="x")
+    left = given(OFFICER, GRANTED, second).when(here).then(revoked)
+    assert isinstance(left, e.Account)
+    assert {grant.agency for grant in left.grants} == {"H29.102"}
 
 
 @pytest.mark.parametrize(
-    ("change", "reason", "pointer"),
+    ("opened", "kind"),
     [
-        ({"agency": "G99"}, Reason.AGENCY_UNKNOWN, "/agency"),
-        ({"procedures": frozenset({"7.777777"})}, Reason.PROCEDURE_UNKNOWN, "/procedures"),
-        ({"events": frozenset({"dossier.eaten"})}, Reason.EVENT_UNKNOWN, "/events"),
-        ({"events": frozenset({"account.suspended"})}, Reason.EVENT_UNKNOWN, "/events"),
-        ({"fields": frozenset({"applicant.name"})}, Reason.FIELD_UNKNOWN, "/fields"),
-        ({"valid_before": MONDAY_9}, Reason.VALIDITY_EMPTY, "/valid_before"),
+        (OPENED, AccountKind.CITIZEN),
+        (OPENINGS[1][1], AccountKind.ORGANISATION),
+        (OFFICER, AccountKind.OFFICER),
+        (SERVICE, AccountKind.SERVICE),
     ],
 )
-def test_an_agreement_names_only_what_exists_and_may_be_shared(
-    change: dict[str, object], reason: Reason, pointer: str
+def test_each_kind_of_account_holds_only_its_own_roles(
+    opened: e.AccountEvent, kind: AccountKind
 ) -> None:
-    from msgspec.structs import replace
+    for role in Role:
+        grant = c.GrantRole(role=role, agency="H29.101", valid_from=MONDAY_9)
+        if role in c.ROLES_OF_KIND[kind]:
+            granted = e.RoleGranted(role=role, agency="H29.101", valid_from=MONDAY_9)
+            given(opened).when(grant).then(granted)
+        else:
+            given(opened).when(grant).refused(Reason.ROLE_NOT_FOR_THIS_ACCOUNT, "/role")
 
-    given().when(replace(SIGN, **change)).refused(reason, pointer)
+
+def test_every_role_can_be_held_by_somebody() -> None:
+    assert frozenset[Role]().union(*c.ROLES_OF_KIND.values()) == set(Role)
+
+
+def test_a_grant_whose_end_is_past_is_empty_when_it_begins_now() -> None:
+    over = c.GrantRole(role=Role.EXAMINER, agency="H29.101", valid_before=MONDAY_9)
+    given(OFFICER).when(over, at=MONDAY_9).refused(Reason.VALIDITY_EMPTY, "/valid_before")
+    barely = replace(over, valid_before=MONDAY_9 + timedelta(microseconds=1))
+    given(OFFICER).when(barely, at=MONDAY_9).then(
+        replace(GRANTED, valid_before=barely.valid_before)
+    )
+
+
+def test_a_role_held_elsewhere_or_another_role_is_not_revoked() -> None:
+    elsewhere = c.RevokeRole(role=Role.EXAMINER, agency="H29.102", explanation="x")
+    given(OFFICER, GRANTED).when(elsewhere).refused(Reason.ROLE_NOT_GRANTED, "/role")
+    another = c.RevokeRole(role=Role.CLERK, agency="H29.101", explanation="x")
+    given(OFFICER, GRANTED).when(another).refused(Reason.ROLE_NOT_GRANTED, "/role")
+
+
+def test_suspending_twice_and_reactivating_what_is_active_change_nothing() -> None:
+    given(OFFICER, SUSPENDED).when(c.SuspendAccount(explanation="y")).then()
+    given(OFFICER).when(c.ReactivateAccount(explanation="y")).then()
+
+
+def test_an_account_follows_from_issuer_and_subject_and_from_nothing_else() -> None:
+    assert e.account_id("i", "s") == e.account_id("i", "s")
+    others = {e.account_id("i", "t"), e.account_id("j", "s"), e.account_id("s", "i")}
+    assert e.account_id("i", "s") not in others
+    assert len(others) == 3

@@ -1,0 +1,110 @@
+"""An agreement's decider: it names only what exists, is signed once, and ends once."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from commands import agreement as c
+from domain.agreement import Agreement, AgreementEnded, AgreementSigned
+from domain.record import event_types, field_names
+from domain.refusal import Reason
+from tests.given import MONDAY_9, given
+
+SIGN = c.SignAgreement(
+    agency="G15.901",
+    purpose="p",
+    legal_basis="NĐ 47/2020",
+    events=frozenset({"dossier.accepted"}),
+    fields=frozenset({"code"}),
+    procedures=frozenset({"1.001193"}),
+    valid_from=MONDAY_9,
+)
+SIGNED = AgreementSigned(
+    agency="G15.901",
+    purpose="p",
+    legal_basis="NĐ 47/2020",
+    events=frozenset({"dossier.accepted"}),
+    fields=frozenset({"code"}),
+    procedures=frozenset({"1.001193"}),
+    valid_from=MONDAY_9,
+)
+END = c.EndAgreement(explanation="x")
+ENDED = AgreementEnded(explanation="x")
+
+
+def test_an_agreement_is_signed_once() -> None:
+    given().when(SIGN).then(SIGNED)
+    given(SIGNED).when(SIGN).refused(Reason.ALREADY_EXISTS)
+    given(SIGNED, ENDED).when(SIGN).refused(Reason.ALREADY_EXISTS)
+
+
+def test_an_agreement_ends_once_and_keeps_its_terms() -> None:
+    state = given(SIGNED).when(END).then(ENDED)
+    assert isinstance(state, Agreement)
+    assert state.ended
+    assert state.terms == SIGNED
+    given(SIGNED, ENDED).when(c.EndAgreement(explanation="y")).then()
+
+
+def test_an_agreement_that_is_not_there_cannot_end() -> None:
+    given().when(END).refused(Reason.NOT_FOUND)
+
+
+def test_an_agreement_without_a_first_day_holds_from_now() -> None:
+    later = MONDAY_9 + timedelta(hours=3)
+    from_now = replace(SIGN, valid_from=None)
+    given().when(from_now, at=later).then(replace(SIGNED, valid_from=later))
+
+
+def test_an_agreement_holds_for_some_time() -> None:
+    empty = replace(SIGN, valid_before=MONDAY_9)
+    given().when(empty).refused(Reason.VALIDITY_EMPTY, "/valid_before")
+    past = replace(SIGN, valid_from=None, valid_before=MONDAY_9)
+    given().when(past, at=MONDAY_9).refused(Reason.VALIDITY_EMPTY, "/valid_before")
+    barely = MONDAY_9 + timedelta(microseconds=1)
+    limited = replace(SIGN, valid_before=barely)
+    given().when(limited).then(replace(SIGNED, valid_before=barely))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "pointer"),
+    [
+        ({"agency": "G99"}, Reason.AGENCY_UNKNOWN, "/agency"),
+        ({"procedures": frozenset({"7.777777"})}, Reason.PROCEDURE_UNKNOWN, "/procedures"),
+        (
+            {"procedures": frozenset({"1.001193", "7.777777"})},
+            Reason.PROCEDURE_UNKNOWN,
+            "/procedures",
+        ),
+        ({"events": frozenset({"dossier.eaten"})}, Reason.EVENT_UNKNOWN, "/events"),
+        ({"fields": frozenset({"colour"})}, Reason.FIELD_UNKNOWN, "/fields"),
+        ({"fields": frozenset({"code", "colour"})}, Reason.FIELD_UNKNOWN, "/fields"),
+    ],
+)
+def test_an_agreement_names_only_what_exists(
+    change: dict[str, object], reason: Reason, pointer: str
+) -> None:
+    given().when(replace(SIGN, **change)).refused(reason, pointer)
+
+
+def test_a_field_must_be_one_of_the_events_that_are_shared() -> None:
+    of_another_event = replace(SIGN, fields=frozenset({"applicant.name"}))
+    given().when(of_another_event).refused(Reason.FIELD_UNKNOWN, "/fields")
+    with_it = frozenset({"dossier.accepted", "dossier.lodged"})
+    both = {"events": with_it, "fields": frozenset({"applicant.name", "code"})}
+    given().when(replace(SIGN, **both)).then(replace(SIGNED, **both))
+
+
+def test_every_event_and_field_of_a_dossier_can_be_shared_and_of_nothing_else() -> None:
+    for name, kind in event_types().items():
+        shared = {"events": frozenset({name}), "fields": field_names(kind)}
+        if name.startswith("dossier."):
+            given().when(replace(SIGN, **shared)).then(replace(SIGNED, **shared))
+        else:
+            given().when(replace(SIGN, **shared)).refused(Reason.EVENT_UNKNOWN, "/events")
+
+
+def test_no_procedure_named_means_all_and_no_field_named_means_none() -> None:
+    bare = {"procedures": frozenset[str](), "fields": frozenset[str]()}
+    given().when(replace(SIGN, **bare)).then(replace(SIGNED, **bare))
