@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from psycopg import AsyncConnection
 from rich.console import Console
 from rich.table import Table
 
-from api import answers, demo
+from api import answers
 from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
 from api.settings import Settings, from_environment
@@ -72,27 +71,13 @@ def serve() -> None:
         serve_on(instance)
 
 
-@app.command(name="demo")
-def play_demo(
-    *,
-    dossiers: Annotated[int, Parameter(help="dossiers of the day")] = 10_000,
-    exit_: Annotated[bool, Parameter(name="--exit", help="end after the report")] = False,
-    json: Annotated[Path | None, Parameter(help="write the figures to this file")] = None,
-    connections: Annotated[int, Parameter(help="HTTP connections of the load client")] = 64,
-    seed: Annotated[int, Parameter(help="another seed, another day")] = 20251117,
-) -> None:
-    """Play a city's day over the real HTTP API, check every invariant, report, and go on serving.
-
-    Example: `hoso demo --dossiers 1000 --exit --json report.json`
-    """
-    stop_on_signals()
-    with running(from_environment()) as instance:
-        wanted = demo.Wanted(dossiers=dossiers, connections=connections, seed=seed)
-        held = demo.play(instance, wanted, json, console)
-        if not exit_:
-            print_addresses(instance)
-            serve_on(instance)
-    sys.exit(0 if held else 1)
+# Named here, imported when asked for: a server never loads what plays with it.
+app.command(
+    "benchmarks.demo:play_demo",
+    name="demo",
+    help="Play a city's day, check every invariant, report.",
+)
+app.command("benchmarks.bench:bench", name="bench", help="Measure one thing on this machine.")
 
 
 @app.command

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from psycopg import AsyncConnection
 
-from commands.event_log import append_bulk
+from commands.bulk import append_bulk
 from domain.account import OfficerOpened, Role, RoleGranted, account_id
 from domain.event import Context
 from integration.issuer import LOCAL_ISSUER

@@ -18,7 +18,7 @@ from benchmarks.city_day import CityDay, Played
 from benchmarks.invariants import Places, Verdict, check_all
 from benchmarks.lives import Life, Planner
 from benchmarks.population import Population, Size
-from commands.event_log import append_bulk
+from commands.bulk import append_bulk
 from commands.handle import Receipt
 from tests.given import CATALOGUE
 

@@ -15,7 +15,8 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from commands.event_log import append_bulk, head_position, read_rows
+from commands.bulk import append_bulk
+from commands.event_log import head_position, read_rows
 from commands.migrate import migrate
 from domain.account import AccountEvent, AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context

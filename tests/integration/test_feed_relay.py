@@ -12,7 +12,8 @@ import pytest
 from nats import errors as nats_errors
 from psycopg import AsyncConnection
 
-from commands.event_log import append_bulk, read_log
+from commands.bulk import append_bulk
+from commands.event_log import read_log
 from domain.agreement import AgreementSigned
 from domain.dossier import (
     Applicant,

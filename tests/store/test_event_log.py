@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from commands.bulk import append_bulk
 from commands.event_log import (
     Append,
     EventLog,
     Outcome,
-    append_bulk,
     leaf_hash,
     read_log,
     read_rows,

@@ -1,15 +1,17 @@
 """`hoso demo`: the population, a day over the real API, the invariants, the report."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import uvloop
+from cyclopts import Parameter
 from msgspec import Struct
 from psycopg import AsyncConnection
 from rich.console import Console
@@ -22,7 +24,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from api.instance import Instance
+from api.cli import print_addresses, serve_on, stop_on_signals
+from api.instance import Instance, running
+from api.settings import from_environment
 from api.workers import calm_collector
 from benchmarks import invariants, report
 from benchmarks.city_day import CityDay, Played, last_moment
@@ -30,8 +34,8 @@ from benchmarks.city_day import Progress as DayProgress
 from benchmarks.lag import LagProbe
 from benchmarks.lives import Life, Planner
 from benchmarks.population import Population
+from commands.bulk import append_bulk
 from commands.catalogue import load_catalogue
-from commands.event_log import append_bulk
 from domain.account import account_id
 from domain.procedure import Catalogue
 from integration.agency import credentials_for, feed_of
@@ -41,6 +45,7 @@ DAY = date(2025, 11, 17)
 """A Monday of the past, so that lives of weeks are over today."""
 AGREED_FROM = "2025-01-01T00:00:00+07:00"
 CATCH_UP_S = 120.0
+console = Console()
 PURPOSES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "G13.901",
@@ -73,6 +78,28 @@ class Wanted(Struct, frozen=True, kw_only=True):
     dossiers: int
     connections: int
     seed: int
+
+
+def play_demo(
+    *,
+    dossiers: Annotated[int, Parameter(help="dossiers of the day")] = 10_000,
+    exit_: Annotated[bool, Parameter(name="--exit", help="end after the report")] = False,
+    json: Annotated[Path | None, Parameter(help="write the figures to this file")] = None,
+    connections: Annotated[int, Parameter(help="HTTP connections of the load client")] = 64,
+    seed: Annotated[int, Parameter(help="another seed, another day")] = 20251117,
+) -> None:
+    """Play a city's day over the real HTTP API, check every invariant, report, and go on serving.
+
+    Example: `hoso demo --dossiers 1000 --exit --json report.json`
+    """
+    stop_on_signals()
+    with running(from_environment()) as instance:
+        wanted = Wanted(dossiers=dossiers, connections=connections, seed=seed)
+        held = play(instance, wanted, json, console)
+        if not exit_:
+            print_addresses(instance)
+            serve_on(instance)
+    sys.exit(0 if held else 1)
 
 
 def play(instance: Instance, wanted: Wanted, json: Path | None, console: Console) -> bool:

@@ -1,0 +1,68 @@
+"""Where a benchmark plays: servers in a folder of its own that is gone afterwards."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from api.instance import Instance, prepare
+from api.settings import Settings
+from integration.nats_server import NatsServer
+from integration.postgres_server import PostgresServer
+
+ALL = ("api", "relay", "views")
+
+
+class Troupe(Instance):
+    """An instance that runs only some kinds of worker."""
+
+    def __init__(self, settings: Settings, kinds: tuple[str, ...]) -> None:
+        """`kinds` are some of `ALL`."""
+        super().__init__(settings)
+        self._kinds = kinds
+
+    def _names(self) -> list[str]:
+        return [name for name in super()._names() if name.partition("-")[0] in self._kinds]
+
+
+@contextmanager
+def instance(kinds: tuple[str, ...] = ALL, *, workers: int = 1) -> Iterator[Instance]:
+    """A whole instance, or one with only some kinds of worker; it answers when the block begins."""
+    with tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder:
+        settings = Settings(data_folder=Path(folder) / "data", workers=workers, port=1)
+        troupe = Troupe(settings, kinds)
+        try:
+            troupe.start()
+            if "api" in kinds:
+                troupe.wait_until_answering()
+            if set(kinds) == set(ALL):
+                troupe.wait_until_ready()
+            yield troupe
+        finally:
+            troupe.stop()
+
+
+@contextmanager
+def database() -> Iterator[PostgresServer]:
+    """A migrated PostgreSQL with the catalogue, and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder:
+        server = PostgresServer(Path(folder) / "postgres")
+        try:
+            server.start()
+            asyncio.run(prepare(server.dsn, server.app_dsn))
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def nats() -> Iterator[NatsServer]:
+    """A NATS server with JetStream and our accounts, and nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder:
+        server = NatsServer(Path(folder) / "nats", 0)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
