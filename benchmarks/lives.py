@@ -133,6 +133,8 @@ class Step(Struct, frozen=True):
     path: str
     """Below `/v1/dossiers/{id}`; empty for the lodging itself."""
     to_payment: bool
+    version: int
+    """Of the dossier or payment that it goes to, as it was decided on."""
 
 
 class Life(Struct, frozen=True):
@@ -242,6 +244,7 @@ class _LifePlan:
         self.dossier: Dossier | None = None
         self.payment: Payment | None = None
         self.steps: list[Step] = []
+        self.versions = {False: 0, True: 0}
         self.citizen = planner.population.citizen(chance.randrange(1 << 30))
         self.land = AgencyKind.LAND_OFFICE in self.procedure.handled_by
 
@@ -303,7 +306,9 @@ class _LifePlan:
         else:
             assert isinstance(target, Dossier), "dossier events lead to a dossier"
             self.dossier = target
-        self.steps.append(Step(command, subject, PATHS.get(type(command), ""), to_payment))
+        path = PATHS.get(type(command), "")
+        self.steps.append(Step(command, subject, path, to_payment, self.versions[to_payment]))
+        self.versions[to_payment] += len(events)
 
     @property
     def _state(self) -> Dossier:
