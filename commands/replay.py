@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from psycopg import AsyncConnection
 
 from commands.database import Database
-from commands.event_log import to_record
-from commands.streams import State, evolve
+from commands.event_log import read_log, to_record
+from commands.streams import NOTHING, State, Versioned, evolve, fold
 from domain.record import Record
 
 HISTORY = """
@@ -68,6 +69,15 @@ async def as_of(database: Database, stream: UUID, instant: datetime, clock: Cloc
         state=state,
         records=tuple(kept),
     )
+
+
+async def fold_log(connection: AsyncConnection) -> dict[UUID, Versioned]:
+    """The present state of every stream, from the log alone."""
+    states: dict[UUID, Versioned] = {}
+    async for page in read_log(connection):
+        for record in page:
+            states[record.stream] = fold([record], states.get(record.stream, NOTHING))
+    return states
 
 
 def time_of(record: Record, clock: Clock) -> datetime:
