@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from integration.founding import found
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
-from integration.processes import DataFolder, hold_port, is_alive, spawn, stop
+from integration.processes import DataFolder, HeldPort, is_alive, spawn, stop
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
@@ -58,7 +57,7 @@ class Instance:
         self.nats: NatsServer | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.port = 0
-        self._port_held: socket.socket | None = None
+        self._port_held: HeldPort | None = None
         self._restart_at: dict[str, float] = {}
 
     @property
@@ -90,8 +89,8 @@ class Instance:
             self.nats = NatsServer(self.settings.data_folder / "nats", 4222)
             self.nats.start()
         asyncio.run(prepare(self.owner_dsn(), self.addresses.dsn))
-        self._port_held = hold_port(self.settings.port)
-        self.port = self._port_held.getsockname()[1]
+        self._port_held = HeldPort(self.settings.port)
+        self.port = self._port_held.port
         for name in self._names():
             self._start_worker(name)
         self._tell_addresses()

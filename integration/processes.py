@@ -72,24 +72,39 @@ def free_port(preferred: int = 0) -> int:
     raise OSError(message)
 
 
-def hold_port(preferred: int) -> socket.socket:
-    """A socket bound to the preferred port of 127.0.0.1, or to a free one; it does not listen.
+class HeldPort:
+    """A port of 127.0.0.1 that is ours: our own workers bind it with SO_REUSEPORT, nobody else does.
 
-    It is bound alone, so that two instances never share a port; then it lets our own workers bind
-    the same port with SO_REUSEPORT, among whom the kernel spreads the connections.
+    Linux lets two sockets that do not listen yet bind one port, so binding alone would not tell two
+    instances apart that start at the same moment: the one that has the name has the port.
     """
-    for port in (preferred, 0):
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def __init__(self, preferred: int) -> None:
+        """The preferred port if it is free, otherwise any that is."""
+        self._name = socket.socket(socket.AF_UNIX)
+        self._socket = socket.socket()
         try:
-            held.bind(("127.0.0.1", port))
+            self._take(preferred)
         except OSError:
-            held.close()
-            continue
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        return held
-    message = "no free port on 127.0.0.1"
-    raise OSError(message)
+            self.close()
+            self._name = socket.socket(socket.AF_UNIX)
+            self._socket = socket.socket()
+            self._take(0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.port = int(self._socket.getsockname()[1])
+
+    def _take(self, port: int) -> None:
+        if port:
+            if sys.platform == "linux":
+                self._name.bind(f"\0hoso-port-{port}")
+            # A port that our last run used is free again at once.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._name.close()
+        self._socket.close()
 
 
 def spawn(
