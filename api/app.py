@@ -6,17 +6,24 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 
-from api import command_routes, operations_routes, problems, query_routes
+from api import operations_routes, problems, query_routes
 from api.backend import Backend
+from api.command_app import BODY_MAX, CommandApp
+from api.command_routes import COMMAND_ROUTES
 from api.problems import Problem
 from api.requests import request_id_of
 
-BODY_MAX = 1_048_576
-"""Bytes; a larger body gets 413 before it is read."""
+
+def create_app(backend: Backend) -> CommandApp:
+    """Commands, and behind them the framework's queries and operations, over one backend."""
+    others = _queries_and_operations(backend)
+    answered = {route.path for route in others.routes}
+    shared = frozenset(route.path for route in COMMAND_ROUTES if route.path in answered)
+    return CommandApp(backend, others, shared)
 
 
-def create_app(backend: Backend) -> Litestar:
-    """Routes over one backend, which is opened and closed with the application."""
+def _queries_and_operations(backend: Backend) -> Litestar:
+    """The backend is opened and closed with this application."""
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -24,17 +31,17 @@ def create_app(backend: Backend) -> Litestar:
             yield
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        answer = problems.handle(request, error)
-        answer.headers["X-Request-Id"] = request_id_of(request)
-        backend.metrics.problem(str(answer.status_code))
-        return answer
+        problem = problems.of_error(request.url.path, error)
+        backend.metrics.problem(str(problem.status.value))
+        return Response(
+            problems.body_of(problem),
+            status_code=problem.status.value,
+            media_type=problems.MEDIA_TYPE,
+            headers={**problem.headers, "X-Request-Id": request_id_of(request.headers)},
+        )
 
     return Litestar(
-        route_handlers=[
-            *command_routes.handlers(backend),
-            *query_routes.handlers(backend),
-            *operations_routes.handlers(backend),
-        ],
+        route_handlers=[*query_routes.handlers(backend), *operations_routes.handlers(backend)],
         lifespan=[lifespan],
         exception_handlers={Exception: on_error, Problem: on_error},
         request_max_body_size=BODY_MAX,

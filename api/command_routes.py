@@ -1,47 +1,12 @@
-"""One route for each command: the path says which, the body is the command."""
+"""Which path takes which command: the table that the API and its description are made from."""
 
-import hashlib
-import time
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from http import HTTPStatus
-from uuid import UUID
-
-import msgspec
-import structlog
-from litestar import post
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 from msgspec import Struct
 
-from api.backend import Backend
-from api.problems import Problem, malformed
-from api.requests import (
-    AnyRequest,
-    etag,
-    expected_version,
-    idempotency_key,
-    request_id_of,
-    trace_id,
-)
-from api.tokens import Identity
 from commands import account as a
 from commands import agreement as g
 from commands import dossier as d
 from commands import payment as p
 from commands.command import Command
-from commands.handle import Receipt, Wish
-from domain.account import account_id
-from domain.event import stream_id
-from domain.payment import payment_id
-
-YEARS = range(1900, 2200)
-"""Moments outside are typing errors; keeping them out spares every later computation the check."""
-
-encode = msgspec.json.Encoder(order="deterministic").encode
-"""Sets in one order, so that the same command has the same fingerprint in every process."""
-log = structlog.get_logger()
 
 
 class CommandRoute(Struct, frozen=True):
@@ -114,112 +79,16 @@ COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     CommandRoute("/v1/agreements/{id:uuid}/end", g.EndAgreement, "agreement"),
 )
 
-
-def handlers(backend: Backend) -> list[HTTPRouteHandler]:
-    """A handler for each route."""
-    return [_handler(route, backend) for route in COMMAND_ROUTES]
+_WHOLE = {route.path: route for route in COMMAND_ROUTES}
 
 
-def _handler(route: CommandRoute, backend: Backend) -> HTTPRouteHandler:
-    decode = msgspec.json.Decoder(route.command).decode
-    status = HTTPStatus.CREATED if route.command.creates else HTTPStatus.OK
-    respond = _responder(route, backend, decode, status)
-
-    if "{id:uuid}" in route.path:
-
-        async def of_one(id: FromPath[UUID], request: AnyRequest) -> ASGIResponse:  # noqa: A002
-            return await respond(request, id)
-
-        return post(route.path, name=route.name, status_code=status.value)(of_one)
-
-    async def of_none(request: AnyRequest) -> ASGIResponse:
-        return await respond(request, None)
-
-    return post(route.path, name=route.name, status_code=status.value)(of_none)
-
-
-def _responder(
-    route: CommandRoute, backend: Backend, decode: Callable[[bytes], Command], status: HTTPStatus
-) -> Callable[[AnyRequest, UUID | None], Awaitable[ASGIResponse]]:
-    async def respond(request: AnyRequest, subject: UUID | None) -> ASGIResponse:
-        started = time.perf_counter()
-        request_id = request_id_of(request)
-        identity = await backend.tokens.identify(request.headers.get("authorization"))
-        key = idempotency_key(request)
-        version = None if route.command.creates else expected_version(request)
-        command = _command(await request.body(), decode)
-        wish = _wish(route, request, identity, key, version, command, subject)
-        receipt = await backend.handler.handle(wish)
-        backend.metrics.command_done(route.name, time.perf_counter() - started)
-        log.info(
-            "command",
-            command=route.name,
-            request=request_id,
-            trace=wish.trace,
-            actor=str(wish.actor),
-            via=str(wish.via) if wish.via else None,
-            stream=str(receipt.id),
-            dossier=str(wish.dossier) if wish.dossier else None,
-            version=receipt.version,
-            position=receipt.position,
-        )
-        return _answer(receipt, status, request_id)
-
-    return respond
-
-
-def _command(body: bytes, decode: Callable[[bytes], Command]) -> Command:
-    try:
-        command = decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(error) from None
-    for name in command.__struct_fields__:
-        value = getattr(command, name)
-        if isinstance(value, datetime) and value.year not in YEARS:
-            detail = f"the year is between {YEARS.start} and {YEARS.stop - 1}"
-            raise Problem(HTTPStatus.BAD_REQUEST, "body-invalid", detail, f"/{name}")
-    return command
-
-
-def _wish(  # noqa: PLR0913  one argument for each part of the request
-    route: CommandRoute,
-    request: AnyRequest,
-    identity: Identity,
-    key: str,
-    version: int | None,
-    command: Command,
-    subject: UUID | None,
-) -> Wish:
-    return Wish(
-        stream=_stream(route, command, identity, key, subject),
-        command=command,
-        actor=identity.actor,
-        via=identity.via,
-        key=key,
-        fingerprint=hashlib.sha256(request.url.path.encode() + b"\n" + encode(command)).digest(),
-        version=version,
-        dossier=subject if route.kind == "payment" else None,
-        trace=trace_id(request),
-    )
-
-
-def _stream(
-    route: CommandRoute, command: Command, identity: Identity, key: str, subject: UUID | None
-) -> UUID:
-    """The stream that the command goes to; a repeat of a creating command finds the same one."""
-    if subject is not None:
-        return payment_id(subject) if route.kind == "payment" else subject
-    if isinstance(command, a.OpenAccount):
-        return account_id(command.issuer, command.subject)
-    return stream_id(route.kind, f"{identity.actor} {key}")
-
-
-def _answer(receipt: Receipt, status: HTTPStatus, request_id: str) -> ASGIResponse:
-    headers = {"ETag": etag(receipt.version), "X-Request-Id": request_id}
-    # Litestar's own last step, built at once: it saves a third of the framework's time here.
-    return ASGIResponse(
-        body=encode(receipt),
-        status_code=status.value,
-        media_type="application/json",
-        headers=headers,
-    )
+def route_of(path: str) -> tuple[CommandRoute, str | None] | None:
+    """The route of a path and the id in it as it stands there; None where no command goes."""
+    whole = _WHOLE.get(path)
+    if whole is not None:
+        return whole, None
+    parts = path.split("/", 4)
+    if len(parts) < 5:  # noqa: PLR2004  "", v1, kind, id, action
+        return None
+    of_one = _WHOLE.get(f"/v1/{parts[2]}/{{id:uuid}}/{parts[4]}")
+    return None if of_one is None or parts[1] != "v1" else (of_one, parts[3])

@@ -2,11 +2,9 @@
 
 import re
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
@@ -81,8 +79,8 @@ class ProblemBody(Struct, omit_defaults=True, kw_only=True):
     errors: list[Pointed] = []
 
 
-def response(problem: Problem) -> Response[bytes]:
-    """The answer that a problem becomes."""
+def body_of(problem: Problem) -> bytes:
+    """The JSON object that a problem becomes."""
     title = problem.code.replace("-", " ").capitalize()
     pointed = [Pointed(problem.detail or title, problem.pointer)] if problem.pointer else []
     body = ProblemBody(
@@ -93,12 +91,7 @@ def response(problem: Problem) -> Response[bytes]:
         detail=problem.detail,
         errors=pointed,
     )
-    return Response(
-        msgspec.json.encode(body),
-        status_code=problem.status.value,
-        media_type=MEDIA_TYPE,
-        headers=problem.headers,
-    )
+    return msgspec.json.encode(body)
 
 
 def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError) -> Problem:
@@ -152,11 +145,9 @@ def _of_framework(error: HTTPException) -> Problem:
     return Problem(status, code, headers=headers)
 
 
-def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything."""
+def of_error(path: str, error: Exception) -> Problem:
+    """The problem that any error becomes; what is our own fault is logged with its trace."""
     problem = _from(error)
     if problem.status >= S.INTERNAL_SERVER_ERROR and not isinstance(error, OverloadedError):
-        structlog.get_logger().error(
-            "request_failed", path=request.url.path, code=problem.code, exc_info=error
-        )
-    return response(problem)
+        structlog.get_logger().error("request_failed", path=path, code=problem.code, exc_info=error)
+    return problem

@@ -88,7 +88,7 @@ class Asked(Struct, frozen=True):
         log.info(
             "read",
             what=reading.value,
-            request=request_id_of(self.request),
+            request=request_id_of(self.request.headers),
             actor=str(self.identity.actor),
             stream=str(stream),
         )
@@ -134,7 +134,7 @@ def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
         found = await route.respond(Asked(backend, request, identity), key)
-        headers = {"X-Request-Id": request_id_of(request), "Cache-Control": "no-store"}
+        headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
         return Response(encode(found), media_type="application/json", headers=headers)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -19,13 +20,15 @@ REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 POSITION_MAX = 2**62
 
 AnyRequest = Request[Any, Any, Any]
+Headers = Mapping[str, str]
+"""By lower-case name."""
 _PROCESS = os.urandom(6).hex()
 _numbers = count(1)
 
 
-def idempotency_key(request: AnyRequest) -> str:
+def idempotency_key(headers: Headers) -> str:
     """The key of draft-ietf-httpapi-idempotency-key-header; 400 when missing or malformed."""
-    value = request.headers.get("idempotency-key")
+    value = headers.get("idempotency-key")
     if value is None:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -38,9 +41,9 @@ def idempotency_key(request: AnyRequest) -> str:
     return match[1] or match[2]
 
 
-def expected_version(request: AnyRequest) -> int:
+def expected_version(headers: Headers) -> int:
     """The version in `If-Match`; 428 when missing (RFC 6585), 400 when it cannot be one of ours."""
-    value = request.headers.get("if-match")
+    value = headers.get("if-match")
     if value is None:
         raise Problem(
             HTTPStatus.PRECONDITION_REQUIRED,
@@ -53,15 +56,15 @@ def expected_version(request: AnyRequest) -> int:
     return int(match[1])
 
 
-def request_id_of(request: AnyRequest) -> str:
+def request_id_of(headers: Headers) -> str:
     """The caller's `X-Request-Id` if it is one, otherwise a new one; it is in the log and the answer."""
-    given = request.headers.get("x-request-id", "")
+    given = headers.get("x-request-id", "")
     return given if given and REQUEST_ID.match(given) else f"{_PROCESS}-{next(_numbers):x}"
 
 
-def trace_id(request: AnyRequest) -> str | None:
+def trace_id(headers: Headers) -> str | None:
     """The W3C trace id; an unparsable traceparent is dropped, as the standard asks."""
-    match = TRACE.match(request.headers.get("traceparent", ""))
+    match = TRACE.match(headers.get("traceparent", ""))
     return match[1] if match else None
 
 
