@@ -13,7 +13,7 @@ from commands.event_log import read_log, to_record
 from commands.streams import NOTHING, State, Versioned, evolve, fold
 from domain.record import Record
 
-HISTORY = """
+HISTORY = b"""
 SELECT position, stream_id, version, name, recorded_at, body FROM event
 WHERE stream_id = %s AND version > %s ORDER BY version LIMIT %s
 """
@@ -43,8 +43,12 @@ async def history(
     database: Database, stream: UUID, after: int = 0, limit: int = PAGE_MAX
 ) -> list[Record]:
     """The records of a stream in order, at most `limit` after a version."""
-    rows = await database.fetch(HISTORY, (stream, after, min(limit, PAGE_MAX)))
-    return [to_record(row) for row in rows]
+    wanted = (stream, after, min(limit, PAGE_MAX))
+
+    async def read(connection: AsyncConnection) -> list[Any]:
+        return await (await connection.execute(HISTORY, wanted, binary=True)).fetchall()
+
+    return [to_record(row) for row in await database.run(read)]
 
 
 async def as_of(database: Database, stream: UUID, instant: datetime, clock: Clock) -> Replayed:

@@ -1,0 +1,233 @@
+"""`python -m benchmarks.page`: the page of all benchmarks, made from `results.jsonl` alone.
+
+The same lines make the same bytes. A benchmark's words beyond its chapter are in
+`texts/NAME.md`; the series of the soak, if it was run, in `soak.json`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.chapters import CHAPTERS, Chapter, Goal
+from benchmarks.results import Figures, Result, read
+from benchmarks.svg import Axes, bars, columns, lines, number
+
+HERE = Path(__file__).parent
+RUNS = 10
+"""So many of the last runs are in a history."""
+RATIOS = ("ratio_", "days_per_day", "append_ratio", "read_ratio")
+NOT_YET = "not measured yet"
+AT_LOAD = re.compile(r"^(p50|p99|p999)_ms_(\d+)$")
+"""A percentile of the answer times at a load in percent of the capacity: `p99_ms_80`."""
+AT_SIZE = re.compile(r"^(.+)_(0_1|1|10)m$")
+"""A figure at a number of million events in the log: `append_per_s_0_1m`."""
+PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
+INTRO = """# Benchmarks
+
+Made by `python -m benchmarks.page` from `results.jsonl`; nothing here is written by hand except the
+texts in `texts/`. `hoso bench NAME --json FILE` measures one of them and adds a line. Peers and
+physical limits are measured in the same run on the same machine: machines are shared and noisy, so
+the ratios come first and say more than any absolute figure. A run shorter than its benchmark's
+usual length works on less data.
+"""
+
+Plots = dict[str, str]
+"""SVG text by file name."""
+
+
+class Page(Struct, frozen=True):
+    """The text and its plots."""
+
+    text: str
+    plots: Plots
+
+
+def main() -> None:
+    """Write the page and its plots; plots that no line makes any more go."""
+    page = render(read(HERE / "results.jsonl"), _texts(HERE / "texts"), _soak(HERE / "soak.json"))
+    folder = HERE / "plots"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        if old.name not in page.plots:
+            old.unlink()
+    for name, svg in page.plots.items():
+        (folder / name).write_text(svg)
+    (HERE / "README.md").write_text(page.text)
+
+
+def render(results: Sequence[Result], texts: Mapping[str, str], soak: Any = None) -> Page:
+    """The whole page from lines in the order of time."""
+    runs = {c.bench: [r for r in results if r.bench == c.bench] for c in CHAPTERS}
+    plots: Plots = {}
+    parts = [INTRO, *_overview(runs)]
+    for chapter in CHAPTERS:
+        parts += _chapter(chapter, runs[chapter.bench], plots, soak)
+        if chapter.bench in texts:
+            parts.append(texts[chapter.bench].strip() + "\n")
+    return Page("\n".join(parts), plots)
+
+
+def _overview(runs: Mapping[str, list[Result]]) -> Iterator[str]:
+    yield "| Benchmark | Figure | Measured | To reach | |\n|---|---|--:|--:|---|"
+    for chapter in CHAPTERS:
+        newest = runs[chapter.bench][-1].figures if runs[chapter.bench] else None
+        link = f"[{chapter.bench}](#{_anchor(chapter.title)})"
+        for goal in chapter.goals:
+            yield f"| {link} | {_goal_cells(goal, newest)}"
+            link = ""
+        if not chapter.goals:
+            yield f"| {link} | | {'see below' if newest else NOT_YET} | | |"
+    yield ""
+
+
+def _chapter(chapter: Chapter, runs: list[Result], plots: Plots, soak: Any) -> Iterator[str]:
+    yield f"## {chapter.title}\n\n{chapter.about}\n"
+    yield f"`hoso bench {chapter.bench}`\n"
+    if not runs:
+        yield f"*{NOT_YET.capitalize()}.*\n"
+        return
+    newest = runs[-1]
+    yield _where(newest)
+    yield from _table(chapter, newest.figures)
+    for name, svg in _plots(chapter, runs, soak):
+        file = f"{chapter.bench}-{name}.svg"
+        plots[file] = svg
+        title = re.search(r'<title id="title">(.*)</title>', svg)
+        yield f"![{title[1] if title else name}](plots/{file})\n"
+
+
+def _where(run: Result) -> str:
+    machine = run.machine
+    return (
+        f"Commit `{run.commit}`, {run.at:%Y-%m-%d %H:%M} UTC; {machine.processor}, "
+        f"{machine.cores} cores, {machine.memory_gib} GiB, {machine.system}; Python "
+        f"{machine.python}, PostgreSQL {machine.postgresql}, NATS {machine.nats}; parts of "
+        f"{number(run.seconds)} s, {number(run.took_s)} s in all, load average at the end "
+        f"{number(machine.load_1_min)}.\n"
+    )
+
+
+def _table(chapter: Chapter, figures: Figures) -> Iterator[str]:
+    yield "| Figure | Measured | To reach | |\n|---|--:|--:|---|"
+    goals = {goal.figure: goal for goal in chapter.goals}
+    wanted = dict.fromkeys((*goals, *chapter.figures))
+    first = [name for name in figures if name.startswith(RATIOS) and name not in wanted]
+    in_order = sorted((*wanted, *first), key=lambda name: not name.startswith(RATIOS))
+    for name in in_order:
+        goal = goals.get(name)
+        yield f"| {_goal_cells(goal, figures)}" if goal else f"| {_plain_cells(name, figures)}"
+    yield ""
+    others = [name for name in figures if name not in in_order]
+    if others:
+        yield "Also measured: " + ", ".join(f"`{n}` {_shown(figures[n])}" for n in others) + ".\n"
+
+
+def _goal_cells(goal: Goal, figures: Figures | None) -> str:
+    value = figures.get(goal.figure) if figures is not None else None
+    bound = f"{goal.sign} {number(goal.bound)}"
+    if not isinstance(value, int | float):
+        why = NOT_YET if figures is None else "not measured"
+        return f"`{goal.figure}` | {why} | {bound} | |"
+    mark = "met" if goal.met(value) else "**missed**"
+    return f"`{goal.figure}` | {number(value)} | {bound} | {mark} |"
+
+
+def _plain_cells(name: str, figures: Figures) -> str:
+    return f"`{name}` | {_shown(figures.get(name))} | | |"
+
+
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return "not measured"
+    return value if isinstance(value, str) else number(value)
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+
+
+# Plots of a chapter: name and SVG
+
+
+def _plots(chapter: Chapter, runs: list[Result], soak: Any) -> Iterator[tuple[str, str]]:
+    figures = runs[-1].figures
+    if chapter.bars is not None:
+        rows = [(label, figures.get(name)) for label, name in chapter.bars.rows]
+        known = [(label, value) for label, value in rows if isinstance(value, int | float)]
+        if len(known) > 1:
+            yield "bars", bars(chapter.bars.title, known, chapter.bars.unit)
+    if chapter.bench == "latency":
+        yield from _at_loads(figures)
+    if chapter.bench == "growth":
+        yield from _at_sizes(figures)
+    if chapter.bench == "soak" and soak is not None:
+        yield from _soaked(soak)
+    yield from _history(chapter, runs)
+
+
+def _history(chapter: Chapter, runs: list[Result]) -> Iterator[tuple[str, str]]:
+    known = [(run.commit, run.figures.get(chapter.main)) for run in runs]
+    last = [(commit, v) for commit, v in known if isinstance(v, int | float)][-RUNS:]
+    if len(last) < 2:  # noqa: PLR2004
+        return
+    axes = Axes(x="commit", y=chapter.main, names=tuple(commit[:7] for commit, _ in last))
+    points = [(float(nth), value) for nth, (_, value) in enumerate(last)]
+    yield "history", lines(f"The last {len(last)} runs", {chapter.main: points}, axes)
+
+
+def _at_loads(figures: Figures) -> Iterator[tuple[str, str]]:
+    found = {
+        (match[1], int(match[2])): value
+        for name, value in figures.items()
+        if (match := AT_LOAD.match(name)) and isinstance(value, int | float)
+    }
+    loads = sorted({load for _, load in found})
+    series = {
+        shown: [found.get((name, load)) for load in loads] for name, shown in PERCENTILES.items()
+    }
+    if loads:
+        groups = [f"{load} % of the capacity" for load in loads]
+        yield "loads", columns("Answer times by load", groups, series, "ms")
+
+
+def _at_sizes(figures: Figures) -> Iterator[tuple[str, str]]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, value in figures.items():
+        match = AT_SIZE.match(name)
+        if match and isinstance(value, int | float) and "ratio" not in name:
+            size = float(match[2].replace("_", "."))
+            found.setdefault(match[1], []).append((size, float(value)))
+    for name, points in sorted(found.items()):
+        if len(points) > 1:
+            axes = Axes(x="million events in the log", y=name, log_x=True)
+            yield name, lines(f"{name} as the log grows", {name: sorted(points)}, axes)
+
+
+class _Series(Struct, frozen=True):
+    """What `soak.json` holds: for each plot its unit and its lines over minutes."""
+
+    title: str
+    unit: str
+    lines: dict[str, list[tuple[float, float]]]
+
+
+def _soaked(soak: Any) -> Iterator[tuple[str, str]]:
+    for name, series in sorted(msgspec.convert(soak, dict[str, _Series]).items()):
+        axes = Axes(x="minutes", y=series.unit)
+        yield name, lines(series.title, series.lines, axes)
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {file.stem: file.read_text() for file in sorted(folder.glob("*.md"))}
+
+
+def _soak(file: Path) -> Any:
+    return msgspec.json.decode(file.read_bytes()) if file.exists() else None
+
+
+if __name__ == "__main__":
+    main()
