@@ -164,7 +164,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         about=(
             "Over HTTP, as an auditor, from a log of a million events: one dossier of 40 events "
             "folded and shown with all its facts, at 4 connections (`p99_ms`) and at one "
-            "(`p99_ms_alone`); then dossiers of whole lives at 16 connections, each as it was at "
+            "(`p99_ms_alone`), beside a request that asks nothing of the log (`live_p99_ms`); then dossiers of whole lives at 16 connections, each as it was at "
             "an instant of its past. Every answer is checked against what was appended. Last, the "
             "whole log is folded into the states of all streams by one process: `read` fetches "
             "the rows, `decode` fetches and decodes them, `fold` does all; each includes the one "

@@ -23,7 +23,7 @@ RATIOS = ("ratio_", "days_per_day", "append_ratio", "read_ratio")
 NOT_YET = "not measured yet"
 AT_LOAD = re.compile(r"^(p50|p99|p999)_ms_(\d+)$")
 """A percentile of the answer times at a load in percent of the capacity: `p99_ms_80`."""
-AT_SIZE = re.compile(r"^(.+)_(0_1|1|10)m$")
+AT_SIZE = re.compile(r"^(.+?)_(0_1|1|10)m$")
 """A figure at a number of million events in the log: `append_per_s_0_1m`."""
 PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 INTRO = """# Benchmarks

@@ -18,7 +18,7 @@ SERIES = 6
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600; font-size: 15px } .faint { fill: #59636e; font-size: 12px }
-.grid { stroke: #d1d9e0 } .line { fill: none; stroke-width: 2 }
+.grid { stroke: #d1d9e0 } .line { fill: none !important; stroke-width: 2 }
 .s0 { fill: #0969da; stroke: #0969da } .s1 { fill: #bc4c00; stroke: #bc4c00 }
 .s2 { fill: #1a7f37; stroke: #1a7f37 } .s3 { fill: #8250df; stroke: #8250df }
 .s4 { fill: #9a6700; stroke: #9a6700 } .s5 { fill: #6e7781; stroke: #6e7781 }

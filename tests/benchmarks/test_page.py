@@ -120,6 +120,8 @@ def test_every_plot_is_linked_and_every_link_has_its_plot() -> None:
     linked = re.findall(r"\]\(plots/(.*?)\)", page.text)
     assert sorted(linked) == sorted(page.plots)
     assert {"latency-loads.svg", "growth-append_per_s.svg", "soak-lag.svg"} <= set(linked)
+    growing = well_formed(page.plots["growth-append_per_s.svg"])
+    assert len(list(growing.iter(SVG + "circle"))) == 3
     for svg in page.plots.values():
         well_formed(svg)
 
