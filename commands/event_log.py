@@ -18,7 +18,7 @@ from domain.record import AnyEvent, Passed, Record, decode, encode, name_of
 APPEND = b"""
 SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
     %b::uuid[], %b::integer[], %b::integer[], %b::uuid[], %b::text[], %b::bytea[], %b::bytea[],
-    %b::integer[], %b::text[], %b::bytea[])
+    %b::integer[], %b::text[], %b::bytea[], %b::integer[], %b::uuid[], %b::integer[])
 """
 LOAD = b"""
 SELECT e.position, e.stream_id, e.version, e.name, e.recorded_at, e.body
@@ -63,6 +63,8 @@ class Append(Struct, frozen=True, kw_only=True):
     key: str
     fingerprint: bytes
     detail: bytes | None
+    looked_at: tuple[tuple[UUID, int], ...] = ()
+    """Other streams that the decision rests on, and their versions as it saw them."""
 
 
 class Verdict(Struct, frozen=True):
@@ -111,6 +113,12 @@ class EventLog:
         await self._reader.close()
 
     async def _append_batch(self, batch: list[Append]) -> list[Verdict]:
+        together, too_late = _that_go_together(batch)
+        verdicts = dict(zip(together, await self._append_together(together.values()), strict=True))
+        verdicts |= {nth: _conflict(command) for nth, command in too_late.items()}
+        return [verdicts[nth] for nth in range(len(batch))]
+
+    async def _append_together(self, batch: Collection[Append]) -> list[Verdict]:
         parameters = append_parameters(batch)
 
         async def call(connection: AsyncConnection) -> list[Any]:
@@ -144,12 +152,43 @@ class EventLog:
         ]
 
 
-def append_parameters(batch: Sequence[Append]) -> tuple[list[Any], ...]:
+def _that_go_together(batch: list[Append]) -> tuple[dict[int, Append], dict[int, Append]]:
+    """By place in the batch: the commands that do not meet, and those that come too late.
+
+    A command comes too late when an earlier one of the batch writes what it is to write or rests
+    on, or has its key: it will be decided anew on what is then known.
+    """
+    together: dict[int, Append] = {}
+    too_late: dict[int, Append] = {}
+    written: set[Any] = set()
+    for nth, command in enumerate(batch):
+        key = (command.context.actor, command.key)
+        touched = (key, command.stream, *(stream for stream, _ in command.looked_at))
+        if written.isdisjoint(touched):
+            together[nth] = command
+            written.add(key)
+            if command.events:
+                written.add(command.stream)
+        else:
+            too_late[nth] = command
+    return together, too_late
+
+
+def _conflict(command: Append) -> Verdict:
+    return Verdict(Outcome.CONFLICT, command.stream, command.expected, 0, _EPOCH, b"")
+
+
+def append_parameters(batch: Collection[Append]) -> tuple[list[Any], ...]:
     """The arrays that `append_commands` takes."""
     events = [
         (nth, name_of(event), encode(command.context, event))
         for nth, command in enumerate(batch, start=1)
         for event in command.events
+    ]
+    looks = [
+        (nth, stream, version)
+        for nth, command in enumerate(batch, start=1)
+        for stream, version in command.looked_at
     ]
     return (
         [command.stream for command in batch],
@@ -162,6 +201,9 @@ def append_parameters(batch: Sequence[Append]) -> tuple[list[Any], ...]:
         [nth for nth, _, _ in events],
         [name for _, name, _ in events],
         [body for _, _, body in events],
+        [nth for nth, _, _ in looks],
+        [stream for _, stream, _ in looks],
+        [version for _, _, version in looks],
     )
 
 

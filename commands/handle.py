@@ -25,6 +25,7 @@ from domain.refusal import Reason, Refused
 
 NO_STREAM = UUID(int=0)
 """Never written to: its state is nothing."""
+NO_CAPACITY = Capacity(None, None)
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
 
@@ -114,49 +115,50 @@ class CommandHandler:
             raise InFlightError
         self._in_flight.add(key)
         try:
-            for _ in range(ATTEMPTS_MAX):
-                verdict = await self._attempt(wish)
+            for attempt in range(ATTEMPTS_MAX):
+                verdict = await self._attempt(wish, on_memory=attempt == 0)
                 if verdict is not None:
                     return _receipt(verdict)
         finally:
             self._in_flight.discard(key)
         raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
 
-    async def _attempt(self, wish: Wish) -> Verdict | None:
-        """One round; None when the stream moved on between look and append."""
-        actor, via, target, related = await self._streams.get(
-            wish.actor, wish.via or NO_STREAM, wish.stream, wish.dossier or NO_STREAM
-        )
-        context = Context(
-            actor=wish.actor,
-            cause=wish.key,
-            correlation=wish.dossier or wish.stream,
-            effective_at=datetime.now(UTC),
-            via=wish.via,
-            on_behalf_of=wish.command.on_behalf_of,
-            reason=wish.command.reason,
-            trace=wish.trace,
-        )
+    async def _attempt(self, wish: Wish, *, on_memory: bool) -> Verdict | None:
+        """One round; None when it is to be decided anew.
+
+        The first round decides on what is remembered: nearly always it is so still, and the log
+        refuses what it is not. No refusal rests on memory.
+        """
+        actor, via, target, related = await self._look(wish, on_memory=on_memory)
+        now = datetime.now(UTC)
         try:
             _check_version(wish, target)
-            at = _effective_at(wish, (actor.state, via.state), target.state or related.state)
+            at = _effective_at(wish, (actor.state, via.state), target.state or related.state, now)
             scope = scope_of(wish, target.state, related.state)
             # Rights are those of the moment of acting, also when entering what happened earlier.
-            now = context.effective_at
             capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
+            detail, events = await self._decide(wish, target, related, at)
         except Refused:
-            return await self._earlier_answer(wish, target, context)
-        context = _acting(context, capacity, at)
-        detail, events = await self._decide(wish, target, related, at)
+            if on_memory:
+                return None
+            return await self._earlier_answer(wish, target, now)
+        if on_memory and detail.refused is not None:
+            return None
+        looked_at = ((wish.actor, actor), (wish.via, via), (wish.dossier, related))
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
-                context=context,
+                context=_context(wish, at, capacity),
                 events=events,
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
+                looked_at=tuple(
+                    (stream, seen.version)
+                    for stream, seen in looked_at
+                    if stream is not None and stream != wish.stream
+                ),
             )
         )
         if verdict.outcome is Outcome.CONFLICT:
@@ -164,6 +166,19 @@ class CommandHandler:
         if verdict.outcome is Outcome.DONE and events:
             self._streams.advance(wish.stream, target, events, at)
         return verdict
+
+    async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
+        """The states of actor, software, target, and the dossier that a payment is for."""
+        via, dossier = wish.via or NO_STREAM, wish.dossier or NO_STREAM
+        if not on_memory:
+            return await self._streams.get(wish.actor, via, wish.stream, dossier)
+        least = 0 if wish.command.creates else max(wish.version or 0, 1)
+        return await self._streams.recall(
+            (wish.actor, 1),
+            (via, wish.via is not None),
+            (wish.stream, least),
+            (dossier, wish.dossier is not None),
+        )
 
     async def _decide(
         self, wish: Wish, target: Versioned, related: Versioned, at: datetime
@@ -191,13 +206,13 @@ class CommandHandler:
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
 
-    async def _earlier_answer(self, wish: Wish, target: Versioned, context: Context) -> Verdict:
+    async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> Verdict:
         """The answer that this key got before; if it got none, the refusal at hand goes on."""
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
-                context=context,
+                context=_context(wish, now),
                 events=(),
                 key=wish.key,
                 fingerprint=wish.fingerprint,
@@ -255,9 +270,10 @@ def _check_version(wish: Wish, target: Versioned) -> None:
         raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
 
 
-def _effective_at(wish: Wish, accounts: tuple[State | None, ...], state: State | None) -> datetime:
+def _effective_at(
+    wish: Wish, accounts: tuple[State | None, ...], state: State | None, now: datetime
+) -> datetime:
     """When it happens: now, or the time that a time traveller gives, never before what is known."""
-    now = datetime.now(UTC)
     known_at = state.known_at if state is not None else now
     given = wish.command.effective_at
     if given is None:
@@ -277,9 +293,18 @@ def _account(versioned: Versioned) -> Account | None:
     return versioned.state if isinstance(versioned.state, Account) else None
 
 
-def _acting(context: Context, capacity: Capacity, at: datetime) -> Context:
-    return msgspec.structs.replace(
-        context, role=capacity.role, agency=capacity.agency, effective_at=at
+def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Context:
+    return Context(
+        actor=wish.actor,
+        cause=wish.key,
+        correlation=wish.dossier or wish.stream,
+        effective_at=at,
+        role=capacity.role,
+        agency=capacity.agency,
+        via=wish.via,
+        on_behalf_of=wish.command.on_behalf_of,
+        reason=wish.command.reason,
+        trace=wish.trace,
     )
 
 

@@ -186,4 +186,5 @@ def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
         [nth for nth, events in enumerate(streams, start=1) for _ in events],
         [event.topic for event in stored_events],
         [event.state for event in stored_events],
+        *([], [], []),
     )

@@ -56,7 +56,7 @@ def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
 
 
 class Streams:
-    """States by stream. Every look asks the log what is new, so no state is ever stale."""
+    """States by stream, as of now or as they are remembered."""
 
     def __init__(self, log: EventLog) -> None:
         """States are folded from this log."""
@@ -71,6 +71,26 @@ class Streams:
         for stream, state in newest.items():
             self._keep(stream, state)
         return [newest[stream] for stream in streams]
+
+    async def recall(self, *wanted: tuple[UUID, int]) -> list[Versioned]:
+        """States as they are remembered, of at least these versions.
+
+        The log is asked only about those that are not; whoever decides on the others hands their
+        versions over with his decision, and the log refuses it if they have moved on.
+        """
+        missing = [
+            stream for stream, least in wanted if self._kept.get(stream, NOTHING).version < least
+        ]
+        if missing:
+            await self.get(*missing)
+        return [self._remembered(stream) for stream, _ in wanted]
+
+    def _remembered(self, stream: UUID) -> Versioned:
+        kept = self._kept.get(stream)
+        if kept is None:
+            return NOTHING
+        self._kept.move_to_end(stream)
+        return kept
 
     def advance(self, stream: UUID, known: Versioned, events: tuple[Event, ...], at: Any) -> None:
         """Take over what was just appended on top of `known`, without reading it again."""
