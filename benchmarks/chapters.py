@@ -240,6 +240,18 @@ CHAPTERS: tuple[Chapter, ...] = (
             "Nothing is run here: the latest unit costs above are multiplied with the published "
             "volumes of 34 provinces. A figure whose benchmark has not run is missing."
         ),
-        main="peak_commands_per_s_nation",
+        main="use_all_percent",
+        figures=(
+            "peak_commands_per_s_nation",
+            "peak_commands_per_s_largest",
+            "use_all_percent",
+            "breaks_first",
+            "machines_of_largest",
+            "machines_of_nation",
+            "disk_gib_a_year_largest",
+            "disk_gib_a_year_nation",
+            "working_days_to_10_million",
+            "rebuild_h_of_a_year_largest",
+        ),
     ),
 )
