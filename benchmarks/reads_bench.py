@@ -1,0 +1,189 @@
+"""Reads: a million dossiers in the read models, asked over HTTP by sixteen connections.
+
+Worklist: pages of up to 100 rows of an agency's list. Search: by the code on the receipt, or the
+list of whose matter it is or of who took it in. Card: by id. The bare queries are measured beside
+it, and a request that asks for nothing, so that it shows what the time is made of.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any
+
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from api.instance import Instance
+from api.parameters import PAGE
+from api.workers import calm_collector
+from benchmarks import stage
+from benchmarks.big_log import BigLog
+from benchmarks.population import Population, Size
+from benchmarks.questions import Asker, Item, Question, asked
+from benchmarks.results import Figures
+from commands.bulk import append_bulk
+from commands.catalogue import load_catalogue
+from commands.event_log import read_wanted
+from domain.dossier import Channel
+from projections import queries
+from projections.runner import rebuild
+from projections.views import VIEWS
+
+SECONDS = 10.0
+DOSSIERS = 1_000_000
+"""They fall off with the square of a shorter time: building them is most of the run."""
+DOSSIERS_MIN = 5_000
+PATTERNS = 2_000
+CITIZENS = 244_000
+CITIZENS_MIN = 2_000
+READ = ("card", "worklist")
+CONNECTIONS = 16
+WARM_SHARE = 0.2
+"""Of the measured time, before it: what has to be read or made ready only once."""
+QUESTIONS = 10_000
+"""Of each kind; when all were asked they come again."""
+ALONE = 500
+"""Bare queries of each kind."""
+SAMPLE = """
+SELECT holder, due_at, dossier, step, assignee FROM view.worklist ORDER BY random() LIMIT %s
+"""
+TAKEN_IN = """
+SELECT submitter, dossier FROM view.card WHERE channel <> %s ORDER BY random() LIMIT %s
+"""
+
+Query = Callable[[AsyncConnection], Awaitable[Any]]
+
+
+class Kind(Struct, frozen=True):
+    """One kind of reading: over HTTP, and as bare queries."""
+
+    name: str
+    questions: Iterable[Question]
+    queries: Iterable[Query]
+
+
+def run(seconds: float) -> Figures:
+    """The figures; those with `sql` are of bare queries, one after the other."""
+    calm_collector()
+    share = min(1.0, seconds / SECONDS) ** 2
+    citizens = max(CITIZENS_MIN, int(CITIZENS * share))
+    size = Size(officers=2_500, citizens=citizens, organisations=0, monitors=60)
+    population = Population(load_catalogue(), size)
+    log = BigLog(population, max(PATTERNS // 4, int(PATTERNS * share)), outline=True)
+    dossiers = max(DOSSIERS_MIN, int(DOSSIERS * share))
+    with stage.instance(("api",)) as city:
+        dsn = city.addresses.dsn
+        started = time.perf_counter()
+        events = asyncio.run(_append(dsn, population, log, dossiers))
+        _rebuild_at_once(dsn)
+        built_s = time.perf_counter() - started
+        asker = Asker(city, population, log, dossiers)
+        open_, kinds = asyncio.run(_kinds(dsn, asker, dossiers))
+        null = _percentiles("null", _over_http(city, [asker.nothing()], seconds / 2))
+        figures = [_measured(city, kind, seconds) for kind in kinds]
+    return {
+        **{name: value for found in figures for name, value in found.items()},
+        **null,
+        "dossiers": dossiers,
+        "open_dossiers": open_,
+        "events": events,
+        "build_s": round(built_s, 1),
+    }
+
+
+async def _append(dsn: str, population: Population, log: BigLog, dossiers: int) -> int:
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await append_bulk(connection, population.accounts())
+        return await append_bulk(connection, log.histories(range(dossiers)))
+
+
+def _rebuild_at_once(dsn: str) -> None:
+    with ProcessPoolExecutor(len(READ), get_context("spawn")) as processes:
+        list(processes.map(_rebuild, [dsn] * len(READ), READ))
+
+
+def _rebuild(dsn: str, view: str) -> None:
+    calm_collector()
+    asyncio.run(_rebuilt(dsn, view))
+
+
+async def _rebuilt(dsn: str, view: str) -> None:
+    names = VIEWS[view].events
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await rebuild(dsn, VIEWS[view], lambda after: read_wanted(connection, names, after))
+
+
+async def _kinds(dsn: str, asker: Asker, dossiers: int) -> tuple[int, list[Kind]]:
+    """How many dossiers are open, and the kinds of reading."""
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        assert await _count(connection, "view.card") == dossiers, "every dossier has its card"
+        open_ = await _count(connection, "view.worklist")
+        rows = await connection.execute(SAMPLE, (QUESTIONS,))
+        items = [Item(*row) for row in await rows.fetchall()]
+        taken_in = await connection.execute(TAKEN_IN, (Channel.ONLINE, QUESTIONS))
+        searches = asker.searches(await taken_in.fetchall())
+    assert items, "some dossiers are open"
+    return open_, [
+        Kind("worklist", asker.worklists(items), (_list_of(item) for item in items)),
+        Kind("search", searches, (_by_code(told.code) for told in asker.some())),
+        Kind("card", asker.cards(), (_by_id(told.dossier) for told in asker.some())),
+    ]
+
+
+def _list_of(item: Item) -> Query:
+    first_page = (queries.WorklistFilter(), None, PAGE)
+    return lambda connection: queries.worklist(connection, item.holder, *first_page)
+
+
+def _by_code(code: str) -> Query:
+    return lambda connection: queries.card_by_code(connection, code)
+
+
+def _by_id(dossier: Any) -> Query:
+    return lambda connection: queries.card(connection, dossier)
+
+
+def _measured(city: Instance, kind: Kind, seconds: float) -> Figures:
+    answered = _over_http(city, list(islice(kind.questions, QUESTIONS)), seconds)
+    bare = asyncio.run(_bare(city.addresses.dsn, islice(kind.queries, ALONE)))
+    return {
+        **_percentiles(kind.name, answered),
+        f"{kind.name}_per_s": round(len(answered) / seconds),
+        f"{kind.name}_sql_p50_ms": _percentile(bare, 0.5),
+        f"{kind.name}_sql_p95_ms": _percentile(bare, 0.95),
+    }
+
+
+def _over_http(city: Instance, questions: list[Question], seconds: float) -> list[float]:
+    base_url = city.addresses.base_url
+    asked(base_url, questions[::-1], CONNECTIONS, seconds * WARM_SHARE)
+    return asked(base_url, questions, CONNECTIONS, seconds)
+
+
+async def _bare(dsn: str, wanted: Iterable[Query]) -> list[float]:
+    """Milliseconds of each query, ascending, on one connection."""
+    taken: list[float] = []
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        for query in wanted:
+            started = time.perf_counter()
+            await query(connection)
+            taken.append((time.perf_counter() - started) * 1000)
+    return sorted(taken)
+
+
+async def _count(connection: AsyncConnection, table: str) -> int:
+    row = await (await connection.execute(f"SELECT count(*) FROM {table}".encode())).fetchone()  # noqa: S608
+    assert row is not None, "an aggregate has one row"
+    return int(row[0])
+
+
+def _percentiles(name: str, ascending_ms: list[float]) -> Figures:
+    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    return {f"{name}_{p}_ms": _percentile(ascending_ms, share) for p, share in shares.items()}
+
+
+def _percentile(ascending: list[float], share: float) -> float:
+    return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 2)
