@@ -86,6 +86,7 @@ async def _measured(city: Instance, seconds: float) -> Figures:
         await append_bulk(connection, population.accounts())
         await append_bulk(connection, _lived_by_others(pasts, int(EVENTS * share)))
         await _append([*pasts, long], dsn)
+        await _settle(city.owner_dsn())
         whole_long = _as_of(city, long, len(long))
         assert whole_long[1] == LONG, "the long dossier is as long as is said"
         await _asked(city, [whole_long], AT_ONE, WARM_S)
@@ -137,6 +138,13 @@ async def _append(pasts: list[list[Append]], dsn: str) -> None:
         with suppress(asyncio.CancelledError):
             await writing
         await log.close()
+
+
+async def _settle(owner_dsn: str) -> None:
+    """What a log of this size has behind it when it did not come to be a moment ago."""
+    async with await AsyncConnection.connect(owner_dsn, autocommit=True) as connection:
+        await connection.execute("VACUUM (ANALYZE) event")
+        await connection.execute("CHECKPOINT")
 
 
 def _as_of(city: Instance, past: list[Append], acts: int) -> Question:

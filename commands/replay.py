@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from commands.database import Database
 from commands.event_log import read_log, to_record
-from commands.streams import NOTHING, State, Versioned, evolve, fold
+from commands.streams import EVOLVE, State, Versioned, evolve
 from domain.record import Record
 
 HISTORY = b"""
@@ -77,11 +77,15 @@ async def as_of(database: Database, stream: UUID, instant: datetime, clock: Cloc
 
 async def fold_log(connection: AsyncConnection) -> dict[UUID, Versioned]:
     """The present state of every stream, from the log alone."""
-    states: dict[UUID, Versioned] = {}
+    states: dict[UUID, State] = {}
+    versions: dict[UUID, int] = {}
     async for page in read_log(connection):
         for record in page:
-            states[record.stream] = fold([record], states.get(record.stream, NOTHING))
-    return states
+            stream, kind = record.stream, record.name.partition(".")[0]
+            at = record.context.effective_at
+            states[stream] = EVOLVE[kind](states.get(stream), record.event, at)
+            versions[stream] = record.version
+    return {stream: Versioned(state, versions[stream]) for stream, state in states.items()}
 
 
 def time_of(record: Record, clock: Clock) -> datetime:
