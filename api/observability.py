@@ -4,13 +4,17 @@ import atexit
 import sys
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from structlog.typing import EventDict
 
 LINES_MAX = 1_000
 FLUSH_EVERY_S = 0.25
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -49,20 +53,22 @@ def configure_logs(level: int = 20) -> None:
     """One JSON object a line on standard error; `level` as in the standard library's logging."""
     lines = _Lines()
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_serialize),
-        ],
+        processors=[_stamp, structlog.processors.format_exc_info, _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
 
 
-def _serialize(event: object, **_options: object) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+def _stamp(_logger: object, level: str, event: EventDict) -> EventDict:
+    event["level"] = level
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _render(_logger: object, _level: str, event: EventDict) -> bytes:
+    """The encoder writes times and ids by itself, at a fraction of what their texts would cost."""
+    return _encode(event)
 
 
 class Metrics:
@@ -112,9 +118,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def command_done(self, command: str, seconds: float) -> None:
-        """Count one command and the time it took."""
-        self._latency.labels(command).observe(seconds)
+    def latency_of(self, command: str) -> Callable[[float], None]:
+        """Where to count a command of this name and the seconds it took."""
+        return self._latency.labels(command).observe
 
     def problem(self, code: str) -> None:
         """Count one answer that was a problem."""

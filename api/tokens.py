@@ -75,14 +75,13 @@ class Tokens:
         if len(token) > TOKEN_LENGTH_MAX:
             raise unauthorized("token-invalid", "too long")
         try:
-            header = jwt.get_unverified_header(token)
-            unverified = jwt.decode(token, options={"verify_signature": False})
-            key = await self._key(str(unverified.get("iss")), str(header.get("kid")))
+            issuer, key = await self._key_of(token)
             claims = jwt.decode(
                 token,
                 key,
                 algorithms=ALGORITHMS,
                 audience=self._audience,
+                issuer=issuer,
                 leeway=LEEWAY_S,
                 options={"require": ["iss", "sub", "aud", "exp"]},
             )
@@ -91,6 +90,17 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise unauthorized("token-invalid", type(error).__name__) from None
         return _identity(claims)
+
+    async def _key_of(self, token: str) -> tuple[str, PyJWK]:
+        """The key that the token names, and whose it is; nothing of the token is believed yet."""
+        key_id = str(jwt.get_unverified_header(token).get("kid"))
+        holders = [issuer for issuer, keys in self._keys.items() if key_id in keys]
+        if len(holders) == 1:
+            return holders[0], self._keys[holders[0]][key_id]
+        # Unknown, or two issuers use one name: only then is it worth looking into the claims.
+        unverified = jwt.decode(token, options={"verify_signature": False})
+        issuer = str(unverified.get("iss"))
+        return issuer, await self._key(issuer, key_id)
 
     async def _key(self, issuer: str, key_id: str) -> PyJWK:
         if issuer not in self._sources:

@@ -57,15 +57,20 @@ class Scope(Struct, frozen=True, kw_only=True):
 
     def agencies(self, where: Where) -> frozenset[str]:
         """The agencies that a place stands for."""
-        places: dict[Where, frozenset[str | None]] = {
-            Where.HOLDER: frozenset({self.holder}),
-            Where.RECEIVING: frozenset({self.receiving}),
-            Where.INVOLVED: frozenset({self.holder, self.receiving, self.competent})
-            | self.consulted,
-            Where.CONSULTED: self.consulted,
-            Where.AGENCY: frozenset({self.agency}),
-        }
-        return frozenset(agency for agency in places[where] if agency is not None)
+        match where:
+            case Where.HOLDER:
+                named = {self.holder}
+            case Where.RECEIVING:
+                named = {self.receiving}
+            case Where.INVOLVED:
+                named = {self.holder, self.receiving, self.competent, *self.consulted}
+            case Where.CONSULTED:
+                return self.consulted
+            case Where.AGENCY:
+                named = {self.agency}
+            case _:
+                return frozenset()
+        return frozenset(agency for agency in named if agency is not None)
 
 
 class Capacity(Struct, frozen=True):

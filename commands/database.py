@@ -20,9 +20,10 @@ class DatabaseAwayError(Exception):
 class Database:
     """One autocommit connection, opened when first needed and again whenever it was lost."""
 
-    def __init__(self, dsn: str) -> None:
-        """`dsn` may name several hosts for failover (libpq, `target_session_attrs`)."""
+    def __init__(self, dsn: str, options: str = "") -> None:
+        """`dsn` may name several hosts for failover; `options` are the session's (libpq, both)."""
         self._dsn = dsn
+        self._options = options
         self._connection: AsyncConnection | None = None
 
     async def run(self, operation: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
@@ -58,6 +59,10 @@ class Database:
     async def _open(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(
-                self._dsn, autocommit=True, prepare_threshold=2, connect_timeout=5
+                self._dsn,
+                autocommit=True,
+                prepare_threshold=2,
+                connect_timeout=5,
+                options=self._options or None,
             )
         return self._connection

@@ -17,6 +17,9 @@ ORDER BY agency, day
 ON CONFLICT (agency, day) DO UPDATE SET last = n.last + excluded.last
 RETURNING agency, day, last
 """
+UNWAITED = "-c synchronous_commit=off"
+"""A number taken is on disk before the event that uses it, for the disk's log is written in order;
+a number lost in a crash was used by nobody. So nobody need wait for it."""
 
 
 class Numbering:
@@ -28,7 +31,7 @@ class Numbering:
 
     def __init__(self, dsn: str) -> None:
         """`dsn` is the application role's."""
-        self._database = Database(dsn)
+        self._database = Database(dsn, UNWAITED)
         self._asked = Batcher[tuple[str, date], str](self._take)
 
     async def next_code(self, agency: str, day: date) -> str:
