@@ -48,6 +48,8 @@ class Addresses(Struct, frozen=True):
 class Instance:
     """Servers (embedded unless the settings name others) and worker processes."""
 
+    _module = "api.workers"
+
     def __init__(self, settings: Settings) -> None:
         """Nothing is started yet."""
         self.settings = settings
@@ -196,7 +198,7 @@ class Instance:
         environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}
         kind = name.partition("-")[0]
         self.workers[name] = spawn(
-            [sys.executable, "-m", "api.workers", kind],
+            [sys.executable, "-m", self._module, kind],
             log=self.settings.data_folder / "log" / f"{name}.log",
             environment=environment,
             death_signal=signal.SIGTERM,

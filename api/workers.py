@@ -66,11 +66,12 @@ def backend_of(settings: WorkerSettings) -> Backend:
     return Backend(settings.dsn, Tokens(settings.audience, sources))
 
 
-async def _api(settings: WorkerSettings) -> None:
+async def serve(backend: Backend, settings: WorkerSettings) -> None:
+    """Answer over HTTP until SIGTERM."""
     address = (settings.host, settings.port)
     listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
     config = uvicorn.Config(
-        create_app(backend_of(settings)),
+        create_app(backend),
         http="httptools",
         ws="none",
         log_config=None,
@@ -81,6 +82,10 @@ async def _api(settings: WorkerSettings) -> None:
         proxy_headers=False,
     )
     await uvicorn.Server(config).serve(sockets=[listener])
+
+
+async def _api(settings: WorkerSettings) -> None:
+    await serve(backend_of(settings), settings)
 
 
 async def _relay(settings: WorkerSettings) -> None:

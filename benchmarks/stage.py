@@ -8,6 +8,7 @@ from pathlib import Path
 
 from api.instance import Instance, prepare
 from api.settings import Settings
+from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 
@@ -17,21 +18,32 @@ ALL = ("api", "relay", "views")
 class Troupe(Instance):
     """An instance that runs only some kinds of worker."""
 
-    def __init__(self, settings: Settings, kinds: tuple[str, ...]) -> None:
-        """`kinds` are some of `ALL`."""
+    def __init__(self, settings: Settings, kinds: tuple[str, ...], module: str) -> None:
+        """`kinds` are some of `ALL`; `module` is what they run."""
         super().__init__(settings)
         self._kinds = kinds
+        self._module = module
 
     def _names(self) -> list[str]:
         return [name for name in super()._names() if name.partition("-")[0] in self._kinds]
 
 
 @contextmanager
-def instance(kinds: tuple[str, ...] = ALL, *, workers: int = 1) -> Iterator[Instance]:
-    """A whole instance, or one with only some kinds of worker; it answers when the block begins."""
+def instance(
+    kinds: tuple[str, ...] = ALL,
+    *,
+    workers: int = 1,
+    module: str = "api.workers",
+    issuer: LocalIssuer | None = None,
+) -> Iterator[Instance]:
+    """A whole instance, or one with only some kinds of worker; it answers when the block begins.
+
+    With another instance's `issuer` it takes that one's tokens.
+    """
     with tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder:
-        settings = Settings(data_folder=Path(folder) / "data", workers=workers, port=1)
-        troupe = Troupe(settings, kinds)
+        settings = Settings(data_folder=Path(folder) / "data", workers=workers, port=0)
+        troupe = Troupe(settings, kinds, module)
+        troupe.issuer = issuer or troupe.issuer
         try:
             troupe.start()
             if "api" in kinds:

@@ -49,7 +49,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     answers: int
     per_second: float
     p50_ms: float
-    p95_ms: float
+    p95_ms: float | None
     p99_ms: float
     p999_ms: float
     refused: int
