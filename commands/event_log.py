@@ -18,7 +18,8 @@ from domain.record import AnyEvent, Passed, Record, decode, encode, name_of
 APPEND = b"""
 SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
     %b::uuid[], %b::integer[], %b::integer[], %b::uuid[], %b::text[], %b::bytea[], %b::bytea[],
-    %b::integer[], %b::text[], %b::bytea[], %b::integer[], %b::uuid[], %b::integer[])
+    %b::integer[], %b::integer[], %b::text[], %b::bytea[],
+    %b::integer[], %b::uuid[], %b::integer[])
 """
 LOAD = b"""
 SELECT e.position, e.stream_id, e.version, e.name, e.recorded_at, e.body
@@ -181,9 +182,9 @@ def _conflict(command: Append) -> Verdict:
 def append_parameters(batch: Collection[Append]) -> tuple[list[Any], ...]:
     """The arrays that `append_commands` takes."""
     events = [
-        (nth, name_of(event), encode(command.context, event))
+        (nth, place, name_of(event), encode(command.context, event))
         for nth, command in enumerate(batch, start=1)
-        for event in command.events
+        for place, event in enumerate(command.events, start=1)
     ]
     looks = [
         (nth, stream, version)
@@ -198,9 +199,10 @@ def append_parameters(batch: Collection[Append]) -> tuple[list[Any], ...]:
         [command.key for command in batch],
         [command.fingerprint for command in batch],
         [command.detail for command in batch],
-        [nth for nth, _, _ in events],
-        [name for _, name, _ in events],
-        [body for _, _, body in events],
+        [nth for nth, _, _, _ in events],
+        [place for _, place, _, _ in events],
+        [name for _, _, name, _ in events],
+        [body for _, _, _, body in events],
         [nth for nth, _, _ in looks],
         [stream for _, stream, _ in looks],
         [version for _, _, version in looks],

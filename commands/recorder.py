@@ -184,6 +184,7 @@ def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
         [b""] * count,
         [b"{}"] * count,
         [nth for nth, events in enumerate(streams, start=1) for _ in events],
+        [place for events in streams for place, _ in enumerate(events, start=1)],
         [event.topic for event in stored_events],
         [event.state for event in stored_events],
         *([], [], []),

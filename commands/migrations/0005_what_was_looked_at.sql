@@ -16,7 +16,7 @@ DROP FUNCTION append_commands(
 CREATE FUNCTION append_commands(
     p_stream uuid[], p_expected integer[], p_count integer[],
     p_actor uuid[], p_key text[], p_fingerprint bytea[], p_detail bytea[],
-    p_command integer[], p_name text[], p_body bytea[],
+    p_command integer[], p_nth integer[], p_name text[], p_body bytea[],
     p_looker integer[], p_looked uuid[], p_seen integer[]
 ) RETURNS TABLE (
     outcome text, stream_id uuid, version integer, "position" bigint,
@@ -24,15 +24,17 @@ CREATE FUNCTION append_commands(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    v_head bigint;
-    v_now  timestamptz;
+    v_head   bigint;
+    v_now    timestamptz;
+    v_micros bytea;
 BEGIN
     SELECT h.position, greatest(clock_timestamp(), h.recorded_at) INTO v_head, v_now
     FROM head h FOR UPDATE;
+    v_micros := int8send((extract(epoch FROM v_now) * 1000000)::bigint);
 
     RETURN QUERY
-    WITH moved_on AS (
-        SELECT l.command
+    WITH moved_on AS MATERIALIZED (
+        SELECT DISTINCT l.command
         FROM (
             SELECT t.nth, t.stream, t.expected
             FROM unnest(p_stream, p_expected) WITH ORDINALITY AS t(stream, expected, nth)
@@ -44,39 +46,42 @@ BEGIN
             WHERE e.stream_id = l.stream ORDER BY e.version DESC LIMIT 1
         ) latest ON true
         WHERE l.seen <> coalesce(latest.version, least(l.seen, 0))
-    ), verdict AS (
+    ), verdict AS MATERIALIZED (
         SELECT c.*, a.stream_id AS a_stream, a.version AS a_version, a.position AS a_position,
                a.recorded_at AS a_recorded_at, a.detail AS a_detail,
                CASE
                    WHEN a.fingerprint = c.fingerprint THEN 'repeated'
                    WHEN a.fingerprint IS NOT NULL THEN 'key_reused'
-                   WHEN c.detail IS NULL OR c.nth IN (SELECT m.command FROM moved_on m) THEN 'conflict'
+                   WHEN c.detail IS NULL OR m.command IS NOT NULL THEN 'conflict'
                    ELSE 'done'
                END AS outcome
         FROM unnest(p_stream, p_expected, p_count, p_actor, p_key, p_fingerprint, p_detail)
              WITH ORDINALITY AS c(stream, expected, count, actor, key, fingerprint, detail, nth)
         LEFT JOIN answer a ON a.actor = c.actor AND a.key = c.key
-    ), placed AS (
+        LEFT JOIN moved_on m ON m.command = c.nth
+    ), placed AS MATERIALIZED (
         SELECT v.*,
-               v_head + sum(CASE WHEN v.outcome = 'done' THEN v.count ELSE 0 END)
+               v_head + sum(v.count) FILTER (WHERE v.outcome = 'done')
                         OVER (ORDER BY v.nth) AS last_position
         FROM verdict v
-    ), fact AS (
-        SELECT f.command, f.name, f.body, row_number() OVER (PARTITION BY f.command ORDER BY f.nth) AS nth
-        FROM unnest(p_command, p_name, p_body) WITH ORDINALITY AS f(command, name, body, nth)
     ), written AS (
+        -- The hash is `leaf_hash`, written out: called for each event it would cost as much as
+        -- all the rest.
         INSERT INTO event (position, stream_id, version, name, recorded_at, body, leaf_hash)
-        SELECT n.position, p.stream, p.expected + f.nth::integer, f.name, v_now, f.body,
-               leaf_hash(n.position, p.stream, p.expected + f.nth::integer, f.name, v_now, f.body)
-        FROM placed p
-        JOIN fact f ON f.command = p.nth
-        CROSS JOIN LATERAL (SELECT (p.last_position - p.count + f.nth)::bigint AS position) n
-        WHERE p.outcome = 'done'
-        ORDER BY n.position
+        SELECT n.position, p.stream, n.version, f.name, v_now, f.body,
+               sha256('\x00'::bytea || int8send(n.position) || uuid_send(p.stream)
+                      || int4send(n.version) || v_micros
+                      || int4send(octet_length(f.name)) || convert_to(f.name, 'UTF8') || f.body)
+        FROM unnest(p_command, p_nth, p_name, p_body) AS f(command, nth, name, body)
+        JOIN placed p ON p.nth = f.command AND p.outcome = 'done'
+        CROSS JOIN LATERAL (
+            SELECT (p.last_position - p.count + f.nth)::bigint AS position,
+                   p.expected + f.nth AS version
+        ) n
     ), answered AS (
         INSERT INTO answer (actor, key, fingerprint, stream_id, version, position, recorded_at, detail)
         SELECT p.actor, p.key, p.fingerprint, p.stream, p.expected + p.count,
-               p.last_position::bigint, v_now, p.detail
+               coalesce(p.last_position, v_head), v_now, p.detail
         FROM placed p WHERE p.outcome = 'done' AND p.key IS NOT NULL
     ), moved AS (
         UPDATE head SET position = (SELECT max(p.last_position) FROM placed p), recorded_at = v_now
@@ -85,7 +90,7 @@ BEGIN
     SELECT p.outcome,
            coalesce(p.a_stream, p.stream),
            coalesce(p.a_version, p.expected + p.count),
-           coalesce(p.a_position, p.last_position::bigint),
+           coalesce(p.a_position, p.last_position, v_head)::bigint,
            coalesce(p.a_recorded_at, v_now),
            coalesce(p.a_detail, p.detail)
     FROM placed p ORDER BY p.nth;
