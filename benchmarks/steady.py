@@ -56,7 +56,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     errors: dict[int, int]
     """Answers by status, 200 and 201 left out."""
     examples: list[str]
-    """Status and body of the first few of these."""
+    """Request line, status and body of the first few of these."""
     seconds: float
     """From the moment the first request was due to the last answer."""
     p50_ms: float
@@ -121,7 +121,7 @@ async def _in_own_process(host: str, port: int, file: Path, *arguments: str) -> 
 class _Line:
     """A connection, and the request that is under way on it."""
 
-    __slots__ = ("busy", "due", "number", "received", "socket")
+    __slots__ = ("busy", "due", "number", "received", "request", "socket")
 
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
@@ -130,6 +130,7 @@ class _Line:
         self.busy = False
         self.due = 0.0
         self.number = 0
+        self.request = b""
         self.received = b""
 
 
@@ -143,14 +144,15 @@ class _Seen:
         self.examples: list[str] = []
         self.last = 0.0
 
-    def answered(self, due: float, now: float, status: int, body: bytes) -> None:
-        self.due.append(due)
-        self.took.append(now - due)
+    def answered(self, line: _Line, now: float, status: int, body: bytes) -> None:
+        self.due.append(line.due)
+        self.took.append(now - line.due)
         self.last = now
         if status not in GOOD:
             self.errors[status] += 1
             if len(self.examples) < EXAMPLES:
-                self.examples.append(f"{status} {body.decode(errors='replace')}")
+                asked = line.request.partition(b" HTTP/")[0]
+                self.examples.append(f"{asked.decode()}: {status} {body.decode(errors='replace')}")
 
 
 class _Sender:
@@ -194,7 +196,7 @@ class _Sender:
     def _line(self) -> _Line | None:
         """A connection to send on now. None: all are busy, or an earlier answer is waited for."""
         oldest = next(iter(self._unanswered), self.sent)
-        if self.sent - oldest > APART:
+        if self.sent - oldest >= APART:
             return None
         if self._free:
             return self._free.popleft()
@@ -208,7 +210,7 @@ class _Sender:
         return line
 
     def _send(self, line: _Line, request: bytes, due: float) -> None:
-        line.busy, line.due, line.number = True, due, self.sent
+        line.busy, line.due, line.number, line.request = True, due, self.sent, request
         self._unanswered[self.sent] = None
         self.sent += 1
         try:
@@ -241,7 +243,7 @@ class _Sender:
         line.received = b""
         line.busy = False
         del self._unanswered[line.number]
-        self.seen.answered(line.due, now, int(head[9:12]), body)
+        self.seen.answered(line, now, int(head[9:12]), body)
         self._free.append(line)
 
     def _drop(self, line: _Line) -> None:
