@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
+from commands.arrays import Array, ArrayDumper
+
 Result = TypeVar("Result")
 
 AWAY_MAX_S = 30.0
@@ -58,11 +60,12 @@ class Database:
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = await AsyncConnection.connect(
+            self._connection = connection = await AsyncConnection.connect(
                 self._dsn,
                 autocommit=True,
                 prepare_threshold=2,
                 connect_timeout=5,
                 options=self._options or None,
             )
+            connection.adapters.register_dumper(Array, ArrayDumper)
         return self._connection

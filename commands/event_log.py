@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from commands.arrays import Array, blobs, integers, texts, uuids
 from commands.batching import Batcher
 from commands.database import Database
 from domain.event import Context
@@ -138,7 +139,7 @@ class EventLog:
                 wanted[stream] = min(after, wanted.get(stream, after))
 
         async def call(connection: AsyncConnection) -> list[Any]:
-            parameters = (list(wanted), list(wanted.values()))
+            parameters = (uuids(wanted), integers(wanted.values()))
             return await (await connection.execute(LOAD, parameters, binary=True)).fetchall()
 
         found: dict[UUID, list[Record]] = {}
@@ -179,7 +180,7 @@ def _conflict(command: Append) -> Verdict:
     return Verdict(Outcome.CONFLICT, command.stream, command.expected, 0, _EPOCH, b"")
 
 
-def append_parameters(batch: Collection[Append]) -> tuple[list[Any], ...]:
+def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
     """The arrays that `append_commands` takes."""
     events = [
         (nth, place, name_of(event), encode(command.context, event))
@@ -192,20 +193,20 @@ def append_parameters(batch: Collection[Append]) -> tuple[list[Any], ...]:
         for stream, version in command.looked_at
     ]
     return (
-        [command.stream for command in batch],
-        [command.expected for command in batch],
-        [len(command.events) for command in batch],
-        [command.context.actor for command in batch],
-        [command.key for command in batch],
-        [command.fingerprint for command in batch],
-        [command.detail for command in batch],
-        [nth for nth, _, _, _ in events],
-        [place for _, place, _, _ in events],
-        [name for _, _, name, _ in events],
-        [body for _, _, _, body in events],
-        [nth for nth, _, _ in looks],
-        [stream for _, stream, _ in looks],
-        [version for _, _, version in looks],
+        uuids(command.stream for command in batch),
+        integers(command.expected for command in batch),
+        integers(len(command.events) for command in batch),
+        uuids(command.context.actor for command in batch),
+        texts(command.key for command in batch),
+        blobs(command.fingerprint for command in batch),
+        blobs(command.detail for command in batch),
+        integers(nth for nth, _, _, _ in events),
+        integers(place for _, place, _, _ in events),
+        texts(name for _, _, name, _ in events),
+        blobs(body for _, _, _, body in events),
+        integers(nth for nth, _, _ in looks),
+        uuids(stream for _, stream, _ in looks),
+        integers(version for _, _, version in looks),
     )
 
 
