@@ -46,6 +46,8 @@ def subcommands() -> set[str]:
     """What `hoso` understands, read from its decorators."""
     found = set()
     for node in ast.parse(text("api/cli.py")).body:
+        if lazy := re.match(r"app\.command\('[\w.:]+', name='(\w+)'", ast.unparse(node)):
+            found.add(lazy[1])
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:
