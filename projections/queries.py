@@ -141,10 +141,20 @@ COUNTERS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in Sums.__str
 AMOUNTS = LedgerSums.__struct_fields__[1:]
 AMOUNT_SUMS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in AMOUNTS)
 IN_DAYS = "day >= %(first)s AND day < %(before)s"
-IN_SCOPE = """
-(%(agency)s::text IS NULL OR agency = %(agency)s
- OR %(with_children)s AND starts_with(agency, %(agency)s || '.'))
-"""
+IN_SCOPE = {
+    "all": "true",
+    "one": "agency = %(agency)s",
+    # "/" follows ".": between the two lie the agency and all that begin with it and a dot.
+    "children": "agency >= %(agency)s AND agency < %(agency)s || '/'",
+}
+"""Conditions of a scope. Each has a text of its own, so that a prepared plan fits all who use it."""
+NARROWED = {
+    "step": "AND step = %(step)s",
+    "assignee": "AND assignee = %(assignee)s",
+    "overdue_at": "AND due_at < coalesce(finished_at, %(overdue_at)s)",
+    "due_before": "AND due_at < %(due_before)s",
+}
+"""Conditions of a worklist's filter, likewise."""
 
 CARD = "SELECT * FROM view.card WHERE dossier = %(dossier)s"
 CARD_BY_CODE = "SELECT * FROM view.card WHERE code = %(code)s ORDER BY dossier LIMIT 1"
@@ -163,33 +173,29 @@ ORDER BY position LIMIT %(limit)s
 WORKLIST = """
 SELECT * FROM view.worklist
 WHERE holder = %(agency)s
-  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s)
-  AND (%(step)s::text IS NULL OR step = %(step)s)
-  AND (%(assignee)s::uuid IS NULL OR assignee = %(assignee)s)
-  AND (%(overdue_at)s::timestamptz IS NULL OR due_at < coalesce(finished_at, %(overdue_at)s))
-  AND (%(due_before)s::timestamptz IS NULL OR due_at < %(due_before)s)
+  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s) {narrowed}
 ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
 """
 COUNTERS_BY_DAY = f"""
 SELECT * FROM view.agency_day
-WHERE {IN_DAYS} AND {IN_SCOPE} AND (agency, day) > (%(after_agency)s, %(after_day)s)
+WHERE {IN_DAYS} AND {{in_scope}} AND (agency, day) > (%(after_agency)s, %(after_day)s)
 ORDER BY agency, day LIMIT %(limit)s
 """  # noqa: S608
 COUNTERS_BY_AGENCY = f"""
 SELECT agency, {COUNTERS} FROM view.agency_day
-WHERE {IN_DAYS} AND {IN_SCOPE} AND agency > %(after)s
+WHERE {IN_DAYS} AND {{in_scope}} AND agency > %(after)s
 GROUP BY agency ORDER BY agency LIMIT %(limit)s
 """  # noqa: S608
 COUNTERS_TOTAL = f"""
-SELECT NULL AS agency, {COUNTERS} FROM view.agency_day WHERE {IN_DAYS} AND {IN_SCOPE}
+SELECT NULL AS agency, {COUNTERS} FROM view.agency_day WHERE {IN_DAYS} AND {{in_scope}}
 """  # noqa: S608
 LEDGER_BY_DAY = f"""
 SELECT * FROM view.ledger_day
-WHERE {IN_DAYS} AND {IN_SCOPE} AND (agency, day) > (%(after_agency)s, %(after_day)s)
+WHERE {IN_DAYS} AND {{in_scope}} AND (agency, day) > (%(after_agency)s, %(after_day)s)
 ORDER BY agency, day LIMIT %(limit)s
 """  # noqa: S608
 LEDGER_TOTAL = f"""
-SELECT NULL AS agency, {AMOUNT_SUMS} FROM view.ledger_day WHERE {IN_DAYS} AND {IN_SCOPE}
+SELECT NULL AS agency, {AMOUNT_SUMS} FROM view.ledger_day WHERE {IN_DAYS} AND {{in_scope}}
 """  # noqa: S608
 LEDGER_ENTRIES = f"""
 SELECT * FROM view.ledger_entry
@@ -299,15 +305,17 @@ async def worklist(
     Cursor: due date and dossier of the last row.
     """
     due_at, dossier = after or ("-infinity", NIL)
+    asked = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
+    narrowed = " ".join(NARROWED[name] for name in asked)
     return await _rows(
         source,
         WorkItem,
-        WORKLIST,
+        WORKLIST.format(narrowed=narrowed),
         agency=agency,
         due_at=due_at or FOREVER,
         after=dossier,
         limit=limit,
-        **msgspec.structs.asdict(wanted),
+        **asked,
     )
 
 
@@ -321,7 +329,9 @@ async def counters_by_day(
     """Counters of each agency and day; cursor: agency and day."""
     agency, day = after or ("", date.min)
     cursor = {"after_agency": agency, "after_day": day, "limit": limit}
-    return await _rows(source, AgencyDay, COUNTERS_BY_DAY, **_window(days, scope), **cursor)
+    return await _rows(
+        source, AgencyDay, _scoped(COUNTERS_BY_DAY, scope), **_window(days, scope), **cursor
+    )
 
 
 async def counters_by_agency(
@@ -329,12 +339,14 @@ async def counters_by_agency(
 ) -> list[Sums]:
     """Counters of each agency over the window; cursor: agency."""
     window = _window(days, scope)
-    return await _rows(source, Sums, COUNTERS_BY_AGENCY, **window, after=after, limit=limit)
+    return await _rows(
+        source, Sums, _scoped(COUNTERS_BY_AGENCY, scope), **window, after=after, limit=limit
+    )
 
 
 async def counters_total(source: Source, days: Days, scope: Scope) -> Sums:
     """Counters of the whole scope over the window."""
-    return (await _rows(source, Sums, COUNTERS_TOTAL, **_window(days, scope)))[0]
+    return (await _rows(source, Sums, _scoped(COUNTERS_TOTAL, scope), **_window(days, scope)))[0]
 
 
 async def ledger_by_day(
@@ -347,12 +359,16 @@ async def ledger_by_day(
     """Ledger sums of each agency and day; cursor: agency and day."""
     agency, day = after or ("", date.min)
     cursor = {"after_agency": agency, "after_day": day, "limit": limit}
-    return await _rows(source, LedgerDay, LEDGER_BY_DAY, **_window(days, scope), **cursor)
+    return await _rows(
+        source, LedgerDay, _scoped(LEDGER_BY_DAY, scope), **_window(days, scope), **cursor
+    )
 
 
 async def ledger_total(source: Source, days: Days, scope: Scope) -> LedgerSums:
     """Ledger sums of the whole scope over the window."""
-    return (await _rows(source, LedgerSums, LEDGER_TOTAL, **_window(days, scope)))[0]
+    return (await _rows(source, LedgerSums, _scoped(LEDGER_TOTAL, scope), **_window(days, scope)))[
+        0
+    ]
 
 
 async def ledger_entries(
@@ -458,5 +474,10 @@ def _one(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
+def _scoped(query: str, scope: Scope) -> str:
+    kind = "all" if scope.agency is None else "children" if scope.with_children else "one"
+    return query.format(in_scope=IN_SCOPE[kind])
+
+
 def _window(days: Days, scope: Scope) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(days), **msgspec.structs.asdict(scope)}
+    return {**msgspec.structs.asdict(days), "agency": scope.agency}
