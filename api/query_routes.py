@@ -35,7 +35,7 @@ from api.tokens import Identity
 from commands import replay
 from commands.authority import Reading, Scope, authorise
 from commands.handle import scope_of_state
-from commands.streams import State
+from commands.streams import State, Versioned
 from domain.account import Account, AccountKind
 from domain.payment import payment_id
 from projections import queries
@@ -74,25 +74,27 @@ class Asked(Struct, frozen=True):
 
     async def allow(self, reading: Reading, scope: Scope) -> None:
         """Refuse unless the caller may read this; his rights are those of this moment."""
-        (actor,) = await self.backend.streams.get(self.identity.actor)
-        account = actor.state if isinstance(actor.state, Account) else None
-        authorise(reading, self.identity.actor, account, scope, datetime.now(UTC))
+        (caller,) = await self.backend.streams.get(self.identity.actor)
+        self._authorise(reading, scope, caller)
 
     async def open_stream(self, reading: Reading, stream: UUID) -> State:
         """The present state of a stream that exists and that the caller may read."""
-        (found,) = await self.backend.streams.get(stream)
+        found, caller = await self.backend.streams.get(stream, self.identity.actor)
+        self._authorise(reading, scope_of_state(found.state), caller)
         if found.state is None:
-            await self.allow(reading, Scope())
             raise Problem(HTTPStatus.NOT_FOUND, "not-found")
-        await self.allow(reading, scope_of_state(found.state))
         log.info(
             "read",
             what=reading.value,
             request=request_id_of(self.request.headers),
-            actor=str(self.identity.actor),
-            stream=str(stream),
+            actor=self.identity.actor,
+            stream=stream,
         )
         return found.state
+
+    def _authorise(self, reading: Reading, scope: Scope, caller: Versioned) -> None:
+        account = caller.state if isinstance(caller.state, Account) else None
+        authorise(reading, self.identity.actor, account, scope, datetime.now(UTC))
 
     async def ask(self, view: str, query: Callable[..., Awaitable[Any]], *key: Any) -> Any:
         """A query of a read model, once that has come as far as `?after=`."""

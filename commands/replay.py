@@ -81,9 +81,9 @@ async def fold_log(connection: AsyncConnection) -> dict[UUID, Versioned]:
     versions: dict[UUID, int] = {}
     async for page in read_log(connection):
         for record in page:
-            stream, kind = record.stream, record.name.partition(".")[0]
-            at = record.context.effective_at
-            states[stream] = EVOLVE[kind](states.get(stream), record.event, at)
+            stream, event = record.stream, record.event
+            state = states.get(stream)
+            states[stream] = EVOLVE[type(event)](state, event, record.context.effective_at)
             versions[stream] = record.version
     return {stream: Versioned(state, versions[stream]) for stream, state in states.items()}
 

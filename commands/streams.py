@@ -13,17 +13,20 @@ from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
-from domain.record import Record
+from domain.record import Record, event_types
 
 State = Dossier | Account | Payment | Agreement
 KEPT_MAX = 100_000
 """States kept in memory, about 2 KiB each; the least recently used go first."""
 
-EVOLVE: dict[str, Any] = {
+_EVOLVE_KIND: dict[str, Any] = {
     "dossier": dossier.evolve,
     "account": account.evolve,
     "payment": payment.evolve,
     "agreement": agreement.evolve,
+}
+EVOLVE: dict[type[Event], Any] = {
+    kind: _EVOLVE_KIND[name.partition(".")[0]] for name, kind in event_types().items()
 }
 
 
@@ -39,8 +42,7 @@ NOTHING = Versioned(None, 0)
 
 def evolve(state: State | None, event: Event, at: Any) -> State:
     """The state after one more fact, whatever the kind of stream."""
-    kind = str(type(event).__struct_config__.tag).partition(".")[0]
-    result: State = EVOLVE[kind](state, event, at)
+    result: State = EVOLVE[type(event)](state, event, at)
     return result
 
 
