@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from hashlib import md5
 from itertools import cycle
+from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
@@ -24,21 +27,28 @@ from integration.postgres_server import PostgresServer
 AT_ONCE = 64
 PER_COMMAND = 2
 """Events of each command that is appended while it is measured."""
-STEP = 500_000
-"""Events that are filled in at once."""
 ACTORS = 10_000
 KEY = bytes(32)
 ANSWERS = """
 INSERT INTO answer (actor, key, fingerprint, stream_id, version, position, recorded_at, detail)
-SELECT md5((hashint8(position) %% %s)::text)::uuid, gen_random_uuid()::text, leaf_hash,
+SELECT md5((position %% %s)::text)::uuid, gen_random_uuid()::text, leaf_hash,
        stream_id, version, position, recorded_at, convert_to('{"events":["' || name || '"]}', 'UTF8')
-FROM event WHERE position > %s AND position <= %s AND hashint8(position) %% 1000 < %s
+FROM event WHERE position > %s AND position <= %s AND position %% 1000 < %s
 """
-"""Answers to the commands that would have led to these events: as many as of each 1,000 events."""
+"""Answers to the commands that would have led to these events: so many for each 1,000 events."""
+NO_KEY = "ALTER TABLE answer DROP CONSTRAINT answer_pkey"
+KEY_AS_GROWN = """
+ALTER TABLE answer ADD CONSTRAINT answer_pkey PRIMARY KEY (actor, key) WITH (fillfactor = 70)
+"""
+"""Random keys leave a grown B-tree filled to ln 2; filling it key by key would take most of a run."""
 SIZES = """
 SELECT pg_table_size('event'), pg_indexes_size('event'),
        pg_table_size('answer'), pg_indexes_size('answer')
 """
+
+
+_ACTORS = [UUID(md5(str(nth).encode(), usedforsecurity=False).hexdigest()) for nth in range(ACTORS)]
+"""Those of `ANSWERS`."""
 
 
 class Bytes(Struct, frozen=True):
@@ -62,6 +72,11 @@ class Appended(Struct, frozen=True):
     per_s: float
     wal_bytes: int
 
+    @property
+    def wal_bytes_per_event(self) -> float:
+        """Whole pages and other processes' share included."""
+        return self.wal_bytes / self.commands / PER_COMMAND
+
 
 class GrowingLog:
     """A database with the first dossiers of a big log, which can be made larger."""
@@ -78,24 +93,22 @@ class GrowingLog:
 
     async def grow(self, events: int) -> None:
         """Dossiers are added until there are so many events, with their commands' answers."""
-        answers: asyncio.Task[None] | None = None
         async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            while (head := await head_position(connection)) < events:
-                more = math.ceil(min(STEP, events - head) / self._log.events_per_dossier)
-                numbers = range(self.dossiers, self.dossiers + more)
-                await append_bulk(connection, self._log.histories(numbers))
-                self.dossiers += more
-                if answers is not None:
-                    await answers
-                # One core makes the next dossiers, the other these answers.
-                answers = asyncio.create_task(self._answer(head))
-        if answers is not None:
-            await answers
+            before = await head_position(connection)
+            more = math.ceil((events - before) / self._log.events_per_dossier)
+            numbers = range(self.dossiers, self.dossiers + more)
+            await append_bulk(connection, self._log.histories(numbers))
+            await self._owned(NO_KEY)
+            commands = self._log.commands_per_dossier / self._log.events_per_dossier
+            head = await head_position(connection)
+            await connection.execute(ANSWERS, (ACTORS, before, head, round(1_000 * commands)))
+            await self._owned(KEY_AS_GROWN)
+        self.dossiers += more
         await self._owned("VACUUM (ANALYZE) event", "VACUUM (ANALYZE) answer")
         self._next = self._numbers()
 
     async def settle(self) -> None:
-        """Let PostgreSQL finish what it has put off."""
+        """Have PostgreSQL write out what it has put off; from here each page goes to the WAL whole once."""
         await self._owned("CHECKPOINT")
 
     async def append(self, seconds: float) -> Appended:
@@ -156,12 +169,6 @@ class GrowingLog:
             yield -1 - self._chance.getrandbits(48)
             yield number
 
-    async def _answer(self, after: int) -> None:
-        per_thousand = 1_000 * self._log.commands_per_dossier / self._log.events_per_dossier
-        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            head = await head_position(connection)
-            await connection.execute(ANSWERS, (ACTORS, after, head, round(per_thousand)))
-
     async def _stands(self) -> tuple[int, int]:
         async with await AsyncConnection.connect(self._owner) as connection:
             row = await (
@@ -189,6 +196,7 @@ class _Versions(dict[int, int]):
 
 def _act(told: Told, expected: int) -> Append:
     _, context, events = told.pattern.streams[0]
+    context = replace(context, actor=_ACTORS[hash(told.code) % ACTORS])
     added = (events[len(events) // 2 if expected else 0], events[-1])
     assert len(added) == PER_COMMAND, "as it is counted"
     names = ",".join(f'"{name_of(event)}"' for event in added)
