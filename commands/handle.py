@@ -13,7 +13,7 @@ from commands.authority import Capacity, Scope, authorise, may_time_travel
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
-from commands.streams import State, Streams, Versioned
+from commands.streams import NOTHING, State, Streams, Versioned
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, Dossier, Status
@@ -23,8 +23,6 @@ from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
 
-NO_STREAM = UUID(int=0)
-"""Never written to: its state is nothing."""
 NO_CAPACITY = Capacity(None, None)
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
@@ -169,16 +167,14 @@ class CommandHandler:
 
     async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
         """The states of actor, software, target, and the dossier that a payment is for."""
-        via, dossier = wish.via or NO_STREAM, wish.dossier or NO_STREAM
-        if not on_memory:
-            return await self._streams.get(wish.actor, via, wish.stream, dossier)
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
-        return await self._streams.recall(
-            (wish.actor, 1),
-            (via, wish.via is not None),
-            (wish.stream, least),
-            (dossier, wish.dossier is not None),
-        )
+        wanted = ((wish.actor, 1), (wish.via, 1), (wish.stream, least), (wish.dossier, 1))
+        there = [(stream, version) for stream, version in wanted if stream is not None]
+        if on_memory:
+            found = iter(await self._streams.recall(*there))
+        else:
+            found = iter(await self._streams.get(*(stream for stream, _ in there)))
+        return [NOTHING if stream is None else next(found) for stream, _ in wanted]
 
     async def _decide(
         self, wish: Wish, target: Versioned, related: Versioned, at: datetime

@@ -80,11 +80,15 @@ class Streams:
         The log is asked only about those that are not; whoever decides on the others hands their
         versions over with his decision, and the log refuses it if they have moved on.
         """
+        found = [self._remembered(stream) for stream, _ in wanted]
         missing = [
-            stream for stream, least in wanted if self._kept.get(stream, NOTHING).version < least
+            stream
+            for (stream, least), known in zip(wanted, found, strict=True)
+            if known.version < least
         ]
-        if missing:
-            await self.get(*missing)
+        if not missing:
+            return found
+        await self.get(*missing)
         return [self._remembered(stream) for stream, _ in wanted]
 
     def _remembered(self, stream: UUID) -> Versioned:
