@@ -22,7 +22,6 @@ from domain.dossier import (
     DossierDenied,
     DossierLodged,
     DossierTurnedAway,
-    ResultIssued,
 )
 from domain.event import Context, stream_id
 from domain.identity import dossier_code
@@ -40,7 +39,6 @@ OUTLINE = (
     DossierAccepted,
     DossierTurnedAway,
     DossierDenied,
-    ResultIssued,
     DossierClosed,
 )
 """What is kept of a closed dossier's events when only its rows in the read models matter."""

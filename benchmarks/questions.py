@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from itertools import cycle
@@ -123,15 +124,25 @@ class Asker:
         return request.encode(), held.encode() or SOMETHING
 
 
+@contextmanager
+def client() -> Iterator[ProcessPoolExecutor]:
+    """The process that asks."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        yield process
+
+
 def asked(
-    base_url: str, questions: Sequence[Question], connections: int, seconds: float
+    process: ProcessPoolExecutor,
+    base_url: str,
+    questions: Sequence[Question],
+    connections: int,
+    seconds: float,
 ) -> list[float]:
     """Milliseconds of each answer, ascending: so many connections ask for so long.
 
-    From a process of its own; when all questions were asked they come again.
+    When all questions were asked they come again.
     """
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(_asked, base_url, questions, connections, seconds).result()
+    return process.submit(_asked, base_url, questions, connections, seconds).result()
 
 
 def _asked(
