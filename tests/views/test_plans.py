@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from api import backend
 from commands import event_log, recorder, replay
+from commands.batching import end
+from commands.event_log import Append
+from domain.account import CitizenOpened
+from domain.event import Context
 from domain.record import Record
 from integration.postgres_server import PostgresServer
 from projections import queries
@@ -33,8 +39,23 @@ COPIES = 100
 """Each row is there so many times, of other agencies, streams and days."""
 BIG = 2_000
 """Rows of a table that nobody may read whole, and of what nobody may sort for one page."""
-BIG_TABLES = {"event", "card", "timeline", "worklist", "payment", "ledger_entry", "feed_item"}
+BIG_TABLES = {
+    "event",
+    "answer",
+    "card",
+    "timeline",
+    "worklist",
+    "payment",
+    "ledger_entry",
+    "feed_item",
+}
 SOME = UUID(int=1)
+EXPLAINING = {
+    "session_preload_libraries": "auto_explain",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_nested_statements": "on",
+    "auto_explain.log_format": "json",
+}
 AGENCY = "H29.7.1"
 DAYS = Days(date(2025, 11, 1), date(2025, 12, 1))
 ONE, ALL, CITY = Scope(AGENCY), Scope(), Scope("H29", with_children=True)
@@ -200,7 +221,13 @@ async def fill(dsn: str, owner: str, records: list[Record]) -> dict[str, int]:
             done = await connection.execute(copied(table, kinds).encode())
             await connection.execute(f"ANALYZE {table}".encode())
             sizes[re.sub(r"_\d+$", "", table.split(".")[1])] = done.rowcount
-        await connection.execute("ANALYZE head, view.progress, view.parked")
+        await connection.execute(
+            "INSERT INTO answer SELECT md5(n::text)::uuid, n, '', md5(n::text)::uuid, 1, n, now(), ''"
+            " FROM generate_series(1, 10000) n"
+        )
+        await connection.execute("UPDATE head SET position = (SELECT max(position) FROM event)")
+        await connection.execute("ANALYZE answer, head, view.progress, view.parked")
+    sizes["answer"] = 10_000
     return sizes
 
 
@@ -246,6 +273,31 @@ async def explained(dsn: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+async def appended(server: PostgresServer) -> list[dict[str, Any]]:
+    """The plans of what an append does inside its function, as the server logs them."""
+    command = Append(
+        stream=SOME,
+        expected=0,
+        context=Context(actor=SOME, cause="test", correlation=SOME, effective_at=START),
+        events=(CitizenOpened(issuer="https://sso", subject="somebody", name="Bà Tư"),),
+        key="key",
+        fingerprint=bytes(32),
+        detail=b"{}",
+        looked_at=((NIL, 0),),
+    )
+    options = " ".join(f"-c {name}={value}" for name, value in EXPLAINING.items())
+    log = event_log.EventLog(make_conninfo(server.dsn, options=options))
+    writing = asyncio.create_task(log.run_writer())
+    try:
+        verdict = await log.append(command)
+    finally:
+        await end([writing])
+        await log.close()
+    assert verdict.outcome is event_log.Outcome.DONE
+    logged = re.findall(r"plan:\n((?:\t.*\n)+)", server.log.read_text())
+    return [msgspec.json.decode(plan)["Plan"] for plan in logged]
+
+
 def test_every_query_reads_by_index(
     dsn: str, server: PostgresServer, history: Callable[[int, int], list[Record]]
 ) -> None:
@@ -255,7 +307,11 @@ def test_every_query_reads_by_index(
     if os.environ.get("HOSO_WRITE_PLANS"):
         PLANS.write_text(text)
 
+    appends = asyncio.run(appended(server))
+
     assert {name for name, rows in sizes.items() if rows > BIG} >= BIG_TABLES
+    assert {node.table for plan in appends for node in nodes(plan)} >= {"event", "answer"}
+    assert faults(appends, sizes) == []
     assert [(name, fault) for name, p in found.items() for fault in faults(p, sizes)] == []
     assert text == PLANS.read_text()
 
