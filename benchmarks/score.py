@@ -31,7 +31,7 @@ AT_ONCE = 4_096
 STAGGER = 13
 """About the steps of a life: lives begin over so many rounds, so that all kinds of step mix."""
 APART = AT_ONCE // STAGGER
-"""A request may be sent once all those more than so many places before it were answered."""
+"""A request may be sent once all those so many or more places before it were answered."""
 LIVES = 10_000
 """Planned lives; when they are over, the same plans are lived by other dossiers."""
 TOKEN_S = 24 * 3600

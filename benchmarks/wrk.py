@@ -9,20 +9,32 @@ from msgspec import Struct
 
 SCRIPT = """
 local file = io.open("{file}", "rb")
+position = {skip}
+file:seek("set", position)
 local refused, examples = 0, {{}}
 function setup(thread) threads = threads or {{}} table.insert(threads, thread) end
-function init(args) wrk.thread:set("refused", 0) wrk.thread:set("example", "") end
+function init(args)
+  wrk.thread:set("refused", 0)
+  wrk.thread:set("example", "")
+  wrk.thread:set("over", 0)
+end
 local begun = false
 function request()
-  if not begun then  -- wrk looks at one request before it begins, and throws it away
-    begun = true
-    local first = file:read(tonumber(file:read(8)))
-    file:seek("set", 0)
-    return first
-  end
   local length = file:read(8)
-  if not length then file:seek("set", 0) length = file:read(8) end
-  return file:read(tonumber(length))
+  if not length then
+    wrk.thread:set("over", 1)
+    position = {skip}
+    file:seek("set", position)
+    length = file:read(8)
+  end
+  local one = file:read(tonumber(length))
+  if begun then
+    position = position + 8 + #one
+  else  -- wrk looks at one request before it begins, and throws it away
+    begun = true
+    file:seek("set", position)
+  end
+  return one
 end
 function response(status, headers, body)
   if status ~= 200 and status ~= 201 then
@@ -37,7 +49,8 @@ function done(summary, latency, requests)
     p(50), p(95), p(99), p(99.9), summary.errors.read + summary.errors.write
       + summary.errors.timeout + summary.errors.connect))
   for _, thread in ipairs(threads) do
-    io.write("REFUSED " .. thread:get("refused") .. " " .. thread:get("example") .. "\\n")
+    io.write("THREAD " .. thread:get("position") .. " " .. thread:get("over") .. " "
+      .. thread:get("refused") .. " " .. thread:get("example") .. "\\n")
   end
 end
 """
@@ -58,6 +71,10 @@ class Taken(Struct, frozen=True, kw_only=True):
     """Connections that broke or answers that did not come."""
     example: str
     """Status and body of one refused answer."""
+    position: int
+    """Where the score goes on: what the next `skip` is."""
+    over: bool
+    """The score was too short and began anew: what was sent then was no new command."""
 
 
 def is_there() -> bool:
@@ -65,10 +82,10 @@ def is_there() -> bool:
     return shutil.which("wrk") is not None
 
 
-def drive(url: str, score: Path, seconds: float, connections: int = 64) -> Taken:
-    """Send the requests of the file in order, one at a time a connection; from its start again at its end."""
+def drive(url: str, score: Path, seconds: float, connections: int = 64, skip: int = 0) -> Taken:
+    """Send the requests of the file in order after `skip` bytes of it, one at a time a connection."""
     script = score.with_suffix(".lua")
-    script.write_text(SCRIPT.format(file=score))
+    script.write_text(SCRIPT.format(file=score, skip=skip))
     arguments = [
         "wrk",
         "-t1",
@@ -81,9 +98,9 @@ def drive(url: str, score: Path, seconds: float, connections: int = 64) -> Taken
         [*arguments, "-s", str(script), url], check=True, capture_output=True, text=True
     )
     figures = re.search(r"FIGURES (.+)", done.stdout)
-    refused = re.search(r"REFUSED (\d+) ?(.*)", done.stdout)
+    thread = re.search(r"THREAD (\S+) (\d+) (\d+) ?(.*)", done.stdout)
     assert figures is not None, done.stdout + done.stderr
-    assert refused is not None, done.stdout + done.stderr
+    assert thread is not None, done.stdout + done.stderr
     answers, micros, p50, p95, p99, p999, lost = (float(one) for one in figures[1].split())
     return Taken(
         answers=int(answers),
@@ -92,7 +109,9 @@ def drive(url: str, score: Path, seconds: float, connections: int = 64) -> Taken
         p95_ms=p95,
         p99_ms=p99,
         p999_ms=p999,
-        refused=int(refused[1]),
+        refused=int(thread[3]),
         lost=int(lost),
-        example=refused[2],
+        example=thread[4],
+        position=int(float(thread[1])),
+        over=thread[2] != "0",
     )

