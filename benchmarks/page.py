@@ -7,13 +7,13 @@ The same lines make the same bytes. A benchmark's words beyond its chapter are i
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from benchmarks.chapters import CHAPTERS, Chapter, Goal
 from benchmarks.results import Figures, Result, read
+from benchmarks.soak_bench import Series
 from benchmarks.svg import Axes, bars, columns, lines, number
 
 HERE = Path(__file__).parent
@@ -21,10 +21,11 @@ RUNS = 10
 """So many of the last runs are in a history."""
 RATIOS = ("ratio_", "days_per_day", "append_ratio", "read_ratio")
 NOT_YET = "not measured yet"
-AT_LOAD = re.compile(r"^(p50|p99|p999)_ms_(\d+)$")
-"""A percentile of the answer times at a load in percent of the capacity: `p99_ms_80`."""
-AT_SIZE = re.compile(r"^(.+?)_(0_1|1|10)m$")
-"""A figure at a number of million events in the log: `append_per_s_0_1m`."""
+AT_LOAD = re.compile(r"^(p50|p99|p999)_ms_at_(\d+)pct$")
+"""A percentile of the answer times at a load in percent of the capacity: `p99_ms_at_80pct`."""
+AT_SIZE = re.compile(r"^(.+?)_(100k|1m|10m)$")
+"""A figure at a number of events in the log: `append_per_s_100k`."""
+MILLIONS = {"100k": 0.1, "1m": 1.0, "10m": 10.0}
 PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 INTRO = """# Benchmarks
 
@@ -59,7 +60,7 @@ def main() -> None:
     (HERE / "README.md").write_text(page.text)
 
 
-def render(results: Sequence[Result], texts: Mapping[str, str], soak: Any = None) -> Page:
+def render(results: Sequence[Result], texts: Mapping[str, str], soak: Series | None = None) -> Page:
     """The whole page from lines in the order of time."""
     runs = {c.bench: [r for r in results if r.bench == c.bench] for c in CHAPTERS}
     plots: Plots = {}
@@ -84,7 +85,9 @@ def _overview(runs: Mapping[str, list[Result]]) -> Iterator[str]:
     yield ""
 
 
-def _chapter(chapter: Chapter, runs: list[Result], plots: Plots, soak: Any) -> Iterator[str]:
+def _chapter(
+    chapter: Chapter, runs: list[Result], plots: Plots, soak: Series | None
+) -> Iterator[str]:
     yield f"## {chapter.title}\n\n{chapter.about}\n"
     yield f"`hoso bench {chapter.bench}`\n"
     if not runs:
@@ -153,7 +156,7 @@ def _anchor(title: str) -> str:
 # Plots of a chapter: name and SVG
 
 
-def _plots(chapter: Chapter, runs: list[Result], soak: Any) -> Iterator[tuple[str, str]]:
+def _plots(chapter: Chapter, runs: list[Result], soak: Series | None) -> Iterator[tuple[str, str]]:
     figures = runs[-1].figures
     if chapter.bars is not None:
         rows = [(label, figures.get(name)) for label, name in chapter.bars.rows]
@@ -199,34 +202,42 @@ def _at_sizes(figures: Figures) -> Iterator[tuple[str, str]]:
     for name, value in figures.items():
         match = AT_SIZE.match(name)
         if match and isinstance(value, int | float) and "ratio" not in name:
-            size = float(match[2].replace("_", "."))
-            found.setdefault(match[1], []).append((size, float(value)))
+            found.setdefault(match[1], []).append((MILLIONS[match[2]], float(value)))
     for name, points in sorted(found.items()):
         if len(points) > 1:
             axes = Axes(x="million events in the log", y=name, log_x=True)
             yield name, lines(f"{name} as the log grows", {name: sorted(points)}, axes)
 
 
-class _Series(Struct, frozen=True):
-    """What `soak.json` holds: for each plot its unit and its lines over minutes."""
+SOAKED = (
+    ("memory", "Memory of each process", "MiB", "rss_mib_"),
+    ("lag", "Events that read models have still to take", "events", "lag_events"),
+    ("wal", "WAL on disk", "MiB", "wal_mib"),
+)
+"""Name, title, unit, and the beginning of the names of the series that a plot shows."""
 
-    title: str
-    unit: str
-    lines: dict[str, list[tuple[float, float]]]
 
-
-def _soaked(soak: Any) -> Iterator[tuple[str, str]]:
-    for name, series in sorted(msgspec.convert(soak, dict[str, _Series]).items()):
-        axes = Axes(x="minutes", y=series.unit)
-        yield name, lines(series.title, series.lines, axes)
+def _soaked(soak: Series) -> Iterator[tuple[str, str]]:
+    minutes = [at_s / 60 for at_s in soak.at_s]
+    for name, title, unit, begins in SOAKED:
+        shown = {
+            look.removeprefix("rss_mib_"): list(zip(minutes, values, strict=True))
+            for look, values in sorted(soak.looks.items())
+            if look.startswith(begins)
+        }
+        if shown:
+            yield name, lines(title, shown, Axes(x="minutes", y=unit))
+    if soak.latency:
+        p99 = [(part.from_s / 60, part.p99_ms) for part in soak.latency]
+        yield "p99", lines("Answer time, p99", {"p99": p99}, Axes(x="minutes", y="ms"))
 
 
 def _texts(folder: Path) -> dict[str, str]:
     return {file.stem: file.read_text() for file in sorted(folder.glob("*.md"))}
 
 
-def _soak(file: Path) -> Any:
-    return msgspec.json.decode(file.read_bytes()) if file.exists() else None
+def _soak(file: Path) -> Series | None:
+    return msgspec.json.decode(file.read_bytes(), type=Series) if file.exists() else None
 
 
 if __name__ == "__main__":

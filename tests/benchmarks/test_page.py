@@ -7,6 +7,8 @@ import pytest
 from benchmarks.chapters import CHAPTERS
 from benchmarks.page import Page, render
 from benchmarks.results import Figures, Machine, Result
+from benchmarks.soak_bench import Series
+from benchmarks.steady import Part
 from benchmarks.svg import Axes, bars, columns, lines, number
 
 MACHINE = Machine(
@@ -105,10 +107,18 @@ def test_the_same_lines_make_the_same_page() -> None:
 
 def test_every_plot_is_linked_and_every_link_has_its_plot() -> None:
     loads = {
-        f"{p}_ms_{load}": load + 0.5 for p in ("p50", "p99", "p999") for load in (1, 10, 50, 80)
+        f"{p}_ms_at_{load}pct": load + 0.5
+        for p in ("p50", "p99", "p999")
+        for load in (1, 10, 50, 80)
     }
-    sizes: Figures = {f"append_per_s_{s}m": 4_000 for s in ("0_1", "1", "10")}
-    soak = {"lag": {"title": "Lag", "unit": "ms", "lines": {"p99": [(0, 1.0), (30, 2.0)]}}}
+    sizes: Figures = {f"append_per_s_{s}": 4_000 for s in ("100k", "1m", "10m")}
+    soak = Series(
+        per_second=500,
+        seconds=60,
+        at_s=[0, 30],
+        looks={"lag_events": [1.0, 2.0], "rss_mib_relay": [9.0, 9.0]},
+        latency=[Part(from_s=0, answered=1, p50_ms=1, p99_ms=2)],
+    )
     runs = [
         write(1, 0.2),
         write(2, 0.3),
@@ -119,7 +129,9 @@ def test_every_plot_is_linked_and_every_link_has_its_plot() -> None:
     page = render(runs, {}, soak)
     linked = re.findall(r"\]\(plots/(.*?)\)", page.text)
     assert sorted(linked) == sorted(page.plots)
-    assert {"latency-loads.svg", "growth-append_per_s.svg", "soak-lag.svg"} <= set(linked)
+    assert {"latency-loads.svg", "growth-append_per_s.svg", "soak-lag.svg", "soak-p99.svg"} <= set(
+        linked
+    )
     growing = well_formed(page.plots["growth-append_per_s.svg"])
     assert len(list(growing.iter(SVG + "circle"))) == 3
     for svg in page.plots.values():
