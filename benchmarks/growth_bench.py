@@ -25,12 +25,14 @@ EVENTS = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 EVENTS_MIN = 5_000
 PATTERNS = 2_000
 ROUNDS = 3
-WARM = 4
-"""Times the measured length of appends before it, at the last size; less at the others.
+SETTLED = 1.25
+"""How much more WAL an event may take in the large log than in the small one once it is measured.
 
 After a checkpoint each page goes to the WAL whole when it is first touched. The small log has few;
 the large one is through with that only after a while, which is short between two checkpoints.
 """
+WARM_MAX = 12
+"""Times the measured length that this is waited for."""
 READS_PER_S = 100
 """Readings of each log for each second of appending."""
 DOSSIERS_A_DAY = {"city": 10_000, "city_peak": 21_000}
@@ -81,29 +83,36 @@ def run(seconds: float) -> Figures:
                 copy_of(server, DATABASE, "first")
             copy_of(server, "first", "small")
             small = GrowingLog(server, "small", log, first)
-            warm_s = WARM * seconds * events / max(EVENTS.values())
-            fresh, sides = asyncio.run(_sides(large, small, seconds, warm_s))
+            fresh, warm_s, sides = asyncio.run(_sides(large, small, seconds))
             figures |= _compared(label, fresh, *sides)
+            figures[f"settled_after_s_{label}"] = round(warm_s, 1)
         return figures | asyncio.run(_weighed(large, log))
 
 
 async def _sides(
-    large: GrowingLog, small: GrowingLog, seconds: float, warm_s: float
-) -> tuple[Appended, tuple[Side, Side]]:
-    """Appends right after a checkpoint, and both sides once most pages were touched since."""
+    large: GrowingLog, small: GrowingLog, seconds: float
+) -> tuple[Appended, float, tuple[Side, Side]]:
+    """Appends right after a checkpoint, how long that was felt, and both sides from then on."""
     sides = (Side([], []), Side([], []))
+    length = seconds / ROUNDS
     await large.settle()
-    fresh = await large.append(seconds / ROUNDS)
-    await large.append(warm_s)
+    fresh = await large.append(length)
+    await small.append(length)
+    usual = (await small.append(length)).wal_bytes_per_event
+    warm_s = 0.0
+    while warm_s < WARM_MAX * seconds:
+        warm_s += length
+        if (await large.append(length)).wal_bytes_per_event < SETTLED * usual:
+            break
     for _ in range(ROUNDS):
         for side, log in zip(sides, (large, small), strict=True):
-            side.appended.append(await log.append(seconds / ROUNDS))
+            side.appended.append(await log.append(length))
         count = int(READS_PER_S * seconds / ROUNDS)
         # At the same time, so that whatever disturbs one disturbs the other.
         found = await asyncio.gather(large.read(count), small.read(count))
         for side, read_ms in zip(sides, found, strict=True):
             side.read_ms.extend(read_ms)
-    return fresh, sides
+    return fresh, warm_s, sides
 
 
 def _compared(label: str, fresh: Appended, large: Side, small: Side) -> Figures:
