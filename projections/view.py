@@ -1,11 +1,13 @@
 """What a read model is: its tables, the events it looks at, and a pure fold of events into rows."""
 
 import hashlib
+import math
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -29,7 +31,9 @@ SCALARS: dict[Any, str] = {
 """Column types by field type; `json` keeps the bytes as they are, all other types are `jsonb`."""
 
 KEPT_MAX = 50_000
-"""Rows that a rebuild keeps in memory, about 1 KiB each."""
+"""Rows of a view that a rebuild keeps in memory, about 1 KiB each."""
+SENT_MAX = 5_000
+"""Rows of one statement: bounds the memory that their JSON takes here and there."""
 COPIED = frozenset({str, int, bool, UUID, datetime, date, type(None)})
 """Types that psycopg sends as they are; of the others, enums become text and the rest JSON."""
 
@@ -105,21 +109,34 @@ class Out:
 class Memory:
     """Rows not written yet, of a generation that nobody else reads.
 
-    A dossier's row is then written once or twice in a rebuild, not once for each of its events.
+    A dossier's row is then written once or twice in a rebuild, not once for each of its events:
+    when there are too many rows, those go that were left alone for longest, most of them for good.
     """
 
     def __init__(self) -> None:
         """Nothing kept yet."""
-        self.tables: dict[str, tuple[Table, dict[Any, Struct | None]]] = {}
+        self._tables: dict[str, tuple[Table, dict[Any, Struct | None]]] = {}
 
     def of(self, table: Table) -> dict[Any, Struct | None]:
-        """The table's rows by key; None stands for a deleted one."""
-        return self.tables.setdefault(table.name, (table, {}))[1]
+        """The table's rows by key, the one kept last at the end; None stands for a deleted one."""
+        return self._tables.setdefault(table.name, (table, {}))[1]
+
+    def keep(self, table: Table, key: Any, row: Struct | None) -> None:
+        """A row as it is now."""
+        rows = self.of(table)
+        rows.pop(key, None)
+        rows[key] = row
 
     @property
     def size(self) -> int:
         """Rows kept."""
-        return sum(len(rows) for _, rows in self.tables.values())
+        return sum(len(rows) for _, rows in self._tables.values())
+
+    def let_go(self, share: float) -> Iterator[tuple[Table, Any, Struct | None]]:
+        """Forget this share of each table's rows, the longest kept first."""
+        for table, rows in self._tables.values():
+            for key in list(islice(rows, math.ceil(len(rows) * share))):
+                yield table, key, rows.pop(key)
 
 
 class Batch:
@@ -187,9 +204,12 @@ class Batch:
         self._newly_parked.append((record.stream, record.position, _described(error)))
 
     async def write(self) -> None:
-        """Send everything: one statement a table and kind of change."""
-        if self._memory is None or self._memory.size > KEPT_MAX:
-            await self.write_rows()
+        """Send everything, in few statements for each table and kind of change."""
+        if self._memory is not None:
+            self._keep(self._memory)
+            if self._memory.size > KEPT_MAX:
+                self._take_back(self._memory, 0.5)
+        await self._write_rows()
         for table, rows in _by_table(self.out.inserted):
             await self._copy(table, rows)
         for table, sums in _summed(self.out.added):
@@ -201,17 +221,13 @@ class Batch:
                 (self._view, self._generation, stream, position, error),
             )
 
-        if self._memory is not None:
-            self._keep(self._memory)
+    async def write_kept(self) -> None:
+        """Send all rows that were kept from earlier batches."""
+        assert self._memory is not None, "rows were kept"
+        self._take_back(self._memory, 1)
+        await self._write_rows()
 
-    async def write_rows(self) -> None:
-        """Send the rows that were put and deleted, with those that were kept from before."""
-        if self._memory is not None:
-            self._keep(self._memory)
-            for table, kept in self._memory.tables.values():
-                self._puts += [(table, row) for row in kept.values() if row is not None]
-                self._deletes += [(table, key) for key, row in kept.items() if row is None]
-            self._memory.tables.clear()
+    async def _write_rows(self) -> None:
         for table, keys in _by_table(self._deletes):
             sql = f"DELETE FROM {table.physical(self._generation)} WHERE {table.key[0]} = ANY(%s)"  # noqa: S608
             await self._execute(sql, (keys,))
@@ -221,10 +237,17 @@ class Batch:
 
     def _keep(self, memory: Memory) -> None:
         for table, row in self._puts:
-            memory.of(table)[getattr(row, table.key[0])] = row
+            memory.keep(table, getattr(row, table.key[0]), row)
         for table, key in self._deletes:
-            memory.of(table)[key] = None
+            memory.keep(table, key, None)
         self._puts, self._deletes = [], []
+
+    def _take_back(self, memory: Memory, share: float) -> None:
+        for table, key, row in memory.let_go(share):
+            if row is None:
+                self._deletes.append((table, key))
+            else:
+                self._puts.append((table, row))
 
     async def _rows(
         self, table: Table, condition: str, parameters: Sequence[Any]
@@ -241,7 +264,9 @@ class Batch:
             f"INSERT INTO {name} AS t SELECT * FROM json_populate_recordset(NULL::{name}, %s)"  # noqa: S608
             f" {on_conflict}"
         )
-        await self._execute(sql, (_encoder.encode(rows).decode(),))
+        for start in range(0, len(rows), SENT_MAX):
+            sent = _encoder.encode(rows[start : start + SENT_MAX])
+            await self._execute(sql, (sent.decode(),))
 
     async def _copy(self, table: Table, rows: list[Struct]) -> None:
         """Append rows: nearly twice as fast as through JSON, for tables of one row an event."""

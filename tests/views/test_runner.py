@@ -17,16 +17,13 @@ import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
 from domain.event import stream_id
 from domain.record import Record
-from projections import card, queries, runner
+from projections import card, queries
+from projections import rebuild as rebuilding
+from projections.difference import difference
+from projections.generation import HoleError, StaleViewError
 from projections.queries import Days, Scope, WorklistFilter
-from projections.runner import (
-    HoleError,
-    RebuildRunningError,
-    Runner,
-    StaleViewError,
-    difference,
-    rebuild,
-)
+from projections.rebuild import RebuildRunningError, rebuild
+from projections.runner import Runner
 from projections.view import Batch, Out, StreamView, View
 from projections.views import VIEWS
 from tests.views.conftest import START
@@ -306,7 +303,7 @@ def test_a_rebuild_that_dies_leaves_the_live_view_and_the_next_one_cleans_up(
             await project(live, records)
             before = await contents(dsn)
             with monkeypatch.context() as killed:
-                killed.setattr(runner, "_drop_leftovers", nothing)
+                killed.setattr(rebuilding, "drop_leftovers", nothing)
                 with pytest.raises(KilledError):
                     await rebuild(dsn, view, stops)
             assert await contents(dsn) == before
