@@ -19,18 +19,16 @@ from api import answers
 from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
 from api.settings import Settings, from_environment
-from api.workers import calm_collector
 from commands import replay
 from commands.database import Database
-from commands.event_log import read_wanted
 from domain.payment import payment_id
 from integration.agency import credentials_for, deliver_again, feed_of
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
 from integration.processes import AlreadyRunningError, DataFolder
+from integration.rebuilding import rebuild_views
 from projections import queries
-from projections.runner import rebuild as rebuild_view
 from projections.views import VIEWS
 
 app = App(
@@ -104,26 +102,22 @@ def migrate() -> None:
 
 
 @app.command
-def rebuild(view: str) -> None:
-    """Make a read model again from the log, beside the live one, and switch over.
+def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False) -> None:
+    """Make read models again from the log, beside the live ones, and switch each over.
 
-    Example: `hoso rebuild worklist`
+    Example: `hoso rebuild worklist card`, `hoso rebuild --all`
     """
-    if view not in VIEWS:
-        raise UserError(f"There is no view {view}; there are {', '.join(VIEWS)}.")
+    names = tuple(VIEWS) if all_ else views
+    unknown = [name for name in names if name not in VIEWS]
+    if unknown:
+        raise UserError(f"There is no view {unknown[0]}; there are {', '.join(VIEWS)}.")
+    if not names:
+        raise UserError(f"Name views ({', '.join(VIEWS)}) or say --all.")
     started = time.monotonic()
-    generation = asyncio.run(_rebuild(_reached().dsn, view))
-    taken = time.monotonic() - started
-    console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
-
-
-async def _rebuild(dsn: str, view: str) -> int:
-    calm_collector()
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        names = VIEWS[view].events
-        return await rebuild_view(
-            dsn, VIEWS[view], lambda after: read_wanted(connection, names, after)
-        )
+    for done in rebuild_views(_reached().dsn, names):
+        taken = time.monotonic() - started
+        for view, generation in done.generations.items():
+            console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
 
 
 @app.command(name="replay")

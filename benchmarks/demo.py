@@ -27,7 +27,6 @@ from rich.progress import (
 from api.cli import print_addresses, serve_on, stop_on_signals
 from api.instance import Instance, running
 from api.settings import from_environment
-from api.workers import calm_collector
 from benchmarks import invariants, report
 from benchmarks.city_day import CityDay, Played, last_moment
 from benchmarks.city_day import Progress as DayProgress
@@ -40,6 +39,7 @@ from domain.account import account_id
 from domain.procedure import Catalogue
 from integration.agency import credentials_for, feed_of
 from integration.issuer import LOCAL_ISSUER
+from integration.processes import calm_collector
 
 DAY = date(2025, 11, 17)
 """A Monday of the past, so that lives of weeks are over today."""

@@ -9,7 +9,6 @@ import asyncio
 
 from msgspec import Struct
 
-from api.workers import calm_collector
 from benchmarks import stage
 from benchmarks.big_log import BigLog
 from benchmarks.growing import Appended, GrowingLog, copy_of
@@ -17,6 +16,7 @@ from benchmarks.population import Population, Size
 from benchmarks.results import Figures
 from commands.catalogue import load_catalogue
 from integration.postgres_server import DATABASE
+from integration.processes import calm_collector
 
 SECONDS = 10.0
 """Of appending at each size, to the large log and to the small one each."""

@@ -15,8 +15,9 @@ import uvloop
 
 from api.backend import Backend
 from api.observability import configure_logs
-from api.workers import WorkerSettings, backend_of, calm_collector, serve
+from api.workers import WorkerSettings, backend_of, serve
 from commands.handle import Receipt, Wish
+from integration.processes import calm_collector
 
 
 class _Nobody:

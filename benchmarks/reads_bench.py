@@ -8,10 +8,8 @@ it, and a request that asks for nothing, so that it shows what the time is made 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from typing import Any
 
 from msgspec import Struct
@@ -19,7 +17,6 @@ from psycopg import AsyncConnection
 
 from api.instance import Instance
 from api.parameters import PAGE
-from api.workers import calm_collector
 from benchmarks import stage
 from benchmarks.big_log import BigLog
 from benchmarks.population import Population, Size
@@ -27,11 +24,10 @@ from benchmarks.questions import Asker, Item, Question, asked, client
 from benchmarks.results import Figures
 from commands.bulk import append_bulk
 from commands.catalogue import load_catalogue
-from commands.event_log import read_wanted
 from domain.dossier import Channel
+from integration.processes import calm_collector
+from integration.rebuilding import rebuild_views
 from projections import queries
-from projections.runner import rebuild
-from projections.views import VIEWS
 
 SECONDS = 10.0
 DOSSIERS = 1_000_000
@@ -79,7 +75,8 @@ def run(seconds: float) -> Figures:
         dsn = city.addresses.dsn
         started = time.perf_counter()
         events = asyncio.run(_append(dsn, population, log, dossiers))
-        _rebuild_at_once(dsn)
+        for _ in rebuild_views(dsn, READ):
+            pass
         built_s = time.perf_counter() - started
         asker = Asker(city, population, log, dossiers)
         open_, kinds = asyncio.run(_kinds(dsn, asker, dossiers))
@@ -98,22 +95,6 @@ async def _append(dsn: str, population: Population, log: BigLog, dossiers: int) 
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         await append_bulk(connection, population.accounts())
         return await append_bulk(connection, log.histories(range(dossiers)))
-
-
-def _rebuild_at_once(dsn: str) -> None:
-    with ProcessPoolExecutor(len(READ), get_context("spawn")) as processes:
-        list(processes.map(_rebuild, [dsn] * len(READ), READ))
-
-
-def _rebuild(dsn: str, view: str) -> None:
-    calm_collector()
-    asyncio.run(_rebuilt(dsn, view))
-
-
-async def _rebuilt(dsn: str, view: str) -> None:
-    names = VIEWS[view].events
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await rebuild(dsn, VIEWS[view], lambda after: read_wanted(connection, names, after))
 
 
 async def _kinds(dsn: str, asker: Asker, dossiers: int) -> tuple[int, list[Kind]]:

@@ -21,7 +21,6 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from api.instance import Instance
-from api.workers import calm_collector
 from benchmarks import stage
 from benchmarks.histories import History, again, lived, lived_long, whole
 from benchmarks.lives import Planner
@@ -32,6 +31,7 @@ from commands.bulk import append_bulk
 from commands.catalogue import load_catalogue
 from commands.event_log import Append, EventLog, Outcome, head_position, read_log, read_rows
 from commands.replay import fold_log
+from integration.processes import calm_collector
 
 SECONDS = 10.0
 EVENTS = 1_000_000

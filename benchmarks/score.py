@@ -58,7 +58,7 @@ def compose(
     seed: int,
 ) -> Iterator[bytes]:
     """So many requests in order; the same seed must not be played twice on one instance."""
-    planner = Planner(catalogue, population, _next_working_day(catalogue), seed)
+    planner = Planner(catalogue, population, next_working_day(catalogue), seed)
     lives = planner.lives(min(LIVES, AT_ONCE + count // STAGGER))
     # By arrival they would come in kinds: at night online ones only.
     random.Random(seed).shuffle(lives)
@@ -129,7 +129,7 @@ def _timeless(step: Step) -> Command:
     return replace(command, effective_at=None)
 
 
-def _next_working_day(catalogue: Catalogue) -> date:
+def next_working_day(catalogue: Catalogue) -> date:
     """Today or soon: fees are waived until a date, so the plan must be of the time of the play."""
     day = datetime.now(CITY_TIME).replace(hour=9, minute=0)
     while not is_working_time(catalogue.calendar, day):

@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -209,3 +210,13 @@ def _appear_as(libc: ctypes.CDLL, uid: int) -> bool:
     Path("/proc/self/uid_map").write_text(f"{uid} 0 1")
     Path("/proc/self/gid_map").write_text(f"{uid} 0 1")
     return True
+
+
+def calm_collector() -> None:
+    """Look for garbage less often: what we make by the thousand has no cycles.
+
+    Measured on the read models' folds: with the standard thresholds the collector takes nearly
+    half of their time.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
