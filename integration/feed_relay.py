@@ -1,7 +1,7 @@
 """Each agency's feed on its way to its own JetStream stream, whose sequence is the feed's."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
@@ -39,9 +39,8 @@ LOOK_AGAIN_S = 5.0
 STREAM_PREFIX = "FEED_"
 HEADERS = {"Content-Type": "application/cloudevents+json"}
 """CloudEvents in structured mode (NATS protocol binding 1.0, §3.2)."""
-AGENCIES_AT_ONCE = 16
-ITEMS_AT_ONCE = 250
-"""Of one agency; so at most 4,000 items are in memory or unacknowledged."""
+ITEMS_MAX = 4_000
+"""Of all agencies, in memory or unacknowledged at a time."""
 
 POSITION = b"SELECT position FROM view.progress WHERE view = 'feed' AND live"
 HEADS = b"""
@@ -50,12 +49,11 @@ SELECT agency, max(sequence)::bigint FROM (
 ) feed GROUP BY agency
 """
 ITEMS = b"""
-SELECT wanted.agency, item.sequence, item.event FROM unnest(%b::text[], %b::bigint[])
-    AS wanted (agency, after)
-CROSS JOIN LATERAL (
-    SELECT i.sequence, i.event::text AS event FROM view.feed_item i
-    WHERE i.agency = wanted.agency AND i.sequence > wanted.after ORDER BY i.sequence LIMIT %b
-) item ORDER BY wanted.agency, item.sequence
+SELECT wanted.agency, item.sequence, item.event::text
+FROM unnest(%b::text[], %b::bigint[], %b::bigint[]) AS wanted (agency, after, until)
+JOIN view.feed_item item ON item.agency = wanted.agency
+    AND item.sequence > wanted.after AND item.sequence <= wanted.until
+ORDER BY wanted.agency, item.sequence
 """
 
 log = structlog.get_logger(__name__)
@@ -190,21 +188,32 @@ class FeedRelay:
             await asyncio.sleep(idle_s)
 
     async def _round(self, connection: AsyncConnection) -> bool:
-        """Bring every stream to where its feed is; whether there was anything to do."""
+        """Send what is due, or a page of it, shortest lists first; whether the feeds had moved."""
         row = await (await connection.execute(POSITION)).fetchone()
         if row is None or row[0] == self._position:
             return False
         rows = await (await connection.execute(HEADS)).fetchall()
-        waiting = [
-            agency for agency, head in rows if await self._is_behind(connection, agency, head)
-        ]
-        while waiting:
-            heed_cancellation()
-            batch = waiting[:AGENCIES_AT_ONCE]
-            done = await self._forward(connection, batch)
-            waiting = [agency for agency in waiting if agency not in done]
-        self._position = row[0]
+        heads = {
+            agency: head for agency, head in rows if await self._is_behind(connection, agency, head)
+        }
+        page = self._page(heads)
+        if page:
+            await self._forward(connection, page)
+        if all(page.get(agency) == head for agency, head in heads.items()):
+            self._position = row[0]
         return True
+
+    def _page(self, heads: Mapping[str, int]) -> dict[str, int]:
+        """Up to which sequence each agency's items are next."""
+        sent = {agency: self._publishers[agency].sent for agency in heads}
+        page: dict[str, int] = {}
+        room = ITEMS_MAX
+        for agency in sorted(heads, key=lambda agency: heads[agency] - sent[agency]):
+            if not room:
+                break
+            page[agency] = min(heads[agency], sent[agency] + room)
+            room -= page[agency] - sent[agency]
+        return page
 
     async def _is_behind(self, connection: AsyncConnection, agency: str, head: int) -> bool:
         if agency in self.held:
@@ -236,24 +245,21 @@ class FeedRelay:
             message = await self._bus.jetstream.get_msg(stream_of(agency), last)
         except js_errors.NotFoundError:
             raise InterruptedPublishingError("the stream has changed") from None
-        items = await _items(connection, [agency], [last - 1], 1)
+        items = await _items(connection, [agency], [last - 1], [last])
         if not items or _identify(message.data or b"") != _identify(items[0][2].encode()):
             raise StreamDiffersError(f"the stream and the feed differ at {last}")
         return True
 
-    async def _forward(self, connection: AsyncConnection, agencies: Sequence[str]) -> set[str]:
-        """Send a page of each agency's items; the agencies that have no more."""
-        after = [self._publishers[agency].sent for agency in agencies]
-        rows = await _items(connection, agencies, after, ITEMS_AT_ONCE)
-        done = set(agencies)
+    async def _forward(self, connection: AsyncConnection, page: Mapping[str, int]) -> None:
+        """Send these items and wait until all of them are acknowledged."""
+        after = [self._publishers[agency].sent for agency in page]
+        rows = await _items(connection, list(page), after, list(page.values()))
         for agency, group in groupby(rows, key=lambda row: str(row[0])):
-            items = list(group)
-            await self._send(agency, items)
-            if len(items) == ITEMS_AT_ONCE and agency not in self.held:
-                done.remove(agency)
-        for agency in agencies:
+            await self._send(agency, list(group))
+        for agency, until in page.items():
             await self._send(agency, ())
-        return done | self.held.keys()
+            if self._publishers[agency].sent < until and agency not in self.held:
+                raise InterruptedPublishingError(f"the feed of {agency} has become shorter")
 
     async def _send(self, agency: str, items: Sequence[tuple[str, int, str]]) -> None:
         """Send items of one agency; without any, wait until all before are acknowledged."""
@@ -295,16 +301,12 @@ class FeedRelay:
             await self._publishers.pop(agency).close()
 
 
-def _messages(
-    agency: str, items: Sequence[tuple[str, int, str]]
-) -> Iterator[tuple[int, str, bytes]]:
-    for _, sequence, text in items:
-        event = text.encode()
-        yield sequence, subject_of(agency, event), event
+def _messages(agency: str, items: Sequence[tuple[str, int, str]]) -> list[tuple[int, str, bytes]]:
+    events = ((sequence, text.encode()) for _, sequence, text in items)
+    return [(sequence, subject_of(agency, event), event) for sequence, event in events]
 
 
 async def _items(
-    connection: AsyncConnection, agencies: Sequence[str], after: Sequence[int], limit: int
+    connection: AsyncConnection, agencies: list[str], after: list[int], until: list[int]
 ) -> list[Any]:
-    parameters = (list(agencies), list(after), limit)
-    return await (await connection.execute(ITEMS, parameters)).fetchall()
+    return await (await connection.execute(ITEMS, (agencies, after, until))).fetchall()

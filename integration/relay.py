@@ -1,7 +1,7 @@
 """The log's events on their way to JetStream, each under the sequence that is its position."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -36,6 +36,9 @@ WINDOW = 2_000
 """Messages that may be unacknowledged."""
 BREATH = 250
 """Messages sent before others on the same event loop have their turn."""
+TOLD_EVERY = 50
+"""Messages between two whose acknowledgement is asked for: it speaks for all before it, because
+each names its predecessor."""
 ACK_MAX_S = 5.0
 NEWS_S = 0.25
 """Between two looks at the connection while acknowledgements are waited for."""
@@ -168,6 +171,7 @@ class Publisher:
         self._connections = -1
         self._progress_at = 0.0
         self._looked_at = 0.0
+        self._first = 1
         self.sent = 0
         """Sequence of the last message handed to the connection."""
         self.acknowledged = 0
@@ -192,12 +196,14 @@ class Publisher:
             raise InterruptedPublishingError(type(error).__name__) from error
         self._failure = None
         self.sent = self.acknowledged = state.last_seq
+        # What was refused is the first now, and is told why; those behind it hear of a gap only.
+        self._first = state.last_seq + 1
         self._progress_at = self._looked_at = asyncio.get_running_loop().time()
         return state.last_seq
 
     async def send(
         self,
-        messages: Iterable[tuple[int, str, bytes]],
+        messages: Sequence[tuple[int, str, bytes]],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Send messages of (sequence, subject, payload), which go on where the last ones ended.
@@ -212,8 +218,9 @@ class Publisher:
         for nth, (sequence, subject, payload) in enumerate(messages, start=1):
             assert sequence == self.sent + 1, f"{sequence} does not follow {self.sent}"
             head = {"Nats-Expected-Last-Sequence": str(self.sent), **more}
+            told = sequence % TOLD_EVERY == 0 or sequence == self._first or nth == len(messages)
             try:
-                await publish(subject, payload, self._inbox, head)
+                await publish(subject, payload, self._inbox if told else "", head)
             except nats_errors.MaxPayloadError as error:
                 raise PublishRefusedError(f"{self.stream}: {sequence} is too large") from error
             except AWAY as error:
@@ -370,7 +377,7 @@ class Relay:
             if rows:
                 idle_s = IDLE_MIN_S
                 await publisher.send(
-                    (row[0], event_subject(row[3]), to_message(row)) for row in rows
+                    [(row[0], event_subject(row[3]), to_message(row)) for row in rows]
                 )
                 self.sent += len(rows)
             else:
