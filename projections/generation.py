@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
+from uuid import UUID
 
 from msgspec import Struct
 from psycopg import AsyncConnection, DataError, IntegrityError
@@ -17,6 +18,15 @@ BATCH_MAX = 5_000
 """Records of one transaction: bounds memory, and how long a lock is held."""
 
 LIVE = b"SELECT generation, position, shape FROM view.progress WHERE view = %b AND live FOR UPDATE"
+LIVE_TOGETHER = b"""
+SELECT view, generation, position, shape FROM view.progress
+WHERE view = ANY(%b) AND live ORDER BY view FOR UPDATE
+"""
+PARKED_TOGETHER = b"""
+SELECT view, stream_id FROM view.parked JOIN view.progress USING (view, generation)
+WHERE view = ANY(%b) AND live
+"""
+MOVE_TOGETHER = b"UPDATE view.progress SET position = %b WHERE view = ANY(%b) AND live"
 ASIDE = b"""
 SELECT generation, position, shape FROM view.progress
 WHERE view = %b AND generation = %b FOR UPDATE
@@ -99,7 +109,7 @@ async def transact(
         standing = await locked(connection, view, generation)
         if standing is None or standing.shape != shape(view):
             raise StaleViewError(view.name)
-        fresh = records[max(0, standing.position + 1 - records[0].position) :]
+        fresh = _fresh(standing, records)
         if not fresh:
             return standing.position
         if fresh[0].position != standing.position + 1:
@@ -115,6 +125,43 @@ async def transact(
         await batch.write()
         await connection.execute(MOVE, (fresh[-1].position, *place))
     return fresh[-1].position
+
+
+async def transact_together(
+    connection: AsyncConnection, views: Sequence[View], records: Sequence[Place]
+) -> dict[str, int]:
+    """One transaction for several live views: each statement costs, and most batches are small.
+
+    The position of each view then. A view that the records do not follow on stays where it is;
+    one that another definition made is left out.
+    """
+    async with connection.transaction():
+        standings = await _locked_together(connection, views)
+        parked: dict[str, set[UUID]] = {}
+        names = [view.name for view in views]
+        for name, stream in await (await connection.execute(PARKED_TOGETHER, (names,))).fetchall():
+            parked.setdefault(name, set()).add(stream)
+        positions, moved = {}, []
+        for view in views:
+            standing = standings.get(view.name)
+            if standing is None or standing.shape != shape(view):
+                continue
+            positions[view.name] = standing.position
+            fresh = _fresh(standing, records)
+            if not fresh or fresh[0].position != standing.position + 1:
+                continue
+            streams = parked.get(view.name, ())
+            batch = Batch(connection, view.name, standing.generation, streams)
+            await view.project(batch, _looked_at(view, fresh))
+            await batch.write()
+            positions[view.name] = fresh[-1].position
+            moved.append(view.name)
+        await connection.execute(MOVE_TOGETHER, (records[-1].position, moved))
+    return positions
+
+
+def _fresh(standing: Standing, records: Sequence[Place]) -> Sequence[Place]:
+    return records[max(0, standing.position + 1 - records[0].position) :]
 
 
 def _looked_at(view: View, places: Sequence[Place]) -> list[Record]:
@@ -136,6 +183,18 @@ async def locked(
         if row is not None:
             return Standing(*row)
     return None
+
+
+async def _locked_together(
+    connection: AsyncConnection, views: Sequence[View]
+) -> dict[str, Standing]:
+    """The same for the live generations of several views, by name."""
+    names = [view.name for view in views]
+    for _look in range(3):
+        rows = await (await connection.execute(LIVE_TOGETHER, (names,))).fetchall()
+        if len(rows) == len(names):
+            break
+    return {name: Standing(*standing) for name, *standing in rows}
 
 
 async def open_view(connection: AsyncConnection, view: View) -> tuple[int, bool]:

@@ -1,13 +1,23 @@
-"""Moves the live generation of read models along the log."""
+"""Moves the live generations of read models along the log."""
 
 import asyncio
 from collections.abc import Sequence
 
-from psycopg import AsyncConnection
+import structlog
+from psycopg import AsyncConnection, DataError, IntegrityError
 
 from domain.record import Record
 from projections.difference import Difference, difference
-from projections.generation import StaleViewError, advance, batches, connect, open_view
+from projections.generation import (
+    HoleError,
+    Place,
+    StaleViewError,
+    advance,
+    batches,
+    connect,
+    open_view,
+    transact_together,
+)
 from projections.rebuild import rebuild
 from projections.view import View
 
@@ -15,16 +25,25 @@ __all__ = ["Difference", "Runner", "difference", "rebuild"]
 
 OPENING = 7_406_002
 """Advisory lock: one process at a time makes missing tables."""
+TOGETHER_MAX = 1_000
+"""Records; a larger batch is work enough for one transaction a view, all of them at once."""
+
+log = structlog.get_logger(__name__)
 
 
 class Runner:
-    """Keeps the live generation of some views; one connection each, so that they work at once."""
+    """Keeps the live generations of some views.
+
+    A view whose tables another definition made is left aside, and the others go on; once it is
+    rebuilt it is taken in again.
+    """
 
     def __init__(self, dsn: str, views: Sequence[View]) -> None:
         """`dsn` is the application role's."""
         self._dsn = dsn
         self._views = tuple(views)
         self._positions: dict[str, int] = {}
+        """Of the views that are not left aside."""
         self._connections: dict[str, AsyncConnection] = {}
 
     @property
@@ -35,7 +54,7 @@ class Runner:
     async def open(self) -> None:
         """Make missing tables and read positions.
 
-        Raises `StaleViewError` naming the views whose tables another definition made.
+        Raises `StaleViewError` when another definition made the tables of every view.
         """
         connection = await connect(self._dsn)
         try:
@@ -44,23 +63,27 @@ class Runner:
                 found = [await open_view(connection, view) for view in self._views]
         finally:
             await connection.close()
-        stale = [view.name for view, (_, same) in zip(self._views, found, strict=True) if not same]
-        if stale:
-            raise StaleViewError(", ".join(stale))
-        for view, (position, _) in zip(self._views, found, strict=True):
-            self._positions[view.name] = position
+        self._positions = dict.fromkeys((view.name for view in self._views), 0)
+        self._stand(
+            {
+                view.name: position
+                for view, (position, same) in zip(self._views, found, strict=True)
+                if same
+            }
+        )
 
     async def project(self, records: Sequence[Record]) -> None:
         """Take records in order of position, without a hole; what a view has already, it skips.
 
-        Raises `HoleError`, `StaleViewError` or `psycopg.OperationalError`; then each view stands
-        at the end of some batch, and the same records may be handed over again.
+        Raises `HoleError`, `StaleViewError` when no view is left, or `psycopg.OperationalError`;
+        then each view stands at the end of some batch, and the same records may be handed over
+        again.
         """
-        moves = [self._move(view, records) for view in self._views]
-        outcomes = await asyncio.gather(*moves, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        for batch in batches(records):
+            if len(batch) <= TOGETHER_MAX:
+                await self._move_together(batch)
+            else:
+                await self._move_each(batch)
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -68,9 +91,53 @@ class Runner:
         for connection in connections.values():
             await connection.close()
 
-    async def _move(self, view: View, records: Sequence[Record]) -> None:
-        connection = self._connections.get(view.name)
+    async def _move_together(self, batch: Sequence[Place]) -> None:
+        connection = await self._connected("all")
+        try:
+            positions = await transact_together(connection, self._views, batch)
+        except (DataError, IntegrityError):
+            await self._move_each(batch)
+            return
+        going = self._positions.keys() & positions.keys()
+        self._stand(positions)
+        for name in going:
+            if positions[name] < batch[-1].position:
+                raise HoleError(f"{name}: {batch[0].position} after {positions[name]}")
+
+    async def _move_each(self, batch: Sequence[Place]) -> None:
+        views = [view for view in self._views if view.name in self._positions]
+        moves = [self._move(view, batch) for view in views]
+        outcomes = await asyncio.gather(*moves, return_exceptions=True)
+        positions: dict[str, int] = {}
+        errors: list[BaseException] = []
+        for view, outcome in zip(views, outcomes, strict=True):
+            match outcome:
+                case int():
+                    positions[view.name] = outcome
+                case StaleViewError():
+                    pass
+                case _:
+                    positions[view.name] = self._positions[view.name]
+                    errors.append(outcome)
+        self._stand(positions)
+        if errors:
+            raise errors[0]
+
+    async def _move(self, view: View, batch: Sequence[Place]) -> int:
+        return await advance(await self._connected(view.name), view, batch)
+
+    async def _connected(self, name: str) -> AsyncConnection:
+        connection = self._connections.get(name)
         if connection is None or connection.closed:
-            connection = self._connections[view.name] = await connect(self._dsn)
-        for batch in batches(records):
-            self._positions[view.name] = await advance(connection, view, batch)
+            connection = self._connections[name] = await connect(self._dsn)
+        return connection
+
+    def _stand(self, positions: dict[str, int]) -> None:
+        """Keep where the views stand; say which are left aside, and which are taken in again."""
+        for name in self._positions.keys() - positions.keys():
+            log.error("view_left_aside", view=name, remedy=f"hoso rebuild {name}")
+        for name in positions.keys() - self._positions.keys():
+            log.info("view_taken_in", view=name, position=positions[name])
+        self._positions = positions
+        if self._views and not positions:
+            raise StaleViewError(", ".join(view.name for view in self._views))

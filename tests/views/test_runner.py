@@ -17,7 +17,7 @@ import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
 from domain.event import stream_id
 from domain.record import Record
-from projections import card, queries
+from projections import card, queries, runner
 from projections import rebuild as rebuilding
 from projections.difference import difference
 from projections.generation import HoleError, StaleViewError
@@ -489,6 +489,34 @@ def test_tables_of_another_definition_are_refused_until_rebuilt(
                 await old.project(records[50:])
         async with opened(dsn, revised) as new:
             assert new.position == len(records)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_stale_view_is_left_aside_until_it_is_rebuilt_and_the_others_go_on(
+    dsn: str, history: History, log: Any, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    async def story() -> None:
+        records = history(1, 20)
+        revised = msgspec.structs.replace(card.VIEW, revision=2)
+        others = (VIEWS["ledger"], VIEWS["timeline"])
+        async with opened(dsn, card.VIEW, *others) as old:
+            await project(old, records[:50])
+        async with opened(dsn, revised, *others) as new:
+            with monkeypatch.context() as patched:
+                patched.setattr(runner, "TOGETHER_MAX", 1_000 if together else 0)
+                await project(new, records[:100])
+            positions = "SELECT view, position FROM view.progress ORDER BY 1"
+            assert await fetch(dsn, positions) == [("card", 50), ("ledger", 100), ("timeline", 100)]
+            assert new.position == 100
+            await rebuild(dsn, revised, log(records[:90]).read)
+            await new.project(records[100:110])
+            assert new.position == 90, "read on from where the one taken in stands"
+            await project(new, records[90:])
+            assert new.position == len(records)
+        for view in (revised, *others):
+            assert (await difference(dsn, view, log(records).read)).equal
 
     asyncio.run(story())
 
