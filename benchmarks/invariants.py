@@ -17,7 +17,7 @@ from benchmarks.folded import Folded, fold_log
 from commands.event_log import head_position, read_rows, read_wanted
 from integration.bus import EVENTS, Bus, Pull, stream_state, to_message
 from projections import queries
-from projections.runner import Difference, difference
+from projections.difference import Difference, difference
 from projections.views import VIEWS
 
 PAGE = 5_000

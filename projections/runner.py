@@ -7,7 +7,6 @@ import structlog
 from psycopg import AsyncConnection, DataError, IntegrityError
 
 from domain.record import Record
-from projections.difference import Difference, difference
 from projections.generation import (
     HoleError,
     Place,
@@ -18,10 +17,7 @@ from projections.generation import (
     open_view,
     transact_together,
 )
-from projections.rebuild import rebuild
 from projections.view import View
-
-__all__ = ["Difference", "Runner", "difference", "rebuild"]
 
 OPENING = 7_406_002
 """Advisory lock: one process at a time makes missing tables."""
