@@ -71,7 +71,7 @@ class Streams:
         news = await self._log.load({stream: state.version for stream, state in known.items()})
         newest = {stream: fold(news[stream], state) for stream, state in known.items()}
         for stream, state in newest.items():
-            self._keep(stream, state)
+            self.remember(stream, state)
         return [newest[stream] for stream in streams]
 
     async def recall(self, *wanted: tuple[UUID, int]) -> list[Versioned]:
@@ -104,9 +104,10 @@ class Streams:
         for event in events:
             state = evolve(state, event, at)
             version += 1
-        self._keep(stream, Versioned(state, version))
+        self.remember(stream, Versioned(state, version))
 
-    def _keep(self, stream: UUID, newest: Versioned) -> None:
+    def remember(self, stream: UUID, newest: Versioned) -> None:
+        """Keep a state, unless a newer one is kept already."""
         if not newest.version:
             return
         kept = self._kept.get(stream)
