@@ -1,32 +1,58 @@
-"""Bulk append: new streams whole, by COPY, with every invariant of the single append."""
+"""Bulk append by COPY, with every invariant of the single append: new streams whole, or a file."""
 
 import asyncio
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice
+from pathlib import Path
 from uuid import UUID
 
+from msgspec import Struct
 from psycopg import AsyncConnection
 
+from commands.arrays import Array, ArrayDumper, integers
+from commands.event_file import BULK_MAX, BadLineError, Batch, Row, as_line, reader_of, receive
+from commands.event_log import read_rows
 from domain.event import Context
-from domain.record import AnyEvent, encode, name_of
+from domain.record import AnyEvent, decode, encode, name_of
 
 BULK_COPY = b"""
 COPY event (position, stream_id, version, name, recorded_at, body, leaf_hash)
 FROM STDIN (FORMAT BINARY)
 """
+VERSIONS = b"""
+SELECT w.nth, latest.version
+FROM unnest(%b::uuid[]) WITH ORDINALITY AS w (stream_id, nth)
+CROSS JOIN LATERAL (
+    SELECT e.version FROM event e
+    WHERE e.stream_id = w.stream_id ORDER BY e.version DESC LIMIT 1
+) latest
+"""
+BODIES = b"""
+SELECT w.nth, e.body
+FROM unnest(%b::uuid[], %b::integer[]) WITH ORDINALITY AS w (stream_id, version, nth)
+JOIN event e ON e.stream_id = w.stream_id AND e.version = w.version
+"""
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
-_ROW_BEGINS = struct.Struct(">hiqi16siii")
-_ROW_GOES_ON = struct.Struct(">iqi")
-_ROW_ENDS = struct.Struct(">i32s")
-_LEAF_BEGINS = struct.Struct(">xq16siqi")
+_UUID_LENGTH = (16).to_bytes(4, "big")
+_HASH_LENGTH = (32).to_bytes(4, "big")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-BULK_MAX = 20_000
-"""Events of one bulk transaction: bounds memory and the time that others wait for the head."""
+CHUNK_ROWS = 1_000
+"""Rows handed over at once: PostgreSQL writes them while the next are made."""
+
+
+class Imported(Struct, frozen=True):
+    """What became of the lines of a file."""
+
+    appended: int
+    known: int
+    """The log had them already."""
 
 
 async def append_bulk(
@@ -43,7 +69,7 @@ async def append_bulk(
     batch = next(batches, [])
     while batch:
         # The next batch is made while PostgreSQL writes this one.
-        copying = asyncio.create_task(_copy(connection, batch))
+        copying = asyncio.create_task(_append(connection, batch))
         try:
             batch = await asyncio.to_thread(next, batches, [])
         finally:
@@ -51,55 +77,167 @@ async def append_bulk(
     return total
 
 
+async def import_file(connection: AsyncConnection, file: Path) -> Imported:
+    """Append the events of a file (`commands/event_file.py`), at most `BULK_MAX` a transaction.
+
+    All invariants of the single append hold, and every body is decoded before it is stored; what a
+    decider would say of the facts is not asked. A fact that the log already has, the same in the
+    same place, is passed over: an import that was ended by whatever is repeated with the same file,
+    and a longer file adds what is new in it. Raises `BadLineError`, after which the transactions
+    before that line's stay, and `OSError` when the file cannot be read.
+    """
+    connection.adapters.register_dumper(Array, ArrayDumper)
+    appended = known = 0
+    async with reader_of(file) as reader:
+        batch = await receive(reader)
+        while batch is not None:
+            # The next batch is read and validated while PostgreSQL writes this one.
+            appending = asyncio.create_task(_append_batch(connection, batch))
+            lines = len(batch.bodies)
+            try:
+                batch = await receive(reader)
+            finally:
+                new = await appending
+            appended += new
+            known += lines - new
+    return Imported(appended, known)
+
+
+async def export_file(connection: AsyncConnection, file: Path, after: int = 0) -> int:
+    """Write what follows a position of the log, in its order; returns the last position."""
+    with file.open("wb") as lines:
+        while rows := await read_rows(connection, after, 5_000):
+            lines.writelines(
+                as_line(stream, version, body) for _, stream, version, _, _, body in rows
+            )
+            after = rows[-1][0]
+    return after
+
+
+async def _hold_head(connection: AsyncConnection) -> tuple[int, datetime]:
+    """Lock the head until the transaction ends: the newest fact's position, and the time of the next."""
+    cursor = await connection.execute(
+        "SELECT position, greatest(clock_timestamp(), recorded_at) FROM head FOR UPDATE"
+    )
+    head = await cursor.fetchone()
+    assert head is not None, "a migrated log has a head"
+    return head[0], head[1]
+
+
+async def _copy_rows(
+    connection: AsyncConnection, rows: Iterable[Row], after: int, now: datetime
+) -> int:
+    """Write rows after the position and with the time that `_hold_head` told; how many they were."""
+    async with connection.cursor() as cursor:
+        async with cursor.copy(BULK_COPY) as copy:
+            for chunk in _chunks(iter(rows), after, now):
+                await copy.write(chunk)
+        written = cursor.rowcount
+        await cursor.execute(
+            "UPDATE head SET position = %s, recorded_at = %s", (after + written, now)
+        )
+    return written
+
+
+async def _append(connection: AsyncConnection, batch: list[Row]) -> int:
+    async with connection.transaction():
+        return await _copy_rows(connection, batch, *await _hold_head(connection))
+
+
+async def _append_batch(connection: AsyncConnection, batch: Batch) -> int:
+    async with connection.transaction():
+        after, now = await _hold_head(connection)
+        known = await _known(connection, batch)
+        rows = await _new_rows(connection, batch, known) if known else batch.rows()
+        return await _copy_rows(connection, rows, after, now) if rows else 0
+
+
+async def _known(connection: AsyncConnection, batch: Batch) -> dict[bytes, int]:
+    """The version in the log of each stream of which a line of the batch is there already."""
+    streams = list(batch.begins)
+    cursor = await connection.execute(VERSIONS, (_uuids(streams),), binary=True)
+    stands = {streams[nth - 1]: version for nth, version in await cursor.fetchall()}
+    for stream, begin in batch.begins.items():
+        version = stands.get(stream, 0)
+        if version < begin - 1:
+            why = f"version {begin} of stream {UUID(bytes=stream)} cannot follow {version}"
+            raise BadLineError(batch.line_of(stream), why)
+    return {s: version for s, version in stands.items() if version >= batch.begins[s]}
+
+
+async def _new_rows(
+    connection: AsyncConnection, batch: Batch, known: dict[bytes, int]
+) -> list[Row]:
+    """The rows that the log does not have; those that it has must be the same there."""
+    new: list[Row] = []
+    old: list[tuple[int, Row]] = []
+    for line, row in enumerate(batch.rows(), start=batch.first_line):
+        if row[1] > known.get(row[0], 0):
+            new.append(row)
+        else:
+            old.append((line, row))
+    wanted = (_uuids(row[0] for _, row in old), integers(row[1] for _, row in old))
+    cursor = await connection.execute(BODIES, wanted, binary=True)
+    bodies: dict[int, bytes] = dict(await cursor.fetchall())
+    for nth, (line, (stream, version, _, body)) in enumerate(old, start=1):
+        if not _same(bodies[nth], body):
+            why = f"version {version} of stream {UUID(bytes=stream)} is another fact in the log"
+            raise BadLineError(line, why)
+    return new
+
+
+def _same(stored: bytes, body: bytes) -> bool:
+    if stored == body:
+        return True
+    fact = decode(stored)
+    return encode(fact.context, fact.event) == body
+
+
+def _uuids(streams: Iterable[bytes]) -> Array:
+    return Array("uuid", [_UUID_LENGTH + stream for stream in streams])
+
+
 def _batches(
     streams: Iterable[tuple[UUID, Context, tuple[AnyEvent, ...]]],
-) -> Iterator[list[tuple[UUID, int, str, bytes]]]:
-    batch: list[tuple[UUID, int, str, bytes]] = []
+) -> Iterator[list[Row]]:
+    batch: list[Row] = []
     for stream, context, events in streams:
         if batch and len(batch) + len(events) > BULK_MAX:
             yield batch
             batch = []
         for version, event in enumerate(events, start=1):
-            batch.append((stream, version, name_of(event), encode(context, event)))
+            batch.append((stream.bytes, version, name_of(event), encode(context, event)))
     if batch:
         yield batch
 
 
-def _copied(batch: list[tuple[UUID, int, str, bytes]], after: int, now: datetime) -> bytes:
-    """The batch as PostgreSQL's binary COPY has it (PostgreSQL 18, COPY, "Binary Format").
+def _chunks(rows: Iterator[Row], after: int, now: datetime) -> Iterator[bytes]:
+    """The rows as PostgreSQL's binary COPY has them (PostgreSQL 18, COPY, "Binary Format").
 
     Written here because a row through the driver costs as much as all else about it.
     """
     since_2000 = (now - _POSTGRES_EPOCH) // _MICROSECOND
     since_1970 = (now - _EPOCH) // _MICROSECOND
-    rows = [_COPY_HEADER]
-    for position, (stream, version, name, body) in enumerate(batch, start=after + 1):
-        tag = name.encode()
-        # As `leaf_hash` has it, with the time counted once for the whole batch.
-        key = stream.bytes
-        leaf = _LEAF_BEGINS.pack(position, key, version, since_1970, len(tag)) + tag + body
-        rows += (
-            _ROW_BEGINS.pack(7, 8, position, 16, key, 4, version, len(tag)),
-            tag,
-            _ROW_GOES_ON.pack(8, since_2000, len(body)),
-            body,
-            _ROW_ENDS.pack(32, hashlib.sha256(leaf).digest()),
-        )
-    rows.append(_COPY_TRAILER)
-    return b"".join(rows)
+    yield _COPY_HEADER
+    position = after
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        parts: list[bytes] = []
+        for stream, version, name, body in chunk:
+            position += 1
+            tag, begin, leaf = _shapes(name)
+            size = len(tag)
+            # As `leaf_hash` has it, with the time counted once for the whole batch.
+            entry = leaf(position, stream, version, since_1970, size, tag) + body
+            row = begin(7, 8, position, 16, stream, 4, version, size, tag, 8, since_2000, len(body))
+            parts += (row, body, _HASH_LENGTH, hashlib.sha256(entry).digest())
+        yield b"".join(parts)
+    yield _COPY_TRAILER
 
 
-async def _copy(connection: AsyncConnection, batch: list[tuple[UUID, int, str, bytes]]) -> int:
-    async with connection.transaction(), connection.cursor() as cursor:
-        await cursor.execute(
-            "SELECT position, greatest(clock_timestamp(), recorded_at) FROM head FOR UPDATE"
-        )
-        head = await cursor.fetchone()
-        assert head is not None, "a migrated log has a head"
-        position, now = head
-        async with cursor.copy(BULK_COPY) as copy:
-            await copy.write(_copied(batch, position, now))
-        await cursor.execute(
-            "UPDATE head SET position = %s, recorded_at = %s", (position + len(batch), now)
-        )
-    return len(batch)
+@cache
+def _shapes(name: str) -> tuple[bytes, Callable[..., bytes], Callable[..., bytes]]:
+    """A name in bytes, what packs a row with it up to the body, and a leaf up to the body."""
+    tag = name.encode()
+    row = struct.Struct(f">hiqi16siii{len(tag)}siqi")
+    leaf = struct.Struct(f">xq16siqi{len(tag)}s")
+    return tag, row.pack, leaf.pack
