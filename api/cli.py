@@ -73,9 +73,14 @@ def serve() -> None:
 app.command(
     "benchmarks.demo:play_demo",
     name="demo",
-    help="Play a city's day, check every invariant, report.",
+    help="Play a city's day, check every invariant, report.\n\n"
+    "Example: `hoso demo --dossiers 1000 --exit --json report.json`",
 )
-app.command("benchmarks.bench:bench", name="bench", help="Measure one thing on this machine.")
+app.command(
+    "benchmarks.bench:bench",
+    name="bench",
+    help="Measure one thing on this machine.\n\nExample: `hoso bench write --json write.json`",
+)
 
 
 @app.command

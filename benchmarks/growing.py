@@ -95,7 +95,8 @@ class GrowingLog:
         """Dossiers are added until there are so many events, with their commands' answers."""
         async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             before = await head_position(connection)
-            more = math.ceil((events - before) / self._log.events_per_dossier)
+            # In a short run, what was appended while measuring may have made it larger already.
+            more = max(0, math.ceil((events - before) / self._log.events_per_dossier))
             numbers = range(self.dossiers, self.dossiers + more)
             await append_bulk(connection, self._log.histories(numbers))
             await self._owned(NO_KEY)

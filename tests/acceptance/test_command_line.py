@@ -22,7 +22,7 @@ from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 from integration.processes import is_alive
 
-COMMANDS = ("serve", "demo", "migrate", "rebuild", "replay", "token", "status", "feed")
+COMMANDS = ("serve", "demo", "bench", "migrate", "rebuild", "replay", "token", "status", "feed")
 UP_S = 90
 
 
