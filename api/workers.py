@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from api.app import create_app
 from api.backend import Backend
+from api.http_protocol import HttpProtocol
 from api.observability import configure_logs
 from api.tokens import KeySource, Tokens, discovered_keys
 from integration.issuer import LOCAL_ISSUER
@@ -62,7 +63,7 @@ async def serve(backend: Backend, settings: WorkerSettings) -> None:
     listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
     config = uvicorn.Config(
         create_app(backend),
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
