@@ -14,7 +14,6 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from api.backend import Backend
 from api.command_routes import COMMAND_ROUTES, CommandRoute, route_of
@@ -34,6 +33,7 @@ from commands.handle import Wish
 from domain.account import account_id
 from domain.event import stream_id
 from domain.payment import payment_id
+from domain.value import Value
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 _decoders = {route.name: msgspec.json.Decoder(route.command).decode for route in COMMAND_ROUTES}
 
 
-class Answer(Struct, frozen=True):
+class Answer(Value, frozen=True):
     """What goes back."""
 
     status: HTTPStatus

@@ -13,10 +13,10 @@ from uuid import UUID
 
 import jwt
 from jwt import PyJWK, PyJWKSet
-from msgspec import Struct
 
 from api.problems import Problem
 from domain.account import account_id
+from domain.value import Value
 
 ALGORITHMS = ["EdDSA", "ES256", "ES384", "RS256", "PS256"]
 """Only asymmetric ones, and never `none`."""
@@ -30,7 +30,7 @@ FETCH_TIMEOUT_S = 5.0
 KeySource = Callable[[], dict[str, Any]]
 
 
-class Identity(Struct, frozen=True):
+class Identity(Value, frozen=True):
     """A verified caller."""
 
     actor: UUID

@@ -4,14 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from msgspec import Struct
-
 from commands import account as a
 from commands import agreement as g
 from commands import dossier as d
 from commands import payment as p
 from domain.account import Account, Role
 from domain.refusal import Reason, Refused
+from domain.value import Value
 
 
 class Where(StrEnum):
@@ -45,7 +44,7 @@ class Reading(StrEnum):
     STATUS = "status"
 
 
-class Scope(Struct, frozen=True, kw_only=True):
+class Scope(Value, frozen=True, kw_only=True):
     """Whose matter it is: the agencies and persons that the table's places stand for."""
 
     holder: str | None = None
@@ -73,7 +72,7 @@ class Scope(Struct, frozen=True, kw_only=True):
         return frozenset(agency for agency in named if agency is not None)
 
 
-class Capacity(Struct, frozen=True):
+class Capacity(Value, frozen=True):
     """The role and agency in which somebody acts; both None for his own matter."""
 
     role: Role | None

@@ -4,16 +4,17 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from domain.dossier import Dossier
 from domain.event import NO_CONTROLS, Moment, Text
 from domain.procedure import Catalogue
+from domain.value import Value
 
 OnBehalfOf = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_CONTROLS)]
 
 
-class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Command(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A wish, as its client sends it: the body of the request is the command."""
 
     creates: ClassVar[bool] = False
@@ -27,7 +28,7 @@ class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """When it happened; only for roles that import, simulate or enter late paper."""
 
 
-class Setting(Struct, frozen=True, kw_only=True):
+class Setting(Value, frozen=True, kw_only=True):
     """The world at the moment of a decision, handed in so that deciding stays pure."""
 
     at: datetime

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
 from psycopg import AsyncConnection
 
 from commands.arrays import Array, blobs, integers, texts, uuids
@@ -15,6 +14,7 @@ from commands.batching import Batcher
 from commands.database import Database
 from domain.event import Context
 from domain.record import AnyEvent, Passed, Record, decode, encode, name_of
+from domain.value import Value
 
 APPEND = b"""
 SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
@@ -50,7 +50,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
 
 
-class Append(Struct, frozen=True, kw_only=True):
+class Append(Value, frozen=True, kw_only=True):
     """A decided command on its way to the log.
 
     `detail` is the part of the answer that the log does not know; None only asks whether this
@@ -69,7 +69,7 @@ class Append(Struct, frozen=True, kw_only=True):
     """Other streams that the decision rests on, and their versions as it saw them."""
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Value, frozen=True):
     """The log's answer; for a repeated command all fields are those of the first answer."""
 
     outcome: Outcome

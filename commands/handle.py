@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
 from commands import account, agreement, dossier, dossier_decider, payment
 from commands.authority import Capacity, Scope, authorise, may_time_travel
@@ -22,6 +21,7 @@ from domain.payment import Payment
 from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
+from domain.value import Value
 
 NO_CAPACITY = Capacity(None, None)
 ATTEMPTS_MAX = 5
@@ -36,7 +36,7 @@ DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
 DECIDE = {kind: decide for union, decide in DECIDERS.items() for kind in union.__args__}
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class Wish(Value, frozen=True, kw_only=True):
     """A command with all that came with it."""
 
     stream: UUID
@@ -54,7 +54,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     trace: str | None = None
 
 
-class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Receipt(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What a client gets for a command that was done."""
 
     id: UUID
@@ -68,7 +68,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
 
 
-class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The part of an answer that is stored with the command's key."""
 
     events: tuple[str, ...] = ()

@@ -4,8 +4,6 @@ from collections import OrderedDict
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
-
 from commands.event_log import EventLog
 from domain import account, agreement, dossier, payment
 from domain.account import Account
@@ -14,6 +12,7 @@ from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
 from domain.record import Record, event_types
+from domain.value import Value
 
 State = Dossier | Account | Payment | Agreement
 KEPT_MAX = 100_000
@@ -30,7 +29,7 @@ EVOLVE: dict[type[Event], Any] = {
 }
 
 
-class Versioned(Struct, frozen=True):
+class Versioned(Value, frozen=True):
     """A state and the version of the stream that it is the fold of; None and 0 before the first."""
 
     state: State | None

@@ -5,11 +5,12 @@ from enum import StrEnum
 from typing import Annotated, assert_never
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.structs import replace
 
 from domain.event import OF_HOLDER, AgencyId, Event, Moment, ShortText, Text, stream_id
 from domain.identity import NationalId, TaxCode
+from domain.value import Value
 
 Issuer = Annotated[str, Meta(min_length=1, max_length=255)]
 Subject = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
@@ -148,7 +149,7 @@ AccountEvent = (
 )
 
 
-class Grant(Struct, frozen=True):
+class Grant(Value, frozen=True):
     """A role held for an agency, half-open [valid_from, valid_before)."""
 
     role: Role
@@ -161,7 +162,7 @@ class Grant(Struct, frozen=True):
         return self.valid_from <= at and (self.valid_before is None or at < self.valid_before)
 
 
-class Account(Struct, frozen=True, kw_only=True):
+class Account(Value, frozen=True, kw_only=True):
     """What decisions need to know of an account."""
 
     kind: AccountKind

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, assert_never
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.structs import replace
 
 from domain.event import AgencyId, Event, Moment, ShortText, Text
 from domain.identity import ProcedureCode
+from domain.value import Value
 
 EventName = Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z_]+$", max_length=60)]
 FieldName = Annotated[str, Meta(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=100)]
@@ -37,7 +38,7 @@ class AgreementEnded(Event, frozen=True, kw_only=True, tag="agreement.ended"):
 AgreementEvent = AgreementSigned | AgreementEnded
 
 
-class Agreement(Struct, frozen=True, kw_only=True):
+class Agreement(Value, frozen=True, kw_only=True):
     """An agreement and whether it still stands."""
 
     terms: AgreementSigned

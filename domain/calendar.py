@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
+from domain.value import Value
+
 CITY_TIME = ZoneInfo("Asia/Ho_Chi_Minh")
 MINUTES_A_DAY = 480
 """A working day is counted as eight hours, whatever the opening hours (NĐ 61/2018 practice)."""
@@ -30,7 +32,7 @@ class LimitUnit(StrEnum):
     SAME_DAY = "same_day"
 
 
-class Limit(Struct, frozen=True, kw_only=True):
+class Limit(Value, frozen=True, kw_only=True):
     """Thời hạn giải quyết: `amount` is ignored for `same_day`."""
 
     amount: Annotated[int, Meta(ge=0)]
@@ -47,7 +49,7 @@ class DayKind(StrEnum):
     """Làm bù: a Saturday that is worked."""
 
 
-class SpecialDay(Struct, frozen=True, kw_only=True):
+class SpecialDay(Value, frozen=True, kw_only=True):
     """A dated exception with the decision that made it."""
 
     day: date
@@ -56,7 +58,7 @@ class SpecialDay(Struct, frozen=True, kw_only=True):
     basis: str
 
 
-class Hours(Struct, frozen=True, kw_only=True):
+class Hours(Value, frozen=True, kw_only=True):
     """One opening period of a working day, half-open."""
 
     opens: time

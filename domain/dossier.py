@@ -19,6 +19,7 @@ from domain.event import (
     Text,
 )
 from domain.identity import DossierCode, NationalId, ProcedureCode, TaxCode
+from domain.value import Value
 
 
 class Channel(StrEnum):
@@ -70,7 +71,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
 
 
-class Applicant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Applicant(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Chủ hồ sơ: the person or organisation whose matter it is; not always the one who submits."""
 
     kind: ApplicantKind
@@ -317,14 +318,14 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-class Suspension(Struct, frozen=True):
+class Suspension(Value, frozen=True):
     """The clock stands since then."""
 
     ground: Ground
     since: datetime
 
 
-class Dossier(Struct, frozen=True, kw_only=True):
+class Dossier(Value, frozen=True, kw_only=True):
     """What decisions need to know of a dossier, and no more."""
 
     status: Status

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid5
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from domain.value import Value
 
 HOSO_NAMESPACE = UUID("6d3f4b0e-5a51-4c43-9a0f-7f0d1c6b2a29")
 """Stream ids that follow from a name are UUIDv5 (RFC 9562) of that name in this namespace."""
@@ -27,14 +29,14 @@ Moment = Annotated[datetime, Meta(tz=True)]
 """An instant with its offset (RFC 3339)."""
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+class Event(Value, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """A fact. Its tag is its stored name, written by hand and never used again.
 
     Fields may be added with a default; anything else is a new tag.
     """
 
 
-class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Context(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Who did it, in what capacity, for whom, why, because of what, and when it happened.
 
     When it was recorded is the log's to say (`Record.recorded_at`).

@@ -5,12 +5,13 @@ from enum import StrEnum
 from typing import Annotated, assert_never
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 from msgspec.structs import replace
 
 from domain.event import OF_PAYER, AgencyId, Event, Moment, ShortText, Text, stream_id
 from domain.identity import ProcedureCode
 from domain.procedure import FeeKind, Vnd
+from domain.value import Value
 
 Reference = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 """Our own or the platform's reference of a request, an attempt or a refund."""
@@ -24,7 +25,7 @@ class Method(StrEnum):
     TRANSFER = "transfer"
 
 
-class FeeLine(Struct, frozen=True, kw_only=True):
+class FeeLine(Value, frozen=True, kw_only=True):
     """One line of the assessment: `amount_vnd` = `quantity` x `unit_vnd`."""
 
     code: str
@@ -155,14 +156,14 @@ class RefundState(StrEnum):
     DONE = "done"
 
 
-class Refund(Struct, frozen=True):
+class Refund(Value, frozen=True):
     """One refund and its amount in đồng."""
 
     amount_vnd: int
     state: RefundState
 
 
-class Payment(Struct, frozen=True, kw_only=True):
+class Payment(Value, frozen=True, kw_only=True):
     """What decisions need to know of a dossier's money; all amounts in đồng."""
 
     dossier: UUID
@@ -177,8 +178,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     request: str | None = None
     request_vnd: int = 0
     request_expires_at: datetime | None = None
-    attempts: dict[str, AttemptState] = {}
-    refunds: dict[str, Refund] = {}
+    attempts: dict[str, AttemptState] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
 
     @property
     def due_vnd(self) -> int:

@@ -12,18 +12,19 @@ from domain.agreement import AgreementEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
 from domain.payment import PaymentEvent
+from domain.value import Value
 
 AnyEvent = DossierEvent | AccountEvent | PaymentEvent | AgreementEvent
 
 
-class Body(Struct, frozen=True):
+class Body(Value, frozen=True):
     """What is stored of an event besides its place: readable JSON, in psql too."""
 
     context: Context
     event: AnyEvent
 
 
-class Record(Struct, frozen=True):
+class Record(Value, frozen=True):
     """One fact in the log: its position there, its place in its stream, and when it was recorded."""
 
     position: int
@@ -35,7 +36,7 @@ class Record(Struct, frozen=True):
     event: AnyEvent
 
 
-class Passed(Struct, frozen=True):
+class Passed(Value, frozen=True):
     """A place in the log whose event the reader did not ask for: only its number is known."""
 
     position: int

@@ -219,4 +219,4 @@ def calm_collector() -> None:
     half of their time.
     """
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(10_000, 50, 100)
