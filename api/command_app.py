@@ -46,7 +46,6 @@ YEARS = range(1900, 2200)
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """Sets in one order, so that the same command has the same fingerprint in every process."""
-log = structlog.get_logger()
 _decoders = {route.name: msgspec.json.Decoder(route.command).decode for route in COMMAND_ROUTES}
 
 
@@ -67,6 +66,8 @@ class CommandApp:
         self._backend = backend
         self._others = others
         self._shared = shared_paths
+        # Bound once: the module's own would be bound anew for each line.
+        self._log = structlog.get_logger().bind()
         self._done = {
             route.name: backend.metrics.latency_of(route.name) for route in COMMAND_ROUTES
         }
@@ -110,7 +111,7 @@ class CommandApp:
         wish = _wish(route, _id(subject), _path(scope), headers, identity, body)
         receipt = await self._backend.handler.handle(wish)
         self._done[route.name](time.perf_counter() - started)
-        log.info(
+        self._log.info(
             "command",
             command=route.name,
             request=request_id,

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from structlog.typing import EventDict
 
 LINES_MAX = 1_000
 FLUSH_EVERY_S = 0.25
@@ -53,22 +53,29 @@ def configure_logs(level: int = 20) -> None:
     """One JSON object a line on standard error; `level` as in the standard library's logging."""
     lines = _Lines()
     structlog.configure(
-        processors=[_stamp, structlog.processors.format_exc_info, _render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[],
+        wrapper_class=_lean_logger(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
 
 
-def _stamp(_logger: object, level: str, event: EventDict) -> EventDict:
-    event["level"] = level
-    event["timestamp"] = datetime.now(UTC)
-    return event
+def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
+    """A logger that makes the line itself: a chain of processors takes four times as long.
 
+    The encoder writes times and ids, at a fraction of what their texts would cost.
+    """
 
-def _render(_logger: object, _level: str, event: EventDict) -> bytes:
-    """The encoder writes times and ids by itself, at a fraction of what their texts would cost."""
-    return _encode(event)
+    class LeanLogger(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]
+        def _proxy_to_logger(self, name: str, event: str | None = None, **fields: Any) -> None:
+            line = {"event": event, **self._context, **fields}
+            if "exc_info" in fields:
+                structlog.processors.format_exc_info(self._logger, name, line)
+            line["level"] = name
+            line["timestamp"] = datetime.now(UTC)
+            self._logger.msg(_encode(line))
+
+    return LeanLogger
 
 
 class Metrics:

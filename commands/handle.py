@@ -165,16 +165,24 @@ class CommandHandler:
             self._streams.advance(wish.stream, target, events, at)
         return verdict
 
-    async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
+    async def _look(
+        self, wish: Wish, *, on_memory: bool
+    ) -> tuple[Versioned, Versioned, Versioned, Versioned]:
         """The states of actor, software, target, and the dossier that a payment is for."""
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
-        wanted = ((wish.actor, 1), (wish.via, 1), (wish.stream, least), (wish.dossier, 1))
-        there = [(stream, version) for stream, version in wanted if stream is not None]
+        wanted = [(wish.actor, 1), (wish.stream, least)]
+        if wish.via is not None:
+            wanted.append((wish.via, 1))
+        if wish.dossier is not None:
+            wanted.append((wish.dossier, 1))
         if on_memory:
-            found = iter(await self._streams.recall(*there))
+            found = await self._streams.recall(*wanted)
         else:
-            found = iter(await self._streams.get(*(stream for stream, _ in there)))
-        return [NOTHING if stream is None else next(found) for stream, _ in wanted]
+            found = await self._streams.get(*(stream for stream, _ in wanted))
+        actor, target, *others = found
+        via = NOTHING if wish.via is None else others.pop(0)
+        related = NOTHING if wish.dossier is None else others.pop(0)
+        return actor, via, target, related
 
     async def _decide(
         self, wish: Wish, target: Versioned, related: Versioned, at: datetime

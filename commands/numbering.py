@@ -6,13 +6,14 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from commands.arrays import integers, texts
 from commands.batching import Batcher
 from commands.database import Database
 from domain.identity import dossier_code
 
 TAKE = b"""
 INSERT INTO dossier_number AS n (agency, day, last)
-SELECT * FROM unnest(%s::text[], %s::date[], %s::integer[]) AS w (agency, day, count)
+SELECT * FROM unnest(%b::text[], %b::text[]::date[], %b::integer[]) AS w (agency, day, count)
 ORDER BY agency, day
 ON CONFLICT (agency, day) DO UPDATE SET last = n.last + excluded.last
 RETURNING agency, day, last
@@ -51,9 +52,9 @@ class Numbering:
 
         async def call(connection: AsyncConnection) -> list[Any]:
             parameters = (
-                [agency for agency, _ in wanted],
-                [day for _, day in wanted],
-                list(wanted.values()),
+                texts(agency for agency, _ in wanted),
+                texts(day.isoformat() for _, day in wanted),
+                integers(wanted.values()),
             )
             return await (await connection.execute(TAKE, parameters)).fetchall()
 

@@ -79,12 +79,13 @@ class Streams:
         The log is asked only about those that are not; whoever decides on the others hands their
         versions over with his decision, and the log refuses it if they have moved on.
         """
-        found = [self._remembered(stream) for stream, _ in wanted]
-        missing = [
-            stream
-            for (stream, least), known in zip(wanted, found, strict=True)
-            if known.version < least
-        ]
+        found = []
+        missing = []
+        for stream, least in wanted:
+            known = self._remembered(stream)
+            found.append(known)
+            if known.version < least:
+                missing.append(stream)
         if not missing:
             return found
         await self.get(*missing)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, assert_never
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from domain.event import OF_PAYER, AgencyId, Event, Moment, ShortText, Text, str
 from domain.identity import ProcedureCode
 from domain.procedure import FeeKind, Vnd
 from domain.value import Value
+
+IDS_KEPT = 50_000
 
 Reference = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 """Our own or the platform's reference of a request, an attempt or a refund."""
@@ -198,8 +201,9 @@ class Payment(Value, frozen=True, kw_only=True):
         return next((name for name, state in self.attempts.items() if state in undecided), None)
 
 
+@lru_cache(IDS_KEPT)
 def payment_id(dossier: UUID) -> UUID:
-    """The stream of a dossier's money."""
+    """The stream of a dossier's money; asked for with each of its commands."""
     return stream_id("payment", str(dossier))
 
 
