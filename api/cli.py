@@ -4,8 +4,10 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +22,7 @@ from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
 from api.settings import Settings, from_environment
 from commands import replay
+from commands.bulk import export_file, import_file
 from commands.database import Database
 from domain.payment import payment_id
 from integration.agency import credentials_for, deliver_again, feed_of
@@ -31,6 +34,7 @@ from integration.rebuilding import rebuild_views
 from projections import queries
 from projections.views import VIEWS
 
+Result = TypeVar("Result")
 app = App(
     name="hoso",
     help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
@@ -46,7 +50,7 @@ def main() -> None:
     configure_logs(level=30)
     try:
         app()
-    except (AlreadyRunningError, ServerFailedError, UserError, ValueError) as error:
+    except (AlreadyRunningError, ServerFailedError, UserError, OSError, ValueError) as error:
         console.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -123,6 +127,35 @@ def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False)
         taken = time.monotonic() - started
         for view, generation in done.generations.items():
             console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
+
+
+@app.command(name="import")
+def import_events(file: Path) -> None:
+    """Append the events of a file, one a line, as `hoso export` writes them; what is there is passed over.
+
+    Example: `hoso import events.jsonl`
+    """
+    imported = asyncio.run(_connected(lambda connection: import_file(connection, file)))
+    console.print(f"{imported.appended:,} events appended, {imported.known:,} were there already.")
+
+
+@app.command(name="export")
+def export_events(
+    file: Path,
+    *,
+    after: Annotated[int, Parameter(help="position", validator=Number(gte=0))] = 0,
+) -> None:
+    """Write the log to a file, one event a line, in its order.
+
+    Example: `hoso export events.jsonl --after 1200`
+    """
+    last = asyncio.run(_connected(lambda connection: export_file(connection, file, after)))
+    console.print(f"{file} holds what follows position {after:,} up to {last:,}.")
+
+
+async def _connected(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async with await AsyncConnection.connect(_reached().dsn, autocommit=True) as connection:
+        return await work(connection)
 
 
 @app.command(name="replay")

@@ -46,6 +46,15 @@ YEARS = range(1900, 2200)
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """Sets in one order, so that the same command has the same fingerprint in every process."""
+_moments = {
+    route.name: tuple(
+        field.name
+        for field in msgspec.structs.fields(route.command)
+        if "datetime" in str(field.type)
+    )
+    for route in COMMAND_ROUTES
+}
+"""The fields of each command that may hold a time."""
 _decoders = {route.name: msgspec.json.Decoder(route.command).decode for route in COMMAND_ROUTES}
 
 
@@ -202,7 +211,7 @@ def _command(route: CommandRoute, body: bytes) -> Command:
         command: Command = _decoders[route.name](body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
-    for name in command.__struct_fields__:
+    for name in _moments[route.name]:
         value = getattr(command, name)
         if isinstance(value, datetime) and value.year not in YEARS:
             detail = f"the year is between {YEARS.start} and {YEARS.stop - 1}"

@@ -31,6 +31,8 @@ HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
 READY_S = 60.0
+READY = (b"card", b"feed")
+"""A read model of each process that keeps some: the instance is ready once they have begun."""
 
 log = structlog.get_logger()
 
@@ -130,19 +132,20 @@ class Instance:
 
         Raises `ServerFailedError` when that takes longer than a minute.
         """
-        self._wait_for("/metrics", b'hoso_consumer_position{consumer="feed"}')
+        self._wait_for("/metrics", *(b'consumer_position{consumer="%b"}' % n for n in READY))
 
     def wait_until_answering(self) -> None:
         """Until the API answers. Raises `ServerFailedError` as `wait_until_ready` does."""
         self._wait_for("/health/live", b"live")
 
-    def _wait_for(self, path: str, sign: bytes) -> None:
+    def _wait_for(self, path: str, *signs: bytes) -> None:
         give_up_at = time.monotonic() + READY_S
         while time.monotonic() < give_up_at:
             self.tend()
             try:
                 with urlopen(f"{self.addresses.base_url}{path}", timeout=2) as answer:  # noqa: S310
-                    if sign in answer.read():
+                    told = answer.read()
+                    if all(sign in told for sign in signs):
                         return
             except OSError:
                 pass
@@ -181,7 +184,7 @@ class Instance:
         _write_private(told, msgspec.json.encode(self.addresses))
 
     def _names(self) -> list[str]:
-        return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views"]
+        return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views", "feeds"]
 
     def _start_worker(self, name: str) -> None:
         addresses = self.addresses

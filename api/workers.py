@@ -1,4 +1,4 @@
-"""The processes of an instance: one API worker, the relay, the read models."""
+"""The processes of an instance: one API worker, the relay, the read models, the feeds."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from api.observability import configure_logs
 from api.tokens import KeySource, Tokens, discovered_keys
 from integration.issuer import LOCAL_ISSUER
 from integration.processes import calm_collector
-from integration.worker import run_relay, run_views
+from integration.worker import run_feeds, run_relay, run_views
 
 SHUTDOWN_S = 10
 BACKLOG = 1024
@@ -42,7 +42,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 def run(kind: str, settings: WorkerSettings) -> None:
     """Be that worker until SIGTERM."""
-    runners = {"api": _api, "relay": _relay, "views": _views}
+    runners = {"api": _api, "relay": _relay, "views": _views, "feeds": _feeds}
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(runners[kind](settings))
@@ -81,6 +81,10 @@ async def _api(settings: WorkerSettings) -> None:
 
 async def _relay(settings: WorkerSettings) -> None:
     await run_relay(settings.dsn, settings.nats_url, settings.nats_credentials)
+
+
+async def _feeds(settings: WorkerSettings) -> None:
+    await run_feeds(settings.dsn, settings.nats_url, settings.nats_credentials)
 
 
 async def _views(settings: WorkerSettings) -> None:

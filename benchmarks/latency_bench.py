@@ -42,9 +42,8 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 def run(seconds: float) -> Figures:
     """Capacity, percentiles at each share of it, an idle system, and what the machine takes."""
-    workers = min(2, os.cpu_count() or 1)
     with (
-        stage.instance(("api",), workers=workers) as city,
+        stage.instance(("api",)) as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
         return asyncio.run(_measured(city, Path(folder), seconds))

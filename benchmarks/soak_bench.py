@@ -134,9 +134,8 @@ class _Watch:
 
 def run(seconds: float) -> Figures:
     """Memory, lag, sizes and latency at 500 commands a second."""
-    workers = min(2, os.cpu_count() or 1)
     with (
-        stage.instance(workers=workers) as city,
+        stage.instance() as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
         return asyncio.run(_soaked(city, Path(folder) / "score", seconds))

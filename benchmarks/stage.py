@@ -12,7 +12,7 @@ from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 
-ALL = ("api", "relay", "views")
+ALL = ("api", "relay", "views", "feeds")
 
 
 class Troupe(Instance):

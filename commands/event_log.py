@@ -50,6 +50,9 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
 
 
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+
+
 class Append(Value, frozen=True, kw_only=True):
     """A decided command on its way to the log.
 
@@ -129,7 +132,8 @@ class EventLog:
 
         rows = await self._writer.run(call)
         return [
-            Verdict(Outcome(row[0]), row[1], row[2], row[3], row[4], row[5] or b"") for row in rows
+            Verdict(_OUTCOMES[row[0]], row[1], row[2], row[3], row[4], row[5] or b"")
+            for row in rows
         ]
 
     async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Record]]]:

@@ -23,7 +23,9 @@ from integration.bus import (
 )
 from integration.relay import Election
 
-VIEWS_LOCK = 7_406_011
+Office = tuple[int, str]
+"""The lock of an `Election`, and its name."""
+VIEWS_OFFICE: Office = (7_406_011, "views")
 BATCH = 1_000
 """Messages taken from JetStream at once."""
 LOG_PAGE = 5_000
@@ -63,9 +65,11 @@ class Projector(Protocol):
 class Follower:
     """Hands every record to the projector, in order and without a hole, for as long as it leads."""
 
-    def __init__(self, dsn: str, bus: Bus, projector: Projector) -> None:
+    def __init__(
+        self, dsn: str, bus: Bus, projector: Projector, office: Office = VIEWS_OFFICE
+    ) -> None:
         """`bus` need not be connected, ever; the projector is opened here."""
-        self._election = Election(dsn, VIEWS_LOCK, "views")
+        self._election = Election(dsn, *office)
         self._bus = bus
         self._projector = projector
         self._pull: Pull | None = None

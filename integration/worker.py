@@ -1,4 +1,4 @@
-"""The processes that move events on: one that relays, one that keeps the read models."""
+"""The processes that move events on: one relays, one keeps the read models, one the feeds."""
 
 import asyncio
 import signal
@@ -12,14 +12,18 @@ import structlog
 
 from integration.bus import Bus
 from integration.feed_relay import FeedRelay
-from integration.follower import Follower
+from integration.follower import Follower, Office
 from integration.relay import Relay
+from projections import feed
 from projections.runner import Runner
 from projections.view import View
 from projections.views import VIEWS
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANCEL_AGAIN_S = 0.5
+FEED_OFFICE: Office = (7_406_013, "feed view")
+QUERIED = tuple(view for view in VIEWS.values() if view is not feed.VIEW)
+"""The read models that answer queries."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +31,7 @@ log = structlog.get_logger(__name__)
 async def run_relay(
     dsn: str, nats_url: str, credentials: str | Path | None = None, *, replicas: int = 1
 ) -> None:
-    """Relay the log and the feeds to JetStream until SIGTERM.
+    """Relay the log to JetStream until SIGTERM.
 
     `dsn` is the application role's. Raises what a person must look at:
     `integration.relay.StreamDiffersError`, `PublishRefusedError`, or a mistake of ours.
@@ -35,9 +39,8 @@ async def run_relay(
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso relay")
     relay = Relay(dsn, bus, replicas=replicas)
-    feeds = FeedRelay(dsn, bus, replicas=replicas)
     try:
-        await until_stopped(bus.open(), relay.run(), feeds.run())
+        await until_stopped(bus.open(), relay.run())
     finally:
         await bus.close()
 
@@ -49,16 +52,34 @@ async def run_views(
     *,
     views: Sequence[View] | None = None,
 ) -> None:
-    """Keep the read models (all of them by default) at the head of the log until SIGTERM.
+    """Keep read models (by default all that are queried) at the head of the log until SIGTERM.
 
     NATS need not be there. `dsn` is the application role's. Raises what the projector raises.
     """
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso views")
-    runner = Runner(dsn, tuple(VIEWS.values()) if views is None else views)
+    runner = Runner(dsn, QUERIED if views is None else views)
     follower = Follower(dsn, bus, runner)
     try:
         await until_stopped(bus.open(), follower.run())
+    finally:
+        await bus.close()
+
+
+async def run_feeds(
+    dsn: str, nats_url: str, credentials: str | Path | None = None, *, replicas: int = 1
+) -> None:
+    """Keep the agencies' feeds and relay them to JetStream until SIGTERM.
+
+    Apart from the other read models, so that an agency does not wait for them. `dsn` is the
+    application role's. Raises what the projector raises.
+    """
+    _configure_logs()
+    bus = Bus(nats_url, credentials, name="hoso feeds")
+    follower = Follower(dsn, bus, Runner(dsn, (feed.VIEW,)), FEED_OFFICE)
+    feeds = FeedRelay(dsn, bus, replicas=replicas)
+    try:
+        await until_stopped(bus.open(), follower.run(), feeds.run())
     finally:
         await bus.close()
 

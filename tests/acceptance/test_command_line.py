@@ -22,7 +22,19 @@ from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 from integration.processes import is_alive
 
-COMMANDS = ("serve", "demo", "bench", "migrate", "rebuild", "replay", "token", "status", "feed")
+COMMANDS = (
+    "serve",
+    "demo",
+    "bench",
+    "import",
+    "export",
+    "migrate",
+    "rebuild",
+    "replay",
+    "token",
+    "status",
+    "feed",
+)
 UP_S = 90
 
 
@@ -187,6 +199,29 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan_and_loses_nothing(tmp_path: P
         wait_for(lambda: not programs_of(folder), 30)
     with serving(folder):
         assert open_officer(folder) == receipt
+
+
+def test_a_log_is_exported_and_imported_as_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    file = tmp_path / "events.jsonl"
+    with serving(folder):
+        opened = open_officer(folder)
+        hoso("export", str(file), "--after", str(int(str(opened["position"])) - 1), folder=folder)
+        (line,) = file.read_text().splitlines()
+        told = hoso("import", str(file), folder=folder).stdout
+        assert "0 events appended, 1 were there already" in told
+
+        other = "00000000-0000-5000-8000-000000000001"
+        file.write_text(f"{line}\n{line.replace(str(opened['id']), other, 1)}\n")
+        told = hoso("import", str(file), folder=folder).stdout
+        assert "1 events appended, 1 were there already" in told
+        assert "account.officer_opened" in hoso("replay", other, folder=folder).stdout
+
+        file.write_text(line.replace("Mẫu", "Khác") + "\n")
+        refused = hoso("import", str(file), folder=folder, check=False)
+        assert refused.returncode == 2
+        assert "line 1" in refused.stdout
+        assert hoso("import", "nowhere.jsonl", folder=folder, check=False).returncode == 2
 
 
 def test_taken_ports_are_passed_over(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ VICTIMS = {
     "api": _kill_worker("api-0"),
     "relay": _kill_worker("relay"),
     "views": _kill_worker("views"),
+    "feeds": _kill_worker("feeds"),
     "nats": _kill_nats,
     "postgres": _kill_postgres,
     "everything": _kill_everything,

@@ -112,7 +112,7 @@ def tampered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         roles = ("front_desk", "examiner", "team_lead", "approver", "clerk", "cashier")
         a_few_dossiers(people.officer(*roles))
         assert broken(made) == set(), "nothing is tampered with yet"
-        for name in ("relay", "views"):
+        for name in ("relay", "views", "feeds"):
             stop(made.workers[name])
         yield made
 

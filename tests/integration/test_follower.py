@@ -10,7 +10,7 @@ import pytest
 from domain.record import Record
 from integration import follower as follower_module
 from integration.bus import EVENTS, Bus, from_message
-from integration.follower import VIEWS_LOCK, Follower
+from integration.follower import VIEWS_OFFICE, Follower
 from integration.nats_server import NatsServer
 from integration.relay import RELAY_LOCK, Relay
 from tests.integration.conftest import Database, eventually
@@ -180,7 +180,7 @@ async def test_two_followers_take_turns(database: Database, bus: Bus) -> None:
         head = await database.append(300)
         await eventually(lambda: max(f.position for f in followers) == head, "nobody follows")
         assert sorted(each.opened for each in kept) == [0, 1]
-        assert database.end_sessions_of(VIEWS_LOCK) == 1
+        assert database.end_sessions_of(VIEWS_OFFICE[0]) == 1
         head = await database.append(300)
         await eventually(lambda: max(f.position for f in followers) == head, "nobody takes over")
     assert database.end_sessions_of(RELAY_LOCK) == 0
