@@ -168,13 +168,13 @@ def _that_go_together(batch: list[Append]) -> tuple[dict[int, Append], dict[int,
     too_late: dict[int, Append] = {}
     written: set[Any] = set()
     for nth, command in enumerate(batch):
-        key = (command.context.actor, command.key)
-        touched = (key, command.stream, *(stream for stream, _ in command.looked_at))
-        if written.isdisjoint(touched):
+        key = (command.context.actor.int, command.key)
+        stream = command.stream.int
+        if written.isdisjoint((key, stream, *(seen.int for seen, _ in command.looked_at))):
             together[nth] = command
             written.add(key)
             if command.events:
-                written.add(command.stream)
+                written.add(stream)
         else:
             too_late[nth] = command
     return together, too_late

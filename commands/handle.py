@@ -101,27 +101,27 @@ class CommandHandler:
         self._streams = streams
         self._numbering = numbering
         self._catalogue = catalogue
-        self._in_flight: set[tuple[UUID, str]] = set()
+        self._in_flight: set[tuple[int, str]] = set()
 
     async def handle(self, wish: Wish) -> Receipt:
         """Do it, or give the first answer again.
 
         Raises `Refused`, `InFlightError`, `KeyReusedError`, and what the log raises.
         """
-        key = (wish.actor, wish.key)
+        key = (wish.actor.int, wish.key)
         if key in self._in_flight:
             raise InFlightError
         self._in_flight.add(key)
         try:
             for attempt in range(ATTEMPTS_MAX):
-                verdict = await self._attempt(wish, on_memory=attempt == 0)
-                if verdict is not None:
-                    return _receipt(verdict)
+                receipt = await self._attempt(wish, on_memory=attempt == 0)
+                if receipt is not None:
+                    return receipt
         finally:
             self._in_flight.discard(key)
         raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
 
-    async def _attempt(self, wish: Wish, *, on_memory: bool) -> Verdict | None:
+    async def _attempt(self, wish: Wish, *, on_memory: bool) -> Receipt | None:
         """One round; None when it is to be decided anew.
 
         The first round decides on what is remembered: nearly always it is so still, and the log
@@ -139,10 +139,9 @@ class CommandHandler:
         except Refused:
             if on_memory:
                 return None
-            return await self._earlier_answer(wish, target, now)
+            return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
-        looked_at = ((wish.actor, actor), (wish.via, via), (wish.dossier, related))
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
@@ -152,18 +151,16 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=tuple(
-                    (stream, seen.version)
-                    for stream, seen in looked_at
-                    if stream is not None and stream != wish.stream
-                ),
+                looked_at=_looked_at(wish, actor, via, related),
             )
         )
         if verdict.outcome is Outcome.CONFLICT:
             return None
-        if verdict.outcome is Outcome.DONE and events:
+        if verdict.outcome is not Outcome.DONE:
+            return _first_receipt(verdict)
+        if events:
             self._streams.advance(wish.stream, target, events, at)
-        return verdict
+        return _receipt(verdict, detail)
 
     async def _look(
         self, wish: Wish, *, on_memory: bool
@@ -312,10 +309,26 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
     )
 
 
-def _receipt(verdict: Verdict) -> Receipt:
+def _looked_at(
+    wish: Wish, actor: Versioned, via: Versioned, related: Versioned
+) -> tuple[tuple[UUID, int], ...]:
+    """The streams besides its own that a decision rests on, and their versions."""
+    looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
+    if wish.via is not None and wish.via != wish.stream:
+        looked_at.append((wish.via, via.version))
+    if wish.dossier is not None:
+        looked_at.append((wish.dossier, related.version))
+    return tuple(looked_at)
+
+
+def _first_receipt(verdict: Verdict) -> Receipt:
+    """What was answered the first time, from what is stored with the key."""
     if verdict.outcome is Outcome.KEY_REUSED:
         raise KeyReusedError
-    detail = _decode_detail(verdict.detail)
+    return _receipt(verdict, _decode_detail(verdict.detail))
+
+
+def _receipt(verdict: Verdict, detail: Detail) -> Receipt:
     if detail.refused is not None:
         raise Refused(detail.refused, detail.explanation, detail.pointer)
     return Receipt(

@@ -62,11 +62,12 @@ class Streams:
     def __init__(self, log: EventLog) -> None:
         """States are folded from this log."""
         self._log = log
-        self._kept: OrderedDict[UUID, Versioned] = OrderedDict()
+        # By the id's number: hashing and comparing a UUID runs Python code, several times a command.
+        self._kept: OrderedDict[int, Versioned] = OrderedDict()
 
     async def get(self, *streams: UUID) -> list[Versioned]:
         """Their states as of now, in one look."""
-        known = {stream: self._kept.get(stream, NOTHING) for stream in streams}
+        known = {stream: self._kept.get(stream.int, NOTHING) for stream in streams}
         news = await self._log.load({stream: state.version for stream, state in known.items()})
         newest = {stream: fold(news[stream], state) for stream, state in known.items()}
         for stream, state in newest.items():
@@ -92,10 +93,11 @@ class Streams:
         return [self._remembered(stream) for stream, _ in wanted]
 
     def _remembered(self, stream: UUID) -> Versioned:
-        kept = self._kept.get(stream)
+        number = stream.int
+        kept = self._kept.get(number)
         if kept is None:
             return NOTHING
-        self._kept.move_to_end(stream)
+        self._kept.move_to_end(number)
         return kept
 
     def advance(self, stream: UUID, known: Versioned, events: tuple[Event, ...], at: Any) -> None:
@@ -110,9 +112,10 @@ class Streams:
         """Keep a state, unless a newer one is kept already."""
         if not newest.version:
             return
-        kept = self._kept.get(stream)
+        number = stream.int
+        kept = self._kept.get(number)
         if kept is None or kept.version < newest.version:
-            self._kept[stream] = newest
-        self._kept.move_to_end(stream)
+            self._kept[number] = newest
+        self._kept.move_to_end(number)
         if len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
