@@ -66,12 +66,18 @@ class Follower:
     """Hands every record to the projector, in order and without a hole, for as long as it leads."""
 
     def __init__(
-        self, dsn: str, bus: Bus, projector: Projector, office: Office = VIEWS_OFFICE
+        self,
+        dsn: str,
+        bus: Bus,
+        projector: Projector,
+        office: Office = VIEWS_OFFICE,
+        gather_s: float = GATHER_S,
     ) -> None:
         """`bus` need not be connected, ever; the projector is opened here."""
         self._election = Election(dsn, *office)
         self._bus = bus
         self._projector = projector
+        self._gather_s = gather_s
         self._pull: Pull | None = None
         self._retry_at = 0.0
         self.from_bus = 0
@@ -111,7 +117,7 @@ class Follower:
                 await self._projector.project(records)
                 self.from_bus += len(records)
                 if len(records) < BATCH // 2:
-                    await asyncio.sleep(GATHER_S)
+                    await asyncio.sleep(self._gather_s)
             if not records or _behind(messages):
                 await self._catch_up(connection)
 
