@@ -24,7 +24,8 @@ EVENTS = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}
 """They fall off with the square of a shorter time: filling is most of the run."""
 EVENTS_MIN = 5_000
 PATTERNS = 2_000
-ROUNDS = 3
+ROUNDS = 4
+"""An even number, for they begin with the large log and with the small one alternately."""
 SETTLED = 1.25
 """How much more WAL an event may take in the large log than in the small one once it is measured.
 
@@ -104,9 +105,11 @@ async def _sides(
         warm_s += length
         if (await large.append(length)).wal_bytes_per_event < SETTLED * usual:
             break
+    turns = list(zip(sides, (large, small), strict=True))
     for _ in range(ROUNDS):
-        for side, log in zip(sides, (large, small), strict=True):
+        for side, log in turns:
             side.appended.append(await log.append(length))
+        turns.reverse()
         count = int(READS_PER_S * seconds / ROUNDS)
         # At the same time, so that whatever disturbs one disturbs the other.
         found = await asyncio.gather(large.read(count), small.read(count))

@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from msgspec import Struct
@@ -104,14 +106,21 @@ async def import_file(connection: AsyncConnection, file: Path) -> Imported:
 
 
 async def export_file(connection: AsyncConnection, file: Path, after: int = 0) -> int:
-    """Write what follows a position of the log, in its order; returns the last position."""
-    with file.open("wb") as lines:
+    """Write what follows a position of the log, in its order; returns the last position.
+
+    A new file is only its owner's to read: the events name people.
+    """
+    with _created(file) as lines:
         while rows := await read_rows(connection, after, 5_000):
             lines.writelines(
                 as_line(stream, version, body) for _, stream, version, _, _, body in rows
             )
             after = rows[-1][0]
     return after
+
+
+def _created(file: Path) -> BinaryIO:
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 async def _hold_head(connection: AsyncConnection) -> tuple[int, datetime]:

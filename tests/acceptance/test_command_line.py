@@ -207,6 +207,7 @@ def test_a_log_is_exported_and_imported_as_a_file(tmp_path: Path) -> None:
     with serving(folder):
         opened = open_officer(folder)
         hoso("export", str(file), "--after", str(int(str(opened["position"])) - 1), folder=folder)
+        assert file.stat().st_mode & 0o077 == 0, "the events name people"
         (line,) = file.read_text().splitlines()
         told = hoso("import", str(file), folder=folder).stdout
         assert "0 events appended, 1 were there already" in told
