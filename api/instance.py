@@ -246,5 +246,8 @@ def _given(address: str | None) -> str:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    file.touch(0o600)
-    file.write_bytes(content)
+    """All at once: who reads it meanwhile finds the whole of the old one or of the new one."""
+    new = file.with_suffix(".new")
+    new.touch(0o600)
+    new.write_bytes(content)
+    new.replace(file)

@@ -22,10 +22,9 @@ class DatabaseAwayError(Exception):
 class Database:
     """One autocommit connection, opened when first needed and again whenever it was lost."""
 
-    def __init__(self, dsn: str, options: str = "") -> None:
-        """`dsn` may name several hosts for failover; `options` are the session's (libpq, both)."""
+    def __init__(self, dsn: str) -> None:
+        """`dsn` may name several hosts for failover (libpq)."""
         self._dsn = dsn
-        self._options = options
         self._connection: AsyncConnection | None = None
 
     async def run(self, operation: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
@@ -65,7 +64,6 @@ class Database:
                 autocommit=True,
                 prepare_threshold=2,
                 connect_timeout=5,
-                options=self._options or None,
             )
             connection.adapters.register_dumper(Array, ArrayDumper)
         return self._connection

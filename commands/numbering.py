@@ -18,21 +18,19 @@ ORDER BY agency, day
 ON CONFLICT (agency, day) DO UPDATE SET last = n.last + excluded.last
 RETURNING agency, day, last
 """
-UNWAITED = "-c synchronous_commit=off"
-"""A number taken is on disk before the event that uses it, for the disk's log is written in order;
-a number lost in a crash was used by nobody. So nobody need wait for it."""
 
 
 class Numbering:
     """Gives each code once, also to several processes.
 
-    A code is taken before its dossier is recorded, so a crash in between leaves a number unused;
-    it is never given again.
+    A code is taken, and on disk, before its dossier is recorded: a crash in between leaves a number
+    unused, and it is never given again. It must be on disk, for whoever holds it may outlive the
+    database's crash and record it afterwards.
     """
 
     def __init__(self, dsn: str) -> None:
         """`dsn` is the application role's."""
-        self._database = Database(dsn, UNWAITED)
+        self._database = Database(dsn)
         self._asked = Batcher[tuple[str, date], str](self._take)
 
     async def next_code(self, agency: str, day: date) -> str:

@@ -33,13 +33,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
     try:
         with psycopg.connect(server.dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
-        asyncio.run(_migrate(make_conninfo(server.dsn, dbname=TEMPLATE)))
+        asyncio.run(migrate_to_newest(make_conninfo(server.dsn, dbname=TEMPLATE)))
         yield server
     finally:
         server.stop()
 
 
-async def _migrate(dsn: str) -> None:
+async def migrate_to_newest(dsn: str) -> None:
+    """Make the tables of an empty database."""
     async with await AsyncConnection.connect(dsn) as connection:
         assert await migrate(connection), "an empty database is not migrated yet"
         assert not await migrate(connection), "a second migration has nothing to do"
