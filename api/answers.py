@@ -71,7 +71,7 @@ class AccountPage(Page, frozen=True, kw_only=True):
 
 
 class AgreementPage(Page, frozen=True, kw_only=True):
-    """Data-sharing agreements that stand."""
+    """Data-sharing agreements that have not ended."""
 
     items: list[Standing]
 

@@ -17,6 +17,7 @@ from commands.event_log import EventLog
 from commands.handle import CommandHandler
 from commands.numbering import Numbering
 from commands.streams import Streams
+from domain.account import Issuers
 from domain.procedure import Catalogue
 
 READERS = 4
@@ -35,9 +36,13 @@ class Backend:
     handler: CommandHandler
     catalogue: Catalogue
 
-    def __init__(self, dsn: str, tokens: Tokens) -> None:
-        """`dsn` is the application role's; nothing is opened yet."""
+    def __init__(self, dsn: str, tokens: Tokens, issuers: Issuers | None = None) -> None:
+        """`dsn` is the application role's; nothing is opened yet.
+
+        `issuers` says whose subjects may be staff and whose citizens; left out, every issuer's both.
+        """
         self.dsn = dsn
+        self._issuers = issuers or Issuers()
         self.tokens = tokens
         self.metrics = Metrics()
         self.log = EventLog(dsn)
@@ -91,7 +96,9 @@ class Backend:
         connection = await AsyncConnection.connect(self.dsn)
         async with connection:
             self.catalogue = await in_force(connection)
-        self.handler = CommandHandler(self.log, self.streams, self._numbering, self.catalogue)
+        self.handler = CommandHandler(
+            self.log, self.streams, self._numbering, self.catalogue, self._issuers
+        )
         tasks = [
             asyncio.create_task(work)
             for work in (

@@ -76,6 +76,7 @@ COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     _account("suspend", a.SuspendAccount),
     _account("reactivate", a.ReactivateAccount),
     CommandRoute("/v1/agreements", g.SignAgreement, "agreement"),
+    CommandRoute("/v1/agreements/{id:uuid}/countersign", g.CountersignAgreement, "agreement"),
     CommandRoute("/v1/agreements/{id:uuid}/end", g.EndAgreement, "agreement"),
 )
 

@@ -113,5 +113,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "events": ["dossier.accepted", "dossier.result_issued"],
         "fields": ["code", "number"],
     },
+    "CountersignAgreement": {},
     "EndAgreement": {"explanation": "Hết hạn thỏa thuận."},
 }

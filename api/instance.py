@@ -195,6 +195,8 @@ class Instance:
             host=HOST,
             port=self.port,
             issuers=self.settings.issuers,
+            staff_issuers=self.settings.staff_issuers,
+            citizen_issuers=self.settings.citizen_issuers,
             audience=self.settings.audience,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
         )

@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from api import answers
+from api import answers, sight
 from api.backend import Backend
 from api.parameters import (
     AGENCY,
@@ -33,17 +33,19 @@ from api.problems import Problem
 from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
 from api.tokens import Identity
 from commands import replay
-from commands.authority import Reading, Scope, authorise
-from commands.handle import scope_of_state
-from commands.streams import State, Versioned
+from commands.authority import Caller, Capacity, Reading, Scope, authorise, check_software
+from commands.handle import account_of, of_kind, scope_of_state
+from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
-from domain.payment import payment_id
+from domain.city import CITY
+from domain.dossier import Dossier
+from domain.payment import Payment, payment_id
+from domain.refusal import Reason, Refused
 from projections import queries
 from projections.card import Card
 from projections.directory import Entry
 from projections.ledger import PaymentRow
 
-CITY = "H29"
 POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
 
@@ -72,29 +74,56 @@ class Asked(Struct, frozen=True):
     request: AnyRequest
     identity: Identity
 
-    async def allow(self, reading: Reading, scope: Scope) -> None:
+    async def allow(self, reading: Reading, scope: Scope) -> Capacity:
         """Refuse unless the caller may read this; his rights are those of this moment."""
-        (caller,) = await self.backend.streams.get(self.identity.actor)
-        self._authorise(reading, scope, caller)
+        return authorise(reading, await self.caller(), scope, datetime.now(UTC))
 
-    async def open_stream(self, reading: Reading, stream: UUID) -> State:
-        """The present state of a stream that exists and that the caller may read."""
-        found, caller = await self.backend.streams.get(stream, self.identity.actor)
-        self._authorise(reading, scope_of_state(found.state), caller)
-        if found.state is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "not-found")
+    async def admit(self) -> None:
+        """Refuse who may not even read what is everybody's: the suspended, and their software."""
+        caller = await self.caller()
+        if caller.account is not None and caller.account.suspended:
+            raise Refused(Reason.ACCOUNT_SUSPENDED)
+        check_software(caller, datetime.now(UTC))
+
+    async def open_stream(self, reading: Reading, stream: UUID) -> Capacity:
+        """The capacity in which the caller may read a stream of the reading's kind.
+
+        Whoever may not learns neither whether it exists nor, if it does, of what kind it is.
+        """
+        wanted = (payment_id(stream), stream) if reading is Reading.PAYMENT else (stream,)
+        found, *callers = await self._look(*wanted)
+        of_dossier = callers.pop(0) if reading is Reading.PAYMENT else NOTHING
+        state = of_kind(found, KINDS[reading]).state
+        scope = scope_of_state(state or of_kind(of_dossier, Dossier).state)
+        capacity = authorise(reading, self._caller(*callers), scope, datetime.now(UTC))
+        if state is None:
+            raise Refused(Reason.NOT_FOUND)
         log.info(
             "read",
             what=reading.value,
             request=request_id_of(self.request.headers),
             actor=self.identity.actor,
-            stream=stream,
+            stream=wanted[0],
         )
-        return found.state
+        return capacity
 
-    def _authorise(self, reading: Reading, scope: Scope, caller: Versioned) -> None:
-        account = caller.state if isinstance(caller.state, Account) else None
-        authorise(reading, self.identity.actor, account, scope, datetime.now(UTC))
+    async def caller(self) -> Caller:
+        """Who asks and through which software, as of now."""
+        return self._caller(*await self._look())
+
+    async def _look(self, *streams: UUID) -> list[Versioned]:
+        """The streams, the actor's, and his software's, in one look."""
+        via = self.identity.via
+        software = () if via is None else (via,)
+        return await self.backend.streams.get(*streams, self.identity.actor, *software)
+
+    def _caller(self, actor: Versioned, software: Versioned = NOTHING) -> Caller:
+        return Caller(
+            actor=self.identity.actor,
+            account=account_of(actor),
+            via=self.identity.via,
+            software=account_of(software),
+        )
 
     async def ask(self, view: str, query: Callable[..., Awaitable[Any]], *key: Any) -> Any:
         """A query of a read model, once that has come as far as `?after=`."""
@@ -109,6 +138,14 @@ class Asked(Struct, frozen=True):
 
 
 Respond = Callable[[Asked, Any], Awaitable[Any]]
+KINDS: dict[Reading, type[State]] = {
+    Reading.DOSSIER: Dossier,
+    Reading.HISTORY: Dossier,
+    Reading.REPLAY: Dossier,
+    Reading.PAYMENT: Payment,
+    Reading.ACCOUNT: Account,
+}
+"""What a stream must be to be read in this way; one of another kind is not there."""
 
 
 class QueryRoute(Struct, frozen=True, kw_only=True):
@@ -175,13 +212,14 @@ async def _card(asked: Asked, dossier: UUID) -> Card:
 async def _card_by_code(asked: Asked, code: str) -> Card:
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
-        await asked.allow(Reading.DOSSIER, Scope())
+        await asked.allow(Reading.DOSSIER, Scope(hidden=True))
     await asked.open_stream(Reading.DOSSIER, _found(card).dossier)
     return card  # type: ignore[no-any-return]
 
 
 async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
     own = asked.identity.actor
+    await asked.allow(Reading.MY_DOSSIERS, Scope(agency=CITY, owners=frozenset({own})))
     last = query_cursor(asked.request, tuple[UUID])
     side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
     query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter
@@ -190,11 +228,12 @@ async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
 
 
 async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
-    await asked.open_stream(Reading.DOSSIER, dossier)
+    capacity = await asked.open_stream(Reading.DOSSIER, dossier)
     last = query_cursor(asked.request, tuple[int])
     key = (dossier, last[0] if last else 0, asked.limit)
     rows = await asked.ask("timeline", queries.timeline, *key)
-    return answers.TimelinePage(items=rows, next=_next(asked, rows, "position"))
+    shown = sight.happenings(rows, capacity)
+    return answers.TimelinePage(items=shown, next=_next(asked, rows, "position"))
 
 
 async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
@@ -242,7 +281,7 @@ async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
 
 
 async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
-    await asked.open_stream(Reading.PAYMENT, payment_id(dossier))
+    await asked.open_stream(Reading.PAYMENT, dossier)
     return _found(await asked.ask("ledger", queries.payment_of_dossier, dossier))  # type: ignore[no-any-return]
 
 
@@ -265,10 +304,12 @@ async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
 
 async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     agency = query_text(asked.request, "agency", AGENCY)
-    await asked.allow(Reading.FEED, Scope(agency=agency))
+    await asked.allow(Reading.AGREEMENTS, Scope(agency=agency))
+    proposed = query_text(asked.request, "state", r"in_force|proposed") == "proposed"
+    query = queries.proposed_agreements if proposed else queries.agreements
     last = query_cursor(asked.request, tuple[int])
     key = (agency, last[0] if last else 0, asked.limit)
-    rows = await asked.ask("feed", queries.agreements, *key)
+    rows = await asked.ask("feed", query, *key)
     return answers.AgreementPage(items=rows, next=_next(asked, rows, "position"))
 
 
@@ -288,17 +329,19 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
     return answers.FeedPage(agency=agency, last=last, head=head, events=[row.event for row in rows])
 
 
-async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.History:
-    await asked.open_stream(reading, stream)
+async def _history_of(asked: Asked, reading: Reading, key: UUID) -> answers.History:
+    capacity = await asked.open_stream(reading, key)
+    stream = _stream(reading, key)
     last = query_cursor(asked.request, tuple[int])
     async with asked.backend.reader() as database:
         records = await replay.history(database, stream, last[0] if last else 0, asked.limit)
-    facts = [answers.fact(record) for record in records]
-    return answers.History(stream=stream, facts=facts, next=_next(asked, facts, "version"))
+    shown = sight.facts(records, capacity)
+    return answers.History(stream=stream, facts=shown, next=_next(asked, records, "version"))
 
 
-async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Replay:
-    await asked.open_stream(reading, stream)
+async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Replay:
+    capacity = await asked.open_stream(reading, key)
+    stream = _stream(reading, key)
     instant = query_instant(asked.request, "as_of") or datetime.now(UTC)
     clock = replay.Clock(query_text(asked.request, "clock", r"happened|recorded") or "happened")
     async with asked.backend.reader() as database:
@@ -309,21 +352,25 @@ async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Re
         clock=clock.value,
         version=past.version,
         state=msgspec.to_builtins(past.state) if past.state is not None else None,
-        facts=[answers.fact(record) for record in past.records],
+        facts=sight.facts(list(past.records), capacity),
     )
+
+
+def _stream(reading: Reading, key: UUID) -> UUID:
+    return payment_id(key) if reading is Reading.PAYMENT else key
 
 
 def _of_stream(
     answer: Callable[[Asked, Reading, UUID], Awaitable[Any]], reading: Reading
 ) -> Respond:
     async def respond(asked: Asked, key: UUID) -> Any:
-        stream = payment_id(key) if reading is Reading.PAYMENT else key
-        return await answer(asked, reading, stream)
+        return await answer(asked, reading, key)
 
     return respond
 
 
 async def _procedures(asked: Asked, _key: None) -> answers.ProcedurePage:
+    await asked.admit()
     catalogue = asked.backend.catalogue
     last = query_cursor(asked.request, tuple[str])
     rest = sorted(code for code in catalogue.procedures if not last or code > last[0])
@@ -334,6 +381,7 @@ async def _procedures(asked: Asked, _key: None) -> answers.ProcedurePage:
 
 
 async def _agencies(asked: Asked, _key: None) -> answers.AgencyList:
+    await asked.admit()
     catalogue = asked.backend.catalogue
     return answers.AgencyList(
         catalogue_version=catalogue.version, items=list(catalogue.agencies.values())
@@ -350,8 +398,9 @@ async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
 
 
 async def _me(asked: Asked, _key: None) -> answers.Me:
-    (own,) = await asked.backend.streams.get(asked.identity.actor)
-    account = own.state if isinstance(own.state, Account) else None
+    caller = await asked.caller()
+    check_software(caller, datetime.now(UTC))
+    account = caller.account
     return answers.Me(
         account=asked.identity.actor,
         known=account is not None,
@@ -368,7 +417,10 @@ def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
     return cursor(*(getattr(rows[-1], name) for name in key))
 
 
-def _stream_routes(path: str, kind: str, reading: Reading) -> tuple[QueryRoute, QueryRoute]:
+def _stream_routes(
+    path: str, kind: str, reading: Reading, replaying: Reading | None = None
+) -> tuple[QueryRoute, QueryRoute]:
+    """The history of a stream, and its replay, which may be for fewer eyes."""
     return (
         QueryRoute(
             path=f"{path}/history",
@@ -383,7 +435,7 @@ def _stream_routes(path: str, kind: str, reading: Reading) -> tuple[QueryRoute, 
             name=f"{kind}Replay",
             summary=f"A {kind} as it was at an instant, by happened or recorded time",
             answer=answers.Replay,
-            respond=_of_stream(_replay_of, reading),
+            respond=_of_stream(_replay_of, replaying or reading),
             query=REPLAYED,
         ),
     )
@@ -429,7 +481,7 @@ QUERY_ROUTES: tuple[QueryRoute, ...] = (
         respond=_timeline,
         query=PAGED,
     ),
-    *_stream_routes("/v1/dossiers/{id:uuid}", "dossier", Reading.HISTORY),
+    *_stream_routes("/v1/dossiers/{id:uuid}", "dossier", Reading.HISTORY, Reading.REPLAY),
     QueryRoute(
         path="/v1/dossiers/{id:uuid}/payment",
         name="payment",
@@ -497,10 +549,14 @@ QUERY_ROUTES: tuple[QueryRoute, ...] = (
     QueryRoute(
         path="/v1/agreements",
         name="agreements",
-        summary="Data-sharing agreements that stand",
+        summary="Data-sharing agreements in force, or waiting for their second signature",
         answer=answers.AgreementPage,
         respond=_agreements,
-        query=(("agency", {"type": "string"}), *PAGED),
+        query=(
+            ("agency", {"type": "string"}),
+            ("state", {"enum": ["in_force", "proposed"], "default": "in_force"}),
+            *PAGED,
+        ),
     ),
     QueryRoute(
         path="/v1/feeds/{key:str}",

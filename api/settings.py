@@ -24,6 +24,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`HOSO_PORT`: preferred; a free one is taken when it is in use."""
     issuers: tuple[str, ...] = ()
     """`HOSO_OIDC_ISSUERS`: trusted OpenID Connect issuers, comma-separated."""
+    staff_issuers: tuple[str, ...] = ()
+    """`HOSO_STAFF_ISSUERS`: those of them whose subjects may be officers and services."""
+    citizen_issuers: tuple[str, ...] = ()
+    """`HOSO_CITIZEN_ISSUERS`: those whose subjects may be citizens and organisations. Left out,
+    each issuer serves both, and then only the city's administrators open accounts of staff."""
     audience: str = "hoso"
     """`HOSO_OIDC_AUDIENCE`: what a token's `aud` must contain."""
     local_issuer: bool = True
@@ -36,8 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `HOSO_*`. Raises `ValueError` with the name of a variable that cannot be read."""
     credentials = environment.get("HOSO_NATS_CREDENTIALS")
-    named = environment.get("HOSO_OIDC_ISSUERS", "")
-    issuers = tuple(issuer.strip() for issuer in named.split(",") if issuer.strip())
+    issuers = _list(environment, "HOSO_OIDC_ISSUERS")
     return Settings(
         data_folder=Path(environment.get("HOSO_DATA_DIR") or ".hoso").absolute(),
         database_url=environment.get("HOSO_DATABASE_URL") or None,
@@ -46,10 +50,27 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         nats_credentials=Path(credentials) if credentials else None,
         port=_number(environment, "HOSO_PORT", 8080, 65535),
         issuers=issuers,
+        staff_issuers=_some_of(issuers, environment, "HOSO_STAFF_ISSUERS"),
+        citizen_issuers=_some_of(issuers, environment, "HOSO_CITIZEN_ISSUERS"),
         local_issuer=_switch(environment, "HOSO_LOCAL_ISSUER", default=not issuers),
         audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
     )
+
+
+def _list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    parts = environment.get(name, "").split(",")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _some_of(
+    issuers: tuple[str, ...], environment: Mapping[str, str], name: str
+) -> tuple[str, ...]:
+    chosen = _list(environment, name)
+    if not set(chosen) <= set(issuers):
+        message = f"{name} must name issuers of HOSO_OIDC_ISSUERS only"
+        raise ValueError(message)
+    return chosen
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -17,6 +17,7 @@ from api.backend import Backend
 from api.http_protocol import HttpProtocol
 from api.observability import configure_logs
 from api.tokens import KeySource, Tokens, discovered_keys
+from domain.account import Issuers
 from integration.issuer import LOCAL_ISSUER
 from integration.processes import calm_collector
 from integration.worker import run_feeds, run_relay, run_views
@@ -38,6 +39,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     audience: str
     local_keys: str | None
     """The local issuer's public key set, as JSON; None when it is not trusted."""
+    staff_issuers: tuple[str, ...] = ()
+    citizen_issuers: tuple[str, ...] = ()
+    """Of `issuers`, those of officers and services, and those of citizens; empty: all."""
 
 
 def run(kind: str, settings: WorkerSettings) -> None:
@@ -54,7 +58,15 @@ def backend_of(settings: WorkerSettings) -> Backend:
     if settings.local_keys is not None:
         keys: dict[str, Any] = json.loads(settings.local_keys)
         sources[LOCAL_ISSUER] = lambda: keys
-    return Backend(settings.dsn, Tokens(settings.audience, sources))
+    return Backend(settings.dsn, Tokens(settings.audience, sources), _issuers(settings))
+
+
+def _issuers(settings: WorkerSettings) -> Issuers:
+    """Whose subjects may be staff and whose citizens; the local issuer's may be either."""
+    local = () if settings.local_keys is None else (LOCAL_ISSUER,)
+    staff = settings.staff_issuers or settings.issuers
+    citizens = settings.citizen_issuers or settings.issuers
+    return Issuers(staff=frozenset((*staff, *local)), citizens=frozenset((*citizens, *local)))
 
 
 async def serve(backend: Backend, settings: WorkerSettings) -> None:

@@ -22,11 +22,12 @@ from domain.account import (
     ServiceOpened,
     account_id,
 )
+from domain.city import CITY
 from domain.event import Context
 from domain.identity import tax_code_fault
 from domain.procedure import AgencyKind, Catalogue
 from domain.record import AnyEvent
-from integration.founding import CITY, FOUNDER
+from integration.founding import FOUNDER
 from integration.issuer import LOCAL_ISSUER
 
 SEED = 244_000

@@ -8,7 +8,7 @@ from commands.command import Command, Setting
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Issuer, Role, Subject
 from domain.event import AgencyId, Moment, ShortText, Text
-from domain.identity import NationalId, TaxCode
+from domain.identity import NationalId, TaxCode, national_id_fault, tax_code_fault
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[AccountEvent, ...]
@@ -27,7 +27,7 @@ class OpenCitizen(Command, frozen=True, kw_only=True):
 
 
 class OpenOrganisation(Command, frozen=True, kw_only=True):
-    """Mở tài khoản tổ chức."""
+    """Mở tài khoản tổ chức, by an account administrator who has seen its registration."""
 
     creates: ClassVar[bool] = True
 
@@ -141,8 +141,13 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
 
 
 def open_account(account: Account | None, command: OpenAccount, setting: Setting) -> Events:
-    """One account for each subject of each issuer."""
+    """One account for each subject of each issuer, of the kind that the issuer is trusted for."""
     refuse_if(account is not None, Reason.ALREADY_EXISTS, pointer="/subject")
+    of_staff = isinstance(command, OpenOfficer | OpenService)
+    may_be = setting.issuers.of_staff if of_staff else setting.issuers.of_citizens
+    refuse_if(not may_be(command.issuer), Reason.ISSUER_NOT_FOR_THIS_ACCOUNT, pointer="/issuer")
+    if isinstance(command, OpenOrganisation) and (fault := tax_code_fault(command.tax_code)):
+        raise Refused(Reason.TAX_CODE_INVALID, fault, "/tax_code")
     agency = getattr(command, "agency", None)
     unknown = agency is not None and agency not in setting.catalogue.agencies
     refuse_if(unknown, Reason.AGENCY_UNKNOWN, str(agency), "/agency")
@@ -156,8 +161,10 @@ def open_account(account: Account | None, command: OpenAccount, setting: Setting
     return (kind(**{name: getattr(command, name) for name in kind.__struct_fields__}),)
 
 
-def verify(account: Account, command: VerifyIdentity, _setting: Setting) -> Events:
+def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Events:
     """A level never falls, and a number once verified is that person's for good."""
+    if fault := national_id_fault(command.national_id, setting.at.year):
+        raise Refused(Reason.NATIONAL_ID_INVALID, fault, "/national_id")
     same_number = account.national_id in (None, command.national_id)
     refuse_if(not same_number, Reason.NATIONAL_ID_DIFFERS, pointer="/national_id")
     lower = command.level < account.identity_level

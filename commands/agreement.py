@@ -7,6 +7,7 @@ from msgspec import Meta
 from commands.command import Command, Setting
 from domain.agreement import (
     Agreement,
+    AgreementCountersigned,
     AgreementEnded,
     AgreementEvent,
     AgreementSigned,
@@ -40,27 +41,46 @@ class SignAgreement(Command, frozen=True, kw_only=True):
     valid_before: Moment | None = None
 
 
+class CountersignAgreement(Command, frozen=True, kw_only=True):
+    """Ký xác nhận thỏa thuận: by another person than the one who signed first."""
+
+
 class EndAgreement(Command, frozen=True, kw_only=True):
     """Chấm dứt thỏa thuận."""
 
     explanation: Text
 
 
-AgreementCommand = SignAgreement | EndAgreement
+AgreementCommand = SignAgreement | CountersignAgreement | EndAgreement
 
 
 def decide(agreement: Agreement | None, command: AgreementCommand, setting: Setting) -> Events:
     """Already so: (). Otherwise guards, most general first; then the one answer."""
+    if isinstance(command, SignAgreement):
+        refuse_if(agreement is not None, Reason.ALREADY_EXISTS)
+        return sign(command, setting)
+    if agreement is None:
+        raise Refused(Reason.NOT_FOUND, "no agreement has this id")
     match command:
-        case SignAgreement():
-            refuse_if(agreement is not None, Reason.ALREADY_EXISTS)
-            return sign(command, setting)
+        case CountersignAgreement():
+            return countersign(agreement, setting)
         case EndAgreement(explanation=explanation):
-            if agreement is None:
-                raise Refused(Reason.NOT_FOUND, "no agreement has this id")
             return () if agreement.ended else (AgreementEnded(explanation=explanation),)
         case _:
             assert_never(command)
+
+
+def countersign(agreement: Agreement, setting: Setting) -> Events:
+    """From now on it is in force; nobody gives both signatures."""
+    refuse_if(agreement.ended, Reason.AGREEMENT_ENDED)
+    if agreement.countersigner == setting.actor:
+        return ()
+    refuse_if(agreement.countersigner is not None, Reason.ALREADY_COUNTERSIGNED)
+    by_the_first = agreement.terms.signer in (None, setting.actor)
+    refuse_if(
+        by_the_first, Reason.SECOND_SIGNATURE_NEEDED, "the second signature is another person's"
+    )
+    return (AgreementCountersigned(signer=setting.actor),)
 
 
 def sign(command: SignAgreement, setting: Setting) -> Events:
@@ -88,5 +108,6 @@ def sign(command: SignAgreement, setting: Setting) -> Events:
             fields=command.fields,
             valid_from=valid_from,
             valid_before=command.valid_before,
+            signer=setting.actor,
         ),
     )

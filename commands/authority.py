@@ -1,30 +1,34 @@
-"""Who may do and read what: one table, and the one function that looks into it."""
+"""Who may do and read what: one table for acting, one for reading, and what looks into them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from commands import account as a
 from commands import agreement as g
 from commands import dossier as d
 from commands import payment as p
-from domain.account import Account, Role
-from domain.refusal import Reason, Refused
+from domain.account import Account, AccountKind, Grant, Role
+from domain.city import CITY
+from domain.refusal import Reason, Refused, refuse_if
 from domain.value import Value
 
 
 class Where(StrEnum):
-    """For which agency a role must be held; a grant for `H29` covers every `H29.x`."""
+    """For which agency a role must be held; a grant for `H29.7` reaches every `H29.7.x` too."""
 
-    ANYWHERE = "anywhere"
+    CITY = "city"
+    """The city itself: the role reaches over everything that is the city's."""
     HOLDER = "holder"
     """The agency that has the dossier now."""
     RECEIVING = "receiving"
     INVOLVED = "involved"
-    """Receiving, competent, holding or consulted."""
+    """Receiving, competent or holding."""
     CONSULTED = "consulted"
+    """Asked, and not yet answered."""
     AGENCY = "agency"
-    """The agency that the request names."""
+    """The agency that the request names, or whose matter it is."""
     OWN = "own"
     """No role: the matter is the actor's own."""
 
@@ -33,19 +37,33 @@ class Reading(StrEnum):
     """What is read; the queries' counterpart to a command."""
 
     DOSSIER = "dossier"
+    """Card and timeline."""
     HISTORY = "history"
+    REPLAY = "replay"
+    MY_DOSSIERS = "my_dossiers"
     WORKLIST = "worklist"
     COUNTERS = "counters"
     LEDGER = "ledger"
     PAYMENT = "payment"
     ACCOUNT = "account"
     DIRECTORY = "directory"
+    AGREEMENTS = "agreements"
     FEED = "feed"
     STATUS = "status"
 
 
+class Sight(StrEnum):
+    """How much of what may be read is shown."""
+
+    FULL = "full"
+    NAMES = "names"
+    """Of the personal data only the names."""
+    CONSULTATION = "consultation"
+    """What a consulted agency needs to answer: the question, the papers, and whom it is about."""
+
+
 class Scope(Value, frozen=True, kw_only=True):
-    """Whose matter it is: the agencies and persons that the table's places stand for."""
+    """Whose matter it is: the agencies and persons that the tables' places stand for."""
 
     holder: str | None = None
     receiving: str | None = None
@@ -53,54 +71,92 @@ class Scope(Value, frozen=True, kw_only=True):
     consulted: frozenset[str] = frozenset()
     agency: str | None = None
     owners: frozenset[UUID] = frozenset()
+    hidden: bool = False
+    """Whether only those who may see it learn that it exists: whatever is asked for by its id."""
 
-    def agencies(self, where: Where) -> frozenset[str]:
+    def agencies(self, where: Where) -> tuple[str | None, ...]:
         """The agencies that a place stands for."""
         match where:
-            case Where.HOLDER:
-                named = {self.holder}
-            case Where.RECEIVING:
-                named = {self.receiving}
+            case Where.CITY:
+                return (CITY,)
+            case Where.HOLDER | Where.RECEIVING | Where.AGENCY:
+                return (getattr(self, where.value),)
             case Where.INVOLVED:
-                named = {self.holder, self.receiving, self.competent, *self.consulted}
+                return (self.holder, self.receiving, self.competent)
             case Where.CONSULTED:
-                return self.consulted
-            case Where.AGENCY:
-                named = {self.agency}
-            case _:
-                return frozenset()
-        return frozenset(agency for agency in named if agency is not None)
+                return tuple(self.consulted)
+            case Where.OWN:
+                return ()
+
+    @property
+    def home(self) -> frozenset[str]:
+        """The agency that somebody's own matter is with."""
+        agency = self.receiving or self.agency
+        return frozenset() if agency is None else frozenset({agency})
 
 
-class Capacity(Value, frozen=True):
-    """The role and agency in which somebody acts; both None for his own matter."""
+class Caller(Value, frozen=True, kw_only=True):
+    """Who asks, and through which software (RFC 8693 `act`)."""
+
+    actor: UUID
+    account: Account | None
+    via: UUID | None = None
+    software: Account | None = None
+
+
+class Capacity(Value, frozen=True, kw_only=True):
+    """In what capacity somebody acts or reads; role and agency are None for his own matter."""
+
+    role: Role | None = None
+    agency: str | None = None
+    """For which the role is held."""
+    places: frozenset[str] = frozenset()
+    """The agencies, of those whose matter it is, that the capacity reaches."""
+    sight: Sight = Sight.FULL
+
+
+class Rule(NamedTuple):
+    """One line of a table: a role, or the matter's being one's own, and where it must be held."""
 
     role: Role | None
-    agency: str | None
+    where: Where
+    sight: Sight = Sight.FULL
 
 
-OWN: tuple[Role | None, Where] = (None, Where.OWN)
+Rules = tuple[Rule, ...]
+
+
+def _all(roles: tuple[Role, ...], where: Where, sight: Sight = Sight.FULL) -> Rules:
+    return tuple(Rule(role, where, sight) for role in roles)
+
+
+OWN = Rule(None, Where.OWN)
 CASE_WORKERS = (Role.EXAMINER, Role.TEAM_LEAD, Role.APPROVER)
-AT_A_DESK = (Role.FRONT_DESK, *CASE_WORKERS, Role.CLERK, Role.CASHIER)
-
-
-def _all(roles: tuple[Role, ...], where: Where) -> tuple[tuple[Role | None, Where], ...]:
-    return tuple((role, where) for role in roles)
-
+WHO_KNOW_THE_CASE = (Role.FRONT_DESK, *CASE_WORKERS)
+"""Who cannot do their work without the applicant's personal data."""
+AT_A_DESK = (*WHO_KNOW_THE_CASE, Role.CLERK, Role.CASHIER)
 
 _FRONT_DESK = _all((Role.FRONT_DESK,), Where.RECEIVING)
 _CASE = _all(CASE_WORKERS, Where.HOLDER)
 _APPROVER = _all((Role.APPROVER,), Where.HOLDER)
 _TILL = _all((Role.FRONT_DESK, Role.CASHIER), Where.AGENCY)
-_PLATFORM = ((Role.PAYMENT_PLATFORM, Where.ANYWHERE), (Role.CASHIER, Where.AGENCY))
-_ACCOUNTS = ((Role.ACCOUNT_ADMIN, Where.AGENCY),)
-_READERS = (
+_PLATFORM = _all((Role.PAYMENT_PLATFORM, Role.CASHIER), Where.AGENCY)
+# The city administers its own agencies and the accounts of its partners, which are not within it.
+_ACCOUNTS = (Rule(Role.ACCOUNT_ADMIN, Where.AGENCY), Rule(Role.ACCOUNT_ADMIN, Where.CITY))
+_ACCOUNT_AUDIT = (Rule(Role.AUDITOR, Where.AGENCY), Rule(Role.AUDITOR, Where.CITY))
+_SHARING = (Rule(Role.DATA_SHARING_ADMIN, Where.CITY),)
+_FEEDS = (Rule(Role.SUBSCRIBER, Where.AGENCY), *_SHARING, Rule(Role.AUDITOR, Where.CITY))
+_WHOLE_CASE: Rules = (
     OWN,
-    *_all((*AT_A_DESK, Role.LEADER), Where.INVOLVED),
-    (Role.AUDITOR, Where.INVOLVED),
+    *_all((*WHO_KNOW_THE_CASE, Role.AUDITOR), Where.INVOLVED),
+    *_all((Role.CLERK, Role.CASHIER, Role.LEADER), Where.INVOLVED, Sight.NAMES),
+)
+_CASE_OR_QUESTION: Rules = (
+    *_WHOLE_CASE,
+    *_all(WHO_KNOW_THE_CASE, Where.CONSULTED, Sight.CONSULTATION),
 )
 
-RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
+ACTING: dict[type, Rules] = {
     d.LodgeDossier: (OWN, *_FRONT_DESK),
     d.SupplementDossier: (OWN, *_FRONT_DESK),
     d.AcceptDossier: _FRONT_DESK,
@@ -109,7 +165,7 @@ RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
     d.AssignDossier: _all((Role.TEAM_LEAD, Role.APPROVER, Role.FRONT_DESK), Where.HOLDER),
     d.ForwardDossier: _all(AT_A_DESK, Where.HOLDER),
     d.RequestConsultation: _CASE,
-    d.AnswerConsultation: _all(AT_A_DESK, Where.CONSULTED),
+    d.AnswerConsultation: _all(WHO_KNOW_THE_CASE, Where.CONSULTED),
     d.SuspendDossier: _CASE,
     d.ResumeDossier: _CASE,
     d.RescheduleDossier: _all((Role.TEAM_LEAD, Role.APPROVER), Where.HOLDER),
@@ -133,7 +189,7 @@ RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
     p.ApproveRefund: _all((Role.APPROVER,), Where.AGENCY),
     p.CompleteRefund: _PLATFORM,
     a.OpenCitizen: (OWN, *_ACCOUNTS),
-    a.OpenOrganisation: (OWN, *_ACCOUNTS),
+    a.OpenOrganisation: _ACCOUNTS,
     a.OpenOfficer: _ACCOUNTS,
     a.OpenService: _ACCOUNTS,
     a.VerifyIdentity: _ACCOUNTS,
@@ -141,77 +197,203 @@ RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
     a.RevokeRole: _ACCOUNTS,
     a.SuspendAccount: _ACCOUNTS,
     a.ReactivateAccount: _ACCOUNTS,
-    g.SignAgreement: ((Role.DATA_SHARING_ADMIN, Where.ANYWHERE),),
-    g.EndAgreement: ((Role.DATA_SHARING_ADMIN, Where.ANYWHERE),),
-    Reading.DOSSIER: _READERS,
-    Reading.HISTORY: _READERS,
-    Reading.PAYMENT: (
-        OWN,
-        *_all((*AT_A_DESK, Role.LEADER, Role.PAYMENT_MONITOR), Where.AGENCY),
-        (Role.AUDITOR, Where.AGENCY),
-    ),
+    g.SignAgreement: _SHARING,
+    g.CountersignAgreement: _SHARING,
+    g.EndAgreement: _SHARING,
+}
+"""The roles that let somebody act; the first that fits is the capacity that is recorded."""
+
+READING: dict[Reading, Rules] = {
+    Reading.DOSSIER: _CASE_OR_QUESTION,
+    Reading.HISTORY: _CASE_OR_QUESTION,
+    Reading.REPLAY: _WHOLE_CASE,
+    Reading.MY_DOSSIERS: (OWN,),
     Reading.WORKLIST: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
     Reading.COUNTERS: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
     Reading.LEDGER: _all(
         (Role.CASHIER, Role.PAYMENT_MONITOR, Role.LEADER, Role.AUDITOR), Where.AGENCY
     ),
-    Reading.ACCOUNT: (OWN, *_ACCOUNTS, (Role.AUDITOR, Where.AGENCY)),
-    Reading.DIRECTORY: (*_ACCOUNTS, (Role.AUDITOR, Where.AGENCY)),
-    Reading.FEED: (
-        (Role.SUBSCRIBER, Where.AGENCY),
-        (Role.DATA_SHARING_ADMIN, Where.ANYWHERE),
-        (Role.AUDITOR, Where.ANYWHERE),
+    Reading.PAYMENT: (
+        OWN,
+        *_all((*WHO_KNOW_THE_CASE, Role.CASHIER, Role.AUDITOR), Where.AGENCY),
+        *_all((Role.CLERK, Role.LEADER, Role.PAYMENT_MONITOR), Where.AGENCY, Sight.NAMES),
     ),
-    Reading.STATUS: _all((Role.AUDITOR, Role.DATA_SHARING_ADMIN, Role.LEADER), Where.ANYWHERE),
+    Reading.ACCOUNT: (OWN, *_ACCOUNTS, *_ACCOUNT_AUDIT),
+    Reading.DIRECTORY: (*_ACCOUNTS, *_ACCOUNT_AUDIT),
+    Reading.AGREEMENTS: _FEEDS,
+    Reading.FEED: _FEEDS,
+    Reading.STATUS: _all((Role.AUDITOR, Role.DATA_SHARING_ADMIN, Role.LEADER), Where.CITY),
 }
+"""The roles that let somebody read; those that show most stand first, and the first that fits holds."""
 
-SELF_OPENING: tuple[type, ...] = (a.OpenCitizen, a.OpenOrganisation)
+RULES: dict[Any, Rules] = {**ACTING, **READING}
+
+GIVEN_BY: dict[Role, Where] = {
+    Role.FRONT_DESK: Where.AGENCY,
+    Role.EXAMINER: Where.AGENCY,
+    Role.TEAM_LEAD: Where.AGENCY,
+    Role.APPROVER: Where.AGENCY,
+    Role.CLERK: Where.AGENCY,
+    Role.CASHIER: Where.AGENCY,
+    Role.PAYMENT_MONITOR: Where.AGENCY,
+    Role.LEADER: Where.AGENCY,
+    Role.LATE_PAPER: Where.AGENCY,
+    Role.AUDITOR: Where.CITY,
+    Role.ACCOUNT_ADMIN: Where.CITY,
+    Role.DATA_SHARING_ADMIN: Where.CITY,
+    Role.PAYMENT_PLATFORM: Where.CITY,
+    Role.SUBSCRIBER: Where.CITY,
+    Role.IMPORTER: Where.CITY,
+    Role.SIMULATOR: Where.CITY,
+}
+"""Whose account administrator gives and takes a role: the agency's that it is held for, or the city's."""
+
+SELF_OPENING: tuple[type, ...] = (a.OpenCitizen,)
 """What a person with a token and no account yet may do."""
 
-TIME_TRAVELLERS = frozenset({Role.IMPORTER, Role.SIMULATOR, Role.LATE_PAPER})
-"""Roles whose acts may have happened before they are recorded."""
+IN_PERSON: tuple[type, ...] = g.AgreementCommand.__args__
+"""What nobody does through software: two persons sign an agreement, not one program twice."""
+
+ON_OTHERS: tuple[type, ...] = (
+    a.VerifyIdentity,
+    a.GrantRole,
+    a.RevokeRole,
+    a.SuspendAccount,
+    a.ReactivateAccount,
+)
+"""What nobody does to his own account."""
+
+ACT_FOR_OTHERS = frozenset({Role.IMPORTER, Role.SIMULATOR})
+"""Roles with which software may act with a person's authority."""
+LATE_PAPER_WITHIN = timedelta(days=730)
+"""How far back paper may be entered afterwards."""
 
 
-def authorise(
-    what: type | Reading, actor: UUID, account: Account | None, scope: Scope, at: datetime
-) -> Capacity:
-    """The capacity in which the actor may do this.
+def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) -> Capacity:
+    """The capacity in which the caller may do or read this.
 
-    Raises `Refused`: unknown or suspended account, no fitting role, or the role held elsewhere.
+    Raises `Refused`: account or software unknown, suspended or without rights; no fitting role; or
+    the role held elsewhere. For what is hidden the answer does not depend on whether it exists.
     """
     rules = RULES[what]
-    own = OWN in rules and actor in scope.owners
+    own = OWN in rules and caller.actor in scope.owners
+    account = caller.account
     if account is None:
-        if own and what in SELF_OPENING:
-            return Capacity(None, None)
-        raise Refused(Reason.ACCOUNT_UNKNOWN)
-    if account.suspended:
+        refuse_if(not own or what not in SELF_OPENING, Reason.ACCOUNT_UNKNOWN)
+    elif account.suspended:
         raise Refused(Reason.ACCOUNT_SUSPENDED)
-    if own:
-        return Capacity(None, None)
-    held_elsewhere = False
-    grants = account.roles(at)
-    for role, where in rules:
+    check_software(caller, at)
+    refuse_if(caller.via is not None and what in IN_PERSON, Reason.NOT_BY_SOFTWARE)
+    grants = () if account is None else account.roles(at)
+    # Software is nobody: it has no matters of its own.
+    if own and (account is None or account.kind is not AccountKind.SERVICE):
+        capacity: Capacity | None = Capacity(places=scope.home)
+    else:
+        capacity = _held(rules, grants, scope)
+    if capacity is None or not _software_reaches(caller, capacity.places, at):
+        raise _refusal(rules, grants, scope)
+    return capacity
+
+
+def check_software(caller: Caller, at: datetime) -> None:
+    """Software acts for others only while its account stands and lets it do so."""
+    if caller.via is None:
+        return
+    software = caller.software
+    stands = software is not None and software.kind is AccountKind.SERVICE
+    refuse_if(not stands or not _acting_grants(caller, at), Reason.SOFTWARE_NOT_ALLOWED)
+
+
+def check_administration(
+    command: a.AccountCommand, stream: UUID, caller: Caller, target: Account, at: datetime
+) -> None:
+    """What an account administrator may not do to an account within his reach.
+
+    Nobody changes his own. A role is given and taken only by who may give it, and whoever holds one
+    that the city gives is the city's to suspend. The city keeps an administrator: whoever takes one
+    away is another, a person, whose own grant has no end; the log sees to it that this is still so
+    when his act is recorded, for he is among the streams that the decision looked at.
+    """
+    if not isinstance(command, ON_OTHERS):
+        return
+    refuse_if(stream in (caller.actor, caller.via), Reason.NOT_ON_YOURSELF)
+    assert caller.account is not None, "authorised"
+    given = _concerned(command, target, at)
+    pointer = "/role" if isinstance(command, a.GrantRole | a.RevokeRole) else None
+    administers = tuple(g for g in caller.account.roles(at) if g.role is Role.ACCOUNT_ADMIN)
+    for role, agency in given:
+        place = CITY if GIVEN_BY[role] is Where.CITY else agency
+        may = any(grant.covers(place) or grant.agency == CITY for grant in administers)
+        refuse_if(not may, Reason.ROLE_NOT_YOURS_TO_GIVE, f"{role} for {agency}", pointer)
+    if (Role.ACCOUNT_ADMIN, CITY) in given and _runs_the_city(target, at):
+        stays = caller.account.kind is AccountKind.OFFICER and _runs_the_city(caller.account, at)
+        refuse_if(not stays, Reason.CITY_WITHOUT_ADMINISTRATOR, "your own grant must have no end")
+
+
+def earliest(caller: Caller, capacity: Capacity, at: datetime, since: datetime) -> datetime | None:
+    """How far back the act may have happened; None: the caller may not say when it happened.
+
+    The role must be held, by the actor or his software, where the act is done. `since` is where
+    the calendars begin, which imports and simulations may go back to.
+    """
+    places = capacity.places or frozenset({CITY})
+    roles = {
+        grant.role
+        for account in (caller.account, caller.software)
+        if account is not None
+        for grant in account.roles(at)
+        if any(grant.covers(place) for place in places)
+    }
+    if not roles.isdisjoint(ACT_FOR_OTHERS):
+        return since
+    return at - LATE_PAPER_WITHIN if Role.LATE_PAPER in roles else None
+
+
+def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | None:
+    """The first rule that a grant fulfils where the matter is."""
+    for role, where, sight in rules:
         for grant in grants:
             if grant.role is not role:
                 continue
-            if where is Where.ANYWHERE or _covers_any(grant.agency, scope.agencies(where)):
-                return Capacity(grant.role, grant.agency)
-            held_elsewhere = True
-    if held_elsewhere:
-        raise Refused(Reason.NOT_YOUR_AGENCY)
-    raise Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
+            agencies = scope.agencies(where)
+            places = frozenset(a for a in agencies if a is not None and grant.covers(a))
+            if places:
+                return Capacity(role=role, agency=grant.agency, places=places, sight=sight)
+    return None
 
 
-def may_time_travel(accounts: tuple[Account | None, ...], at: datetime) -> bool:
-    """Whether one of these, the actor or the software he acts through, may give `effective_at`."""
-    return any(
-        grant.role in TIME_TRAVELLERS
-        for account in accounts
-        if account is not None
-        for grant in account.roles(at)
-    )
+def _refusal(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Refused:
+    """Follows from the caller's roles alone where the matter is hidden."""
+    if any(grant.role is rule.role for rule in rules for grant in grants):
+        return Refused(Reason.NOT_FOUND if scope.hidden else Reason.NOT_YOUR_AGENCY)
+    return Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
 
 
-def _covers_any(held: str, agencies: frozenset[str]) -> bool:
-    return any(agency == held or agency.startswith(held + ".") for agency in agencies)
+def _acting_grants(caller: Caller, at: datetime) -> tuple[Grant, ...]:
+    grants = () if caller.software is None else caller.software.roles(at)
+    return tuple(grant for grant in grants if grant.role in ACT_FOR_OTHERS)
+
+
+def _software_reaches(caller: Caller, places: frozenset[str], at: datetime) -> bool:
+    if caller.via is None or not places:
+        return True
+    grants = _acting_grants(caller, at)
+    return any(grant.agency == CITY or any(map(grant.covers, places)) for grant in grants)
+
+
+def _concerned(
+    command: a.AccountCommand, target: Account, at: datetime
+) -> tuple[tuple[Role, str], ...]:
+    """The roles that a command gives, takes, or puts out of force."""
+    match command:
+        case a.GrantRole() | a.RevokeRole():
+            return ((command.role, command.agency),)
+        case _:
+            held = (grant for grant in target.grants if not grant.is_over(at))
+            return tuple((g.role, g.agency) for g in held if GIVEN_BY[g.role] is Where.CITY)
+
+
+def _runs_the_city(account: Account, at: datetime) -> bool:
+    """Whether it administers the city's accounts, and will unless somebody ends it."""
+    lasting = (grant for grant in account.roles(at) if grant.valid_before is None)
+    return any((grant.role, grant.agency) == (Role.ACCOUNT_ADMIN, CITY) for grant in lasting)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from domain.account import Issuers
 from domain.dossier import Dossier
 from domain.event import NO_CONTROLS, Moment, Text
 from domain.procedure import Catalogue
@@ -38,5 +39,7 @@ class Setting(Value, frozen=True, kw_only=True):
     dossier: Dossier | None = None
     """The dossier that a payment belongs to."""
     dossier_id: UUID | None = None
+    issuers: Issuers = Issuers()
+    """Whose subjects may become which kinds of account."""
     code: str | None = None
     """A fresh dossier code, for the one command that gives it out."""

@@ -8,13 +8,22 @@ from uuid import UUID
 import msgspec
 
 from commands import account, agreement, dossier, dossier_decider, payment
-from commands.authority import Capacity, Scope, authorise, may_time_travel
+from commands.authority import (
+    Caller,
+    Capacity,
+    Scope,
+    authorise,
+    check_administration,
+    earliest,
+)
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
 from commands.streams import NOTHING, State, Streams, Versioned
-from domain.account import Account, account_id
-from domain.calendar import CITY_TIME
+from domain.account import Account, Issuers, account_id
+from domain.agreement import Agreement
+from domain.calendar import CITY_TIME, Calendar
+from domain.city import CITY
 from domain.dossier import Channel, Dossier, Status
 from domain.event import Context
 from domain.payment import Payment
@@ -23,7 +32,7 @@ from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
 from domain.value import Value
 
-NO_CAPACITY = Capacity(None, None)
+NO_CAPACITY = Capacity()
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
 
@@ -34,6 +43,16 @@ DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     agreement.AgreementCommand: agreement.decide,
 }
 DECIDE = {kind: decide for union, decide in DECIDERS.items() for kind in union.__args__}
+STATES: dict[Any, type[State]] = {
+    dossier.DossierCommand: Dossier,
+    account.AccountCommand: Account,
+    payment.PaymentCommand: Payment,
+    agreement.AgreementCommand: Agreement,
+}
+STATE_OF = {kind: state for union, state in STATES.items() for kind in union.__args__}
+"""What a command's stream folds to; a stream of another kind is, for it, not there."""
+LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
+"""Refusals that come before an answer that was given earlier."""
 
 
 class Wish(Value, frozen=True, kw_only=True):
@@ -94,9 +113,16 @@ class CommandHandler:
     """Carries commands out; many at a time, each once."""
 
     def __init__(
-        self, log: EventLog, streams: Streams, numbering: Numbering, catalogue: Catalogue
+        self,
+        log: EventLog,
+        streams: Streams,
+        numbering: Numbering,
+        catalogue: Catalogue,
+        issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
     ) -> None:
         """All of one process; the catalogue is the version in force."""
+        self._issuers = issuers
+        self._since = calendar_begins(catalogue.calendar)
         self._log = log
         self._streams = streams
         self._numbering = numbering
@@ -130,15 +156,15 @@ class CommandHandler:
         actor, via, target, related = await self._look(wish, on_memory=on_memory)
         now = datetime.now(UTC)
         try:
-            _check_version(wish, target)
-            at = _effective_at(wish, (actor.state, via.state), target.state or related.state, now)
-            scope = scope_of(wish, target.state, related.state)
             # Rights are those of the moment of acting, also when entering what happened earlier.
-            capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
+            # They come first: whoever has none learns neither version nor existence.
+            at, capacity = self._allowed(wish, actor, via, target, related, now)
             detail, events = await self._decide(wish, target, related, at)
-        except Refused:
+        except Refused as no:
             if on_memory:
                 return None
+            if no.reason in LASTING_REFUSALS:
+                raise
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
@@ -154,7 +180,9 @@ class CommandHandler:
                 looked_at=_looked_at(wish, actor, via, related),
             )
         )
-        if verdict.outcome is Outcome.CONFLICT:
+        # An answer is given again only to an actor who, as of now, is not suspended.
+        unsure = on_memory and verdict.outcome is Outcome.REPEATED
+        if verdict.outcome is Outcome.CONFLICT or unsure:
             return None
         if verdict.outcome is not Outcome.DONE:
             return _first_receipt(verdict)
@@ -178,8 +206,35 @@ class CommandHandler:
             found = await self._streams.get(*(stream for stream, _ in wanted))
         actor, target, *others = found
         via = NOTHING if wish.via is None else others.pop(0)
-        related = NOTHING if wish.dossier is None else others.pop(0)
-        return actor, via, target, related
+        related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
+        return actor, via, of_kind(target, STATE_OF[type(wish.command)]), related
+
+    def _allowed(
+        self,
+        wish: Wish,
+        actor: Versioned,
+        via: Versioned,
+        target: Versioned,
+        related: Versioned,
+        now: datetime,
+    ) -> tuple[datetime, Capacity]:
+        """When it happens and in what capacity the actor does it; raises `Refused`."""
+        command = wish.command
+        caller = Caller(
+            actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
+        )
+        scope = scope_of(wish, target.state, related.state, self._issuers)
+        capacity = authorise(type(command), caller, scope, now)
+        _check_version(wish, target, related)
+        if isinstance(target.state, Account) and isinstance(command, account.AccountCommand):
+            check_administration(command, wish.stream, caller, target.state, now)
+        if command.effective_at is None:
+            state = target.state or related.state
+            return (now if state is None else max(now, state.known_at)), capacity
+        floor = earliest(caller, capacity, now, self._since)
+        return _effective_at(command.effective_at, floor, target.state or related.state, now), (
+            capacity
+        )
 
     async def _decide(
         self, wish: Wish, target: Versioned, related: Versioned, at: datetime
@@ -192,6 +247,7 @@ class CommandHandler:
             dossier=related.state if isinstance(related.state, Dossier) else None,
             dossier_id=wish.dossier,
             code=code,
+            issuers=self._issuers,
         )
         try:
             events = DECIDE[type(wish.command)](target.state, wish.command, setting)
@@ -225,7 +281,12 @@ class CommandHandler:
         return verdict
 
 
-def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:
+def scope_of(
+    wish: Wish,
+    state: State | None,
+    related: State | None,
+    issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
+) -> Scope:
     """Whose matter a wish is about, from its command and the state it meets."""
     match wish.command:
         case dossier.LodgeDossier() as lodge:
@@ -233,17 +294,20 @@ def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:
             return Scope(receiving=lodge.receiving_agency, owners=frozenset(owners))
         case account.OpenCitizen() | account.OpenOrganisation() as open_own:
             owner = account_id(open_own.issuer, open_own.subject)
-            return Scope(agency="H29", owners=frozenset({owner}))
-        case account.OpenOfficer() | account.OpenService() | account.GrantRole() as for_agency:
-            return Scope(agency=for_agency.agency)
-        case account.RevokeRole() as revoke:
-            return Scope(agency=revoke.agency)
+            return Scope(agency=CITY, owners=frozenset({owner}))
+        case account.OpenOfficer() | account.OpenService() as of_staff:
+            # Where citizens come from the same issuer, only the city takes a subject for its staff:
+            # a commune could otherwise take a citizen's account away from him.
+            shared = issuers.of_citizens(of_staff.issuer)
+            return Scope(agency=CITY if shared else of_staff.agency)
+        case account.RevokeRole(agency=agency) if _holds_at(state, agency):
+            return Scope(agency=agency, hidden=True)
         case _:
             return scope_of_state(state or related)
 
 
 def scope_of_state(state: State | None) -> Scope:
-    """Whose matter a stream is."""
+    """Whose matter a stream is; nobody's, where there is none."""
     match state:
         case Dossier():
             people = {state.submitter, state.applicant_account} - {None}
@@ -254,44 +318,60 @@ def scope_of_state(state: State | None) -> Scope:
                 consulted=frozenset(agency for _, agency in state.consultations),
                 agency=state.receiving_agency,
                 owners=frozenset(person for person in people if person is not None),
+                hidden=True,
             )
         case Payment():
-            return Scope(agency=state.agency, owners=frozenset({state.payer}))
+            return Scope(agency=state.agency, owners=frozenset({state.payer}), hidden=True)
         case Account():
             own = account_id(state.issuer, state.subject)
-            return Scope(agency=state.agency or "H29", owners=frozenset({own}))
+            return Scope(agency=state.agency or CITY, owners=frozenset({own}), hidden=True)
         case _:
-            return Scope()
+            return Scope(hidden=True)
 
 
-def _check_version(wish: Wish, target: Versioned) -> None:
-    if not wish.command.creates and wish.version != target.version:
-        if not target.version:
-            raise Refused(Reason.NOT_FOUND)
+def of_kind(found: Versioned, kind: type[State]) -> Versioned:
+    """What was found, if it is of that kind; otherwise it is not there."""
+    return found if isinstance(found.state, kind) else NOTHING
+
+
+def account_of(found: Versioned) -> Account | None:
+    """The account that was found, if one was."""
+    return found.state if isinstance(found.state, Account) else None
+
+
+def calendar_begins(calendar: Calendar) -> datetime:
+    """Before this no due date can be computed, and nothing is said to have happened."""
+    year = min(calendar.kinds).year
+    return datetime(year, 1, 1, tzinfo=CITY_TIME)
+
+
+def _holds_at(state: State | None, agency: str) -> bool:
+    return isinstance(state, Account) and any(grant.agency == agency for grant in state.grants)
+
+
+def _check_version(wish: Wish, target: Versioned, related: Versioned) -> None:
+    if wish.command.creates:
+        return
+    if target.state is None and (related.state is None or wish.version):
+        raise Refused(Reason.NOT_FOUND)
+    if wish.version != target.version:
         raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
 
 
 def _effective_at(
-    wish: Wish, accounts: tuple[State | None, ...], state: State | None, now: datetime
+    given: datetime, floor: datetime | None, state: State | None, now: datetime
 ) -> datetime:
-    """When it happens: now, or the time that a time traveller gives, never before what is known."""
-    known_at = state.known_at if state is not None else now
-    given = wish.command.effective_at
-    if given is None:
-        return max(now, known_at)
-    people = tuple(a if isinstance(a, Account) else None for a in accounts)
+    """The time that somebody who may enters later gives; never before what is known."""
     pointer = "/effective_at"
-    if not may_time_travel(people, now):
+    if floor is None:
         raise Refused(Reason.EFFECTIVE_TIME_NOT_ALLOWED, pointer=pointer)
+    if given < floor:
+        raise Refused(Reason.EFFECTIVE_TIME_TOO_EARLY, f"from {floor.isoformat()} on", pointer)
     if given > now:
         raise Refused(Reason.EFFECTIVE_TIME_IN_FUTURE, pointer=pointer)
-    if state is not None and given < known_at:
-        raise Refused(Reason.EFFECTIVE_TIME_BEFORE_KNOWN, known_at.isoformat(), pointer)
+    if state is not None and given < state.known_at:
+        raise Refused(Reason.EFFECTIVE_TIME_BEFORE_KNOWN, state.known_at.isoformat(), pointer)
     return given
-
-
-def _account(versioned: Versioned) -> Account | None:
-    return versioned.state if isinstance(versioned.state, Account) else None
 
 
 def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Context:

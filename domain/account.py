@@ -28,7 +28,7 @@ class AccountKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What an account may do; every role but the city's own is held for one agency."""
+    """What an account may do; a role is held for an agency and the units within it."""
 
     FRONT_DESK = "front_desk"
     """Bộ phận một cửa: receives, asks for supplements, returns results."""
@@ -161,6 +161,14 @@ class Grant(Value, frozen=True):
         """Whether the grant is in force at that instant."""
         return self.valid_from <= at and (self.valid_before is None or at < self.valid_before)
 
+    def is_over(self, at: datetime) -> bool:
+        """Whether it will never be in force again."""
+        return self.valid_before is not None and self.valid_before <= at
+
+    def covers(self, agency: str) -> bool:
+        """Whether the agency is the one that the role is held for, or a unit within it."""
+        return agency == self.agency or agency.startswith(self.agency + ".")
+
 
 class Account(Value, frozen=True, kw_only=True):
     """What decisions need to know of an account."""
@@ -180,9 +188,29 @@ class Account(Value, frozen=True, kw_only=True):
         return () if self.suspended else tuple(g for g in self.grants if g.holds(at))
 
 
+class Issuers(Value, frozen=True, kw_only=True):
+    """Which OpenID Connect issuers' subjects may become what; None: every issuer's."""
+
+    staff: frozenset[str] | None = None
+    """Whose subjects are officers and services."""
+    citizens: frozenset[str] | None = None
+    """Whose subjects are citizens and organisations."""
+
+    def of_staff(self, issuer: str) -> bool:
+        """Whether a subject of this issuer may be an officer or a service."""
+        return self.staff is None or issuer in self.staff
+
+    def of_citizens(self, issuer: str) -> bool:
+        """Whether a subject of this issuer may be a citizen or an organisation."""
+        return self.citizens is None or issuer in self.citizens
+
+
 def account_id(issuer: str, subject: str) -> UUID:
-    """The account of an OpenID Connect subject: `iss` and `sub` together are the key (§2)."""
-    return stream_id("account", f"{issuer} {subject}")
+    """The account of an OpenID Connect subject: `iss` and `sub` together are the key (§2).
+
+    The issuer's length stands first, so that no two pairs are written alike.
+    """
+    return stream_id("account", f"{len(issuer)}:{issuer}{subject}")
 
 
 def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Account:  # noqa: PLR0911

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, assert_never
+from uuid import UUID
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ FieldName = Annotated[str, Meta(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=100
 
 
 class AgreementSigned(Event, frozen=True, kw_only=True, tag="agreement.signed"):
-    """Ký thỏa thuận chia sẻ dữ liệu (NĐ 47/2020, NĐ 278/2025)."""
+    """Ký thỏa thuận chia sẻ dữ liệu (NĐ 47/2020, NĐ 278/2025): the first of two signatures."""
 
     agency: AgencyId
     purpose: Text
@@ -27,6 +28,14 @@ class AgreementSigned(Event, frozen=True, kw_only=True, tag="agreement.signed"):
     fields: frozenset[FieldName]
     valid_from: Moment
     valid_before: Moment | None = None
+    signer: UUID | None = None
+    """Account that signed; the second signature is another's."""
+
+
+class AgreementCountersigned(Event, frozen=True, kw_only=True, tag="agreement.countersigned"):
+    """Ký xác nhận thỏa thuận: the second signature, from which on it is in force."""
+
+    signer: UUID
 
 
 class AgreementEnded(Event, frozen=True, kw_only=True, tag="agreement.ended"):
@@ -35,14 +44,16 @@ class AgreementEnded(Event, frozen=True, kw_only=True, tag="agreement.ended"):
     explanation: Text
 
 
-AgreementEvent = AgreementSigned | AgreementEnded
+AgreementEvent = AgreementSigned | AgreementCountersigned | AgreementEnded
 
 
 class Agreement(Value, frozen=True, kw_only=True):
-    """An agreement and whether it still stands."""
+    """An agreement, who has signed it, and whether it still stands."""
 
     terms: AgreementSigned
     known_at: datetime
+    countersigner: UUID | None = None
+    """None: signed by one person only, and not in force."""
     ended: bool = False
 
 
@@ -51,6 +62,9 @@ def evolve(agreement: Agreement | None, event: AgreementEvent, at: datetime) -> 
     match event:
         case AgreementSigned():
             return Agreement(terms=event, known_at=at)
+        case AgreementCountersigned():
+            assert agreement is not None, "an agreement's first event is agreement.signed"
+            return replace(agreement, countersigner=event.signer, known_at=at)
         case AgreementEnded():
             assert agreement is not None, "an agreement's first event is agreement.signed"
             return replace(agreement, ended=True, known_at=at)

@@ -8,14 +8,18 @@ class Reason(StrEnum):
 
     ACCOUNT_UNKNOWN = "account-unknown"
     ACCOUNT_SUSPENDED = "account-suspended"
+    SOFTWARE_NOT_ALLOWED = "software-not-allowed"
     ROLE_MISSING = "role-missing"
     NOT_YOUR_AGENCY = "not-your-agency"
     NOT_YOUR_DOSSIER = "not-your-dossier"
+    NOT_ON_YOURSELF = "not-on-yourself"
+    NOT_BY_SOFTWARE = "not-by-software"
     NOT_FOUND = "not-found"
     ALREADY_EXISTS = "already-exists"
     STALE_VERSION = "stale-version"
     EFFECTIVE_TIME_NOT_ALLOWED = "effective-time-not-allowed"
     EFFECTIVE_TIME_BEFORE_KNOWN = "effective-time-before-known"
+    EFFECTIVE_TIME_TOO_EARLY = "effective-time-too-early"
     EFFECTIVE_TIME_IN_FUTURE = "effective-time-in-future"
     # catalogue
     PROCEDURE_UNKNOWN = "procedure-unknown"
@@ -45,10 +49,15 @@ class Reason(StrEnum):
     WITHDRAWAL_NOT_REQUESTED = "withdrawal-not-requested"
     DOSSIER_NOT_FINISHED = "dossier-not-finished"
     # account
+    ISSUER_NOT_FOR_THIS_ACCOUNT = "issuer-not-for-this-account"
+    NATIONAL_ID_INVALID = "national-id-invalid"
+    TAX_CODE_INVALID = "tax-code-invalid"
     IDENTITY_LEVEL_LOWER = "identity-level-lower"
     NATIONAL_ID_DIFFERS = "national-id-differs"
     ROLE_NOT_GRANTED = "role-not-granted"
     ROLE_NOT_FOR_THIS_ACCOUNT = "role-not-for-this-account"
+    ROLE_NOT_YOURS_TO_GIVE = "role-not-yours-to-give"
+    CITY_WITHOUT_ADMINISTRATOR = "city-without-administrator"
     VALIDITY_EMPTY = "validity-empty"
     # payment
     FEE_NOT_ASSESSED = "fee-not-assessed"
@@ -68,6 +77,9 @@ class Reason(StrEnum):
     REFUND_NOT_APPROVED = "refund-not-approved"
     REFUND_TOO_LARGE = "refund-too-large"
     # agreement
+    AGREEMENT_ENDED = "agreement-ended"
+    ALREADY_COUNTERSIGNED = "already-countersigned"
+    SECOND_SIGNATURE_NEEDED = "second-signature-needed"
     FIELD_UNKNOWN = "field-unknown"
     EVENT_UNKNOWN = "event-unknown"
 

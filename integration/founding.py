@@ -6,10 +6,10 @@ from psycopg import AsyncConnection
 
 from commands.bulk import append_bulk
 from domain.account import OfficerOpened, Role, RoleGranted, account_id
+from domain.city import CITY
 from domain.event import Context
 from integration.issuer import LOCAL_ISSUER
 
-CITY = "H29"
 FOUNDER = "admin"
 """Subject of the founder at the local issuer; `hoso token admin` speaks for it."""
 ROLES = (Role.ACCOUNT_ADMIN, Role.DATA_SHARING_ADMIN, Role.AUDITOR)

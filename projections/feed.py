@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.agreement import AgreementEnded, AgreementSigned
+from domain.agreement import AgreementCountersigned, AgreementEnded, AgreementSigned
 from domain.dossier import DossierAccepted, DossierLodged
 from domain.record import Record, event_types
 from projections.view import Batch, Table
@@ -21,11 +21,11 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """An agreement that was signed and has not ended; its lists are sorted."""
+    """An agreement that has not ended; its lists are sorted."""
 
     agreement: UUID
     position: int
-    """Where it was signed: it covers later events only."""
+    """Where it was signed, then where it was countersigned: it covers later events only."""
     agency: str
     procedures: tuple[str, ...]
     """Empty: all."""
@@ -92,6 +92,9 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 AGREEMENT = Table(name="agreement", row=Standing, key=("agreement",))
+"""Those that are in force."""
+PROPOSED = Table(name="agreement_proposed", row=Standing, key=("agreement",))
+"""Signed by one person so far: they entitle to nothing."""
 ROUTE = Table(name="route", row=Route, key=("dossier",))
 HEAD = Table(name="feed_head", row=FeedHead, key=("agency",))
 ITEM = Table(
@@ -102,8 +105,14 @@ ITEM = Table(
 class _State:
     """Rows of this view that a batch works on."""
 
-    def __init__(self, standing: Iterable[Standing], routes: dict[UUID, Route]) -> None:
+    def __init__(
+        self,
+        standing: Iterable[Standing],
+        proposed: Iterable[Standing],
+        routes: dict[UUID, Route],
+    ) -> None:
         self.standing = {row.agreement: row for row in standing}
+        self.proposed = {row.agreement: row for row in proposed}
         self.routes = routes
         self.heads: dict[str, int] = {}
         self.by_event: dict[str, list[Standing]] = {}
@@ -123,7 +132,7 @@ class FeedView(Struct, frozen=True, kw_only=True):
     name: str
     events: frozenset[str]
     tables: tuple[Table, ...]
-    revision: int = 1
+    revision: int = 2
 
     async def project(self, batch: Batch, records: Sequence[Record]) -> None:
         """Load agreements, routes and counters; fold; write back what differs."""
@@ -131,14 +140,16 @@ class FeedView(Struct, frozen=True, kw_only=True):
             return
         before = await batch.load(ROUTE, {r.stream for r in records if _is_of_dossier(r)})
         signed = await batch.load_all(AGREEMENT)
-        state = _State(signed.values(), dict(before))
+        proposed = await batch.load_all(PROPOSED)
+        state = _State(signed.values(), proposed.values(), dict(before))
         heads = {row.agency: row.sequence for row in (await batch.load_all(HEAD)).values()}
         state.heads = dict(heads)
         batch.apply(records, lambda record: take(state, record, batch))
         for dossier, route in state.routes.items():
             if route is not before.get(dossier):
                 batch.put(ROUTE, route)
-        _write_agreements(batch, signed, state.standing)
+        _write_agreements(batch, AGREEMENT, signed, state.standing)
+        _write_agreements(batch, PROPOSED, proposed, state.proposed)
         for agency, sequence in state.heads.items():
             if sequence != heads.get(agency):
                 batch.put(HEAD, FeedHead(agency=agency, sequence=sequence))
@@ -149,10 +160,15 @@ def take(state: _State, record: Record, batch: Batch) -> None:
     event = record.event
     match event:
         case AgreementSigned():
-            state.standing[record.stream] = signed_by(event, record)
+            state.proposed[record.stream] = signed_by(event, record)
+            return
+        case AgreementCountersigned():
+            signed = state.proposed.pop(record.stream)
+            state.standing[record.stream] = replace(signed, position=record.position)
             state.index()
             return
         case AgreementEnded():
+            state.proposed.pop(record.stream, None)
             state.standing.pop(record.stream, None)
             state.index()
             return
@@ -165,7 +181,7 @@ def take(state: _State, record: Record, batch: Batch) -> None:
 
 
 def signed_by(event: AgreementSigned, record: Record) -> Standing:
-    """The standing agreement, its sets in an order that is the same on every machine."""
+    """What was signed, its sets in an order that is the same on every machine."""
     return Standing(
         agreement=record.stream,
         position=record.position,
@@ -246,13 +262,13 @@ def picked(whole: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
 
 
 def _write_agreements(
-    batch: Batch, before: Mapping[UUID, Standing], after: Mapping[UUID, Standing]
+    batch: Batch, table: Table, before: Mapping[UUID, Standing], after: Mapping[UUID, Standing]
 ) -> None:
     for agreement in before.keys() - after.keys():
-        batch.delete(AGREEMENT, agreement)
+        batch.delete(table, agreement)
     for agreement, standing in after.items():
         if standing is not before.get(agreement):
-            batch.put(AGREEMENT, standing)
+            batch.put(table, standing)
 
 
 def _is_of_dossier(record: Record) -> bool:
@@ -262,5 +278,5 @@ def _is_of_dossier(record: Record) -> bool:
 VIEW = FeedView(
     name="feed",
     events=frozenset(name for name in event_types() if name.startswith(("dossier.", "agreement."))),
-    tables=(ITEM, HEAD, AGREEMENT, ROUTE),
+    tables=(ITEM, HEAD, AGREEMENT, PROPOSED, ROUTE),
 )

@@ -240,7 +240,7 @@ SELECT * FROM view.directory WHERE kind = %(kind)s AND account > %(after)s
 ORDER BY account LIMIT %(limit)s
 """
 AGREEMENTS = """
-SELECT * FROM view.agreement
+SELECT * FROM view.{table}
 WHERE (%(agency)s::text IS NULL OR agency = %(agency)s) AND position > %(after)s
 ORDER BY position LIMIT %(limit)s
 """
@@ -428,8 +428,17 @@ async def accounts_of_kind(
 async def agreements(
     source: Source, agency: str | None = None, after: int = 0, limit: int = PAGE_MAX
 ) -> list[Standing]:
-    """Agreements that have not ended, of one agency or all; cursor: position of signing."""
-    return await _rows(source, Standing, AGREEMENTS, agency=agency, after=after, limit=limit)
+    """Agreements in force, of one agency or all; cursor: position of the second signature."""
+    query = AGREEMENTS.format(table="agreement")
+    return await _rows(source, Standing, query, agency=agency, after=after, limit=limit)
+
+
+async def proposed_agreements(
+    source: Source, agency: str | None = None, after: int = 0, limit: int = PAGE_MAX
+) -> list[Standing]:
+    """Agreements that wait for their second signature; cursor: position of the first."""
+    query = AGREEMENTS.format(table="agreement_proposed")
+    return await _rows(source, Standing, query, agency=agency, after=after, limit=limit)
 
 
 async def feed_items(
