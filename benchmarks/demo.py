@@ -33,6 +33,7 @@ from benchmarks.city_day import Progress as DayProgress
 from benchmarks.lag import LagProbe
 from benchmarks.lives import Life, Planner
 from benchmarks.population import Population
+from benchmarks.sharing import sign_twice
 from commands.bulk import append_bulk
 from commands.catalogue import load_catalogue
 from domain.account import account_id
@@ -170,26 +171,18 @@ async def _caught_up(dsn: str) -> None:
 
 async def _sign_agreements(instance: Instance) -> None:
     """The three partner agencies' agreements; signed once, however often the demo is played."""
-    token = instance.issuer.token("admin")
     async with httpx.AsyncClient(base_url=instance.addresses.base_url, timeout=30) as client:
         for agency, purpose, events, fields, procedures in PURPOSES:
-            answer = await client.post(
-                "/v1/agreements",
-                headers={
-                    "Authorization": f"Bearer {token}",
-                    "Idempotency-Key": f'"demo-agreement-{agency}"',
-                },
-                json={
-                    "agency": agency,
-                    "purpose": purpose,
-                    "legal_basis": "NĐ 47/2020/NĐ-CP, NĐ 278/2025/NĐ-CP",
-                    "events": events,
-                    "fields": fields,
-                    "procedures": procedures,
-                    "valid_from": AGREED_FROM,
-                },
-            )
-            answer.raise_for_status()
+            terms = {
+                "agency": agency,
+                "purpose": purpose,
+                "legal_basis": "NĐ 47/2020/NĐ-CP, NĐ 278/2025/NĐ-CP",
+                "events": events,
+                "fields": fields,
+                "procedures": procedures,
+                "valid_from": AGREED_FROM,
+            }
+            await sign_twice(client, instance, f"demo-agreement-{agency}", terms)
 
 
 async def _day(

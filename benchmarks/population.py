@@ -60,9 +60,11 @@ TITLES = {
 }
 SIMULATOR = "service-simulator"
 PLATFORM = "service-payment-platform"
+SECOND_SIGNER = "officer-data-sharing"
+"""Countersigns the agreements that the founder signs."""
 CITY_OFFICERS = {
     "officer-account-admin": (Role.ACCOUNT_ADMIN, "Quản trị tài khoản"),
-    "officer-data-sharing": (Role.DATA_SHARING_ADMIN, "Quản trị chia sẻ dữ liệu"),
+    SECOND_SIGNER: (Role.DATA_SHARING_ADMIN, "Quản trị chia sẻ dữ liệu"),
     "officer-auditor": (Role.AUDITOR, "Kiểm soát thủ tục hành chính"),
 }
 """Officers of the city itself, besides the published count of the agencies' officers."""

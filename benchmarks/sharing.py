@@ -6,13 +6,15 @@ a dossier's event, most hear of few, and nobody of payments.
 """
 
 import asyncio
+from typing import Any
 
 import httpx
 from psycopg import AsyncConnection
 
 from api.instance import Instance
 from benchmarks.lives import MIX
-from benchmarks.population import Population
+from benchmarks.population import SECOND_SIGNER, Population
+from integration.founding import FOUNDER
 
 SUBSCRIBERS = 100
 PROCEDURES = tuple(dict.fromkeys(kind.procedure for kind in MIX))
@@ -52,29 +54,40 @@ def subscribers(population: Population) -> list[str]:
 async def sign_agreements(city: Instance, agencies: list[str]) -> None:
     """One agreement for each agency, from now on, over the API."""
     turns = asyncio.Semaphore(AT_ONCE)
-    headers = {"Authorization": f"Bearer {city.issuer.token('admin')}"}
-    async with httpx.AsyncClient(base_url=city.addresses.base_url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=city.addresses.base_url, timeout=30) as client:
 
         async def sign(agency: str, nth: int) -> None:
             interest, place = divmod(nth, len(PROCEDURES))
             events, fields = INTERESTS[interest % len(INTERESTS)]
+            terms = {
+                "agency": agency,
+                "purpose": "Theo dõi hồ sơ",
+                "legal_basis": "NĐ 278/2025/NĐ-CP",
+                "events": events,
+                "fields": fields,
+                "procedures": [PROCEDURES[place]],
+            }
             async with turns:
-                answer = await client.post(
-                    "/v1/agreements",
-                    headers={"Idempotency-Key": f'"feeds-{agency}"'},
-                    json={
-                        "agency": agency,
-                        "purpose": "Theo dõi hồ sơ",
-                        "legal_basis": "NĐ 278/2025/NĐ-CP",
-                        "events": events,
-                        "fields": fields,
-                        "procedures": [PROCEDURES[place]],
-                    },
-                    timeout=30,
-                )
-            answer.raise_for_status()
+                await sign_twice(client, city, f"feeds-{agency}", terms)
 
         await asyncio.gather(*(sign(agency, nth) for nth, agency in enumerate(agencies)))
+
+
+async def sign_twice(
+    client: httpx.AsyncClient, city: Instance, key: str, terms: dict[str, Any]
+) -> None:
+    """The founder signs an agreement and another administrator countersigns it."""
+
+    async def post(subject: str, path: str, body: Any, **headers: str) -> Any:
+        bearer = {"Authorization": f"Bearer {city.issuer.token(subject)}"}
+        key_of_path = {"Idempotency-Key": f'"{key}"'}
+        answer = await client.post(path, headers=bearer | key_of_path | headers, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    signed = await post(FOUNDER, "/v1/agreements", terms)
+    version = {"If-Match": f'"{signed["version"]}"'}
+    await post(SECOND_SIGNER, f"/v1/agreements/{signed['id']}/countersign", {}, **version)
 
 
 async def entitled(connection: AsyncConnection) -> dict[str, int]:

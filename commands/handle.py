@@ -300,6 +300,8 @@ def scope_of(
             # a commune could otherwise take a citizen's account away from him.
             shared = issuers.of_citizens(of_staff.issuer)
             return Scope(agency=CITY if shared else of_staff.agency)
+        case agreement.SignAgreement():
+            return Scope()
         case account.RevokeRole(agency=agency) if _holds_at(state, agency):
             return Scope(agency=agency, hidden=True)
         case _:

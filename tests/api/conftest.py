@@ -107,6 +107,12 @@ class People:
         person.done("/v1/accounts/citizens", opened)
         return person
 
+    def agreed(self, terms: dict[str, Any]) -> dict[str, Any]:
+        """An agreement that the founder signed and another administrator countersigned."""
+        signed = self.admin.done("/v1/agreements", terms)
+        second = self.officer("data_sharing_admin", agency="H29")
+        return second.done(f"/v1/agreements/{signed['id']}/countersign", {}, signed["version"])
+
     def _with_roles(
         self, subject: str, receipt: dict[str, Any], roles: tuple[str, ...], agency: str
     ) -> Person:

@@ -14,8 +14,7 @@ CIVIL_STATUS = "G15.901"
 
 @pytest.fixture(scope="module")
 def agreement(people: People) -> dict[str, Any]:
-    return people.admin.done(
-        "/v1/agreements",
+    return people.agreed(
         {
             "agency": CIVIL_STATUS,
             "purpose": "Cơ sở dữ liệu hộ tịch điện tử",

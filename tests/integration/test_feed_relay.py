@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from commands.bulk import append_bulk
 from commands.event_log import read_log
-from domain.agreement import AgreementSigned
+from domain.agreement import AgreementCountersigned, AgreementSigned
 from domain.dossier import (
     Applicant,
     ApplicantKind,
@@ -65,7 +65,8 @@ async def sign(database: Database, agency: str, *events: str) -> None:
         valid_from=datetime.now(UTC) - timedelta(days=1),
     )
     async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
-        await append_bulk(connection, [(stream, context(stream), (signed,))])
+        both = (signed, AgreementCountersigned(signer=uuid.uuid4()))
+        await append_bulk(connection, [(stream, context(stream), both)])
 
 
 async def lodge(database: Database, dossiers: int) -> None:

@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from commands import account as c
+from commands.command import Setting
 from domain import account as e
 from domain.account import AccountKind, Role
-from domain.refusal import Reason
-from tests.given import MONDAY_9, given
+from domain.refusal import Reason, Refused
+from tests.given import ACTOR, CATALOGUE, MONDAY_9, given
 
 OPENED = e.CitizenOpened(issuer="i", subject="s", name="Mẫu")
 OFFICER = e.OfficerOpened(issuer="i", subject="o", name="Mẫu", agency="H29.101", title="t")
@@ -239,3 +240,32 @@ def test_an_account_follows_from_issuer_and_subject_and_from_nothing_else() -> N
     others = {e.account_id("i", "t"), e.account_id("j", "s"), e.account_id("s", "i")}
     assert e.account_id("i", "s") not in others
     assert len(others) == 3
+
+
+@pytest.mark.parametrize("separator", [" ", ":", "1:", "\n", ""])
+def test_no_two_pairs_of_issuer_and_subject_are_one_account(separator: str) -> None:
+    parts = ["https://a", "b", "c"]
+    first = e.account_id(parts[0], separator.join(parts[1:]))
+    assert first != e.account_id(separator.join(parts[:2]), parts[2])
+
+
+def test_staff_and_citizens_come_from_the_issuers_meant_for_them() -> None:
+    issuers = e.Issuers(staff=frozenset({"s"}), citizens=frozenset({"c"}))
+    for command, _, kind in OPENINGS:
+        of_staff = kind in (AccountKind.OFFICER, AccountKind.SERVICE)
+        for issuer, may in (("s", of_staff), ("c", not of_staff), ("x", False)):
+            opening = replace(command, issuer=issuer)
+            setting = Setting(at=MONDAY_9, actor=ACTOR, catalogue=CATALOGUE, issuers=issuers)
+            if may:
+                assert c.decide(None, opening, setting)
+                continue
+            with pytest.raises(Refused) as no:
+                c.decide(None, opening, setting)
+            assert no.value.reason is Reason.ISSUER_NOT_FOR_THIS_ACCOUNT
+
+
+def test_a_number_that_cannot_be_one_is_no_proof() -> None:
+    unborn = c.VerifyIdentity(level=1, national_id="079999990001", evidence="x")
+    given(OPENED).when(unborn).refused(Reason.NATIONAL_ID_INVALID, "/national_id")
+    unchecked = c.OpenOrganisation(issuer="i", subject="c", name="M", tax_code="0000000000")
+    given().when(unchecked).refused(Reason.TAX_CODE_INVALID, "/tax_code")

@@ -6,10 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from commands import agreement as c
-from domain.agreement import Agreement, AgreementEnded, AgreementSigned
+from domain.agreement import (
+    Agreement,
+    AgreementCountersigned,
+    AgreementEnded,
+    AgreementSigned,
+)
 from domain.record import event_types, field_names
 from domain.refusal import Reason
-from tests.given import MONDAY_9, given
+from tests.given import ACTOR, DOSSIER, MONDAY_9, OTHER, given
 
 SIGN = c.SignAgreement(
     agency="G15.901",
@@ -28,7 +33,12 @@ SIGNED = AgreementSigned(
     fields=frozenset({"code"}),
     procedures=frozenset({"1.001193"}),
     valid_from=MONDAY_9,
+    signer=ACTOR,
 )
+COUNTERSIGN = c.CountersignAgreement()
+BY_ANOTHER = replace(SIGNED, signer=OTHER)
+"""As if somebody else than the actor of these tests had signed first."""
+COUNTERSIGNED = AgreementCountersigned(signer=ACTOR)
 END = c.EndAgreement(explanation="x")
 ENDED = AgreementEnded(explanation="x")
 
@@ -37,6 +47,19 @@ def test_an_agreement_is_signed_once() -> None:
     given().when(SIGN).then(SIGNED)
     given(SIGNED).when(SIGN).refused(Reason.ALREADY_EXISTS)
     given(SIGNED, ENDED).when(SIGN).refused(Reason.ALREADY_EXISTS)
+
+
+def test_an_agreement_has_two_signatures_of_two_persons() -> None:
+    state = given(BY_ANOTHER).when(COUNTERSIGN).then(COUNTERSIGNED)
+    assert isinstance(state, Agreement)
+    assert state.countersigner == ACTOR
+    given(SIGNED).when(COUNTERSIGN).refused(Reason.SECOND_SIGNATURE_NEEDED)
+    by_nobody_known = replace(SIGNED, signer=None)
+    given(by_nobody_known).when(COUNTERSIGN).refused(Reason.SECOND_SIGNATURE_NEEDED)
+    by_a_third = AgreementCountersigned(signer=DOSSIER)
+    given(BY_ANOTHER, by_a_third).when(COUNTERSIGN).refused(Reason.ALREADY_COUNTERSIGNED)
+    given(BY_ANOTHER, ENDED).when(COUNTERSIGN).refused(Reason.AGREEMENT_ENDED)
+    given().when(COUNTERSIGN).refused(Reason.NOT_FOUND)
 
 
 def test_an_agreement_ends_once_and_keeps_its_terms() -> None:

@@ -15,9 +15,9 @@ from benchmarks.load import IN_FLIGHT, Answer, comes_later
 from benchmarks.population import PLATFORM, SIMULATOR, Population, Size
 from commands import dossier as d
 from commands import payment as p
-from commands.authority import authorise, may_time_travel
+from commands.authority import Caller, authorise, earliest
 from commands.command import Setting
-from commands.handle import DECIDE, Wish, scope_of
+from commands.handle import DECIDE, Wish, calendar_begins, scope_of
 from commands.streams import State, evolve
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
@@ -84,10 +84,14 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
         known = target or dossier
         assert known is None or at >= known.known_at
         assert (target is None) == step.command.creates
-        assert may_time_travel((accounts[actor], simulator), NOW)
         wish = Wish(stream=dossier_id, command=step.command, actor=actor, key="k", fingerprint=b"f")
         related = dossier if step.to_payment else None
-        authorise(type(step.command), actor, accounts[actor], scope_of(wish, target, related), NOW)
+        caller = Caller(actor=actor, account=accounts[actor], via=UUID(int=0), software=simulator)
+        scope = scope_of(wish, target, related)
+        capacity = authorise(type(step.command), caller, scope, NOW)
+        floor = earliest(caller, capacity, NOW, calendar_begins(CATALOGUE.calendar))
+        assert floor is not None
+        assert floor <= at
         setting = Setting(
             at=at,
             actor=actor,

@@ -21,6 +21,8 @@ from domain.record import AnyEvent, Record, name_of
 from integration.postgres_server import PostgresServer
 
 START = datetime(2025, 11, 17, 1, 0, tzinfo=UTC)
+UNSIGNED = 7
+"""The agreement that waits for its second signature."""
 AGENCIES = ("H29.1", "H29.2", "H29.7", "H29.7.1", "H29.7.2")
 PROCEDURES = ("1.001193", "1.004827", "2.000635")
 PLAIN: tuple[AnyEvent, ...] = (
@@ -220,8 +222,11 @@ class History:
             valid_from=START,
             valid_before=START + timedelta(days=30) if number % 2 else None,
         )
+        if number == UNSIGNED:
+            return [signed]
+        countersigned = agreement.AgreementCountersigned(signer=UUID(int=number + 1))
         ended: list[AnyEvent] = [agreement.AgreementEnded(explanation="hết hiệu lực")]
-        return [signed, *(ended if number == 0 else [])]
+        return [signed, countersigned, *(ended if number == 0 else [])]
 
 
 def _line(code: str, kind: FeeKind, amount_vnd: int) -> payment.FeeLine:

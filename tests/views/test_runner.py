@@ -701,7 +701,8 @@ def test_directory_feeds_and_progress_are_read_page_by_page(dsn: str, history: H
             dsn, "SELECT event::text FROM view.feed_item WHERE agency = 'H29.1' ORDER BY sequence"
         )
         assert [bytes(item.event).decode() for item in items] == [row[0] for row in stored]
-        assert len(await queries.agreements(connection)) == 7
+        assert len(await queries.agreements(connection)) == 6
+        assert len(await queries.proposed_agreements(connection)) == 1
         assert len(await queries.agreements(connection, "H29.1")) == 2
 
         progress = await queries.progress(connection)
