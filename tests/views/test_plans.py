@@ -101,7 +101,7 @@ ASKED: dict[str, Ask] = {
     "accounts_of_agency": lambda s: queries.accounts_of_agency(s, AGENCY, SOME, 100),
     "accounts_of_kind": lambda s: queries.accounts_of_kind(s, "officer", SOME, 100),
     "agreements": lambda s: queries.agreements(s, AGENCY, 0, 100),
-    "proposed agreements": lambda s: queries.proposed_agreements(s, AGENCY, 0, 100),
+    "proposed_agreements": lambda s: queries.proposed_agreements(s, AGENCY, 0, 100),
     "agreements, all": lambda s: queries.agreements(s, None, 0, 100),
     "feed_items": lambda s: queries.feed_items(s, AGENCY, 1, 100),
     "feed_head": lambda s: queries.feed_head(s, AGENCY),
