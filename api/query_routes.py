@@ -308,7 +308,7 @@ async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Re
         as_of=instant,
         clock=clock.value,
         version=past.version,
-        state=msgspec.to_builtins(past.state) if past.state is not None else None,
+        state=answers.state_shown(past.state),
         facts=[answers.fact(record) for record in past.records],
     )
 

@@ -128,7 +128,10 @@ RULES: dict[type | Reading, tuple[tuple[Role | None, Where], ...]] = {
     p.ConfirmPayment: _PLATFORM,
     p.DeclinePayment: _PLATFORM,
     p.ReportUnknownOutcome: _PLATFORM,
-    p.SettlePayment: _all((Role.PAYMENT_MONITOR, Role.CASHIER), Where.AGENCY),
+    p.SettlePayment: (
+        (Role.PAYMENT_PLATFORM, Where.ANYWHERE),
+        *_all((Role.PAYMENT_MONITOR, Role.CASHIER), Where.AGENCY),
+    ),
     p.AskRefund: (OWN, *_TILL),
     p.ApproveRefund: _all((Role.APPROVER,), Where.AGENCY),
     p.CompleteRefund: _PLATFORM,

@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from commands import account, agreement, dossier, dossier_decider, payment
 from commands.authority import Capacity, Scope, authorise, may_time_travel
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
+from commands.persons import named_accounts
 from commands.streams import NOTHING, State, Streams, Versioned
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME
@@ -21,11 +23,14 @@ from domain.payment import Payment
 from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
+from domain.transaction import Transaction
 from domain.value import Value
 
 NO_CAPACITY = Capacity(None, None)
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
+CLAIM_KEY = "\x01claim "
+"""Begins the key under which a transaction is taken; no client's key has a control character."""
 
 DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     dossier.DossierCommand: dossier_decider.decide,
@@ -127,7 +132,7 @@ class CommandHandler:
         The first round decides on what is remembered: nearly always it is so still, and the log
         refuses what it is not. No refusal rests on memory.
         """
-        actor, via, target, related = await self._look(wish, on_memory=on_memory)
+        actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
         now = datetime.now(UTC)
         try:
             _check_version(wish, target)
@@ -135,7 +140,8 @@ class CommandHandler:
             scope = scope_of(wish, target.state, related.state)
             # Rights are those of the moment of acting, also when entering what happened earlier.
             capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
-            detail, events = await self._decide(wish, target, related, at)
+            setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
+            detail, events = await self._decide(wish, target, setting, now)
         except Refused:
             if on_memory:
                 return None
@@ -151,7 +157,7 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=_looked_at(wish, actor, via, related),
+                looked_at=_looked_at(wish, actor, via, related, named),
             )
         )
         if verdict.outcome is Outcome.CONFLICT:
@@ -162,16 +168,18 @@ class CommandHandler:
             self._streams.advance(wish.stream, target, events, at)
         return _receipt(verdict, detail)
 
-    async def _look(
-        self, wish: Wish, *, on_memory: bool
-    ) -> tuple[Versioned, Versioned, Versioned, Versioned]:
-        """The states of actor, software, target, and the dossier that a payment is for."""
+    async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
+        """The states of actor, software, target, the dossier that a payment is for, and of others.
+
+        The others are the accounts that the command names.
+        """
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
         wanted = [(wish.actor, 1), (wish.stream, least)]
         if wish.via is not None:
             wanted.append((wish.via, 1))
         if wish.dossier is not None:
             wanted.append((wish.dossier, 1))
+        wanted += [(account, 1) for account in _named(wish)]
         if on_memory:
             found = await self._streams.recall(*wanted)
         else:
@@ -179,25 +187,65 @@ class CommandHandler:
         actor, target, *others = found
         via = NOTHING if wish.via is None else others.pop(0)
         related = NOTHING if wish.dossier is None else others.pop(0)
-        return actor, via, target, related
+        return [actor, via, target, related, *others]
 
-    async def _decide(
-        self, wish: Wish, target: Versioned, related: Versioned, at: datetime
-    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
-        code = await self._code(wish.command, target.state, at)
-        setting = Setting(
+    async def _setting(
+        self, wish: Wish, seen: tuple[Versioned, ...], capacity: Capacity, at: datetime
+    ) -> Setting:
+        """What a decision is given; `seen` are actor, target, related dossier, named accounts."""
+        actor, target, related, *named = seen
+        accounts = zip(_named(wish), map(_account, named), strict=True)
+        return Setting(
             at=at,
             actor=wish.actor,
             catalogue=self._catalogue,
+            entered_at=datetime.now(UTC) if wish.command.effective_at else None,
+            account=_account(actor),
+            role=capacity.role,
+            via=wish.via,
+            named={stream: account for stream, account in accounts if account is not None},
             dossier=related.state if isinstance(related.state, Dossier) else None,
             dossier_id=wish.dossier,
-            code=code,
+            code=await self._code(wish.command, target.state, at),
         )
+
+    async def _decide(
+        self, wish: Wish, target: Versioned, setting: Setting, now: datetime
+    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
+        command = wish.command
         try:
-            events = DECIDE[type(wish.command)](target.state, wish.command, setting)
+            events = DECIDE[type(command)](target.state, command, setting)
+            if events and isinstance(target.state, Payment):
+                claim = payment.claim_of(target.state, wish.stream, command, setting)  # type: ignore[arg-type]
+                if claim is not None:
+                    await self._claim(wish, claim, now)
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
-        return Detail(events=tuple(name_of(event) for event in events), code=code), events
+        return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
+
+    async def _claim(self, wish: Wish, claim: payment.Claim, now: datetime) -> None:
+        """Take the transaction for this payment before the payment books it.
+
+        The log takes version 1 of the transaction's stream once, whoever writes. If the booking
+        then does not come about, the transaction stays this payment's, which can still book it.
+        Raises `Refused` if the transaction is another's.
+        """
+        (found,) = await self._streams.recall((claim.stream, 0))
+        if not found.version:
+            taking = Append(
+                stream=claim.stream,
+                expected=0,
+                context=_context(wish, now),
+                events=(claim.event,),
+                key=f"{CLAIM_KEY}{claim.stream}",
+                fingerprint=wish.fingerprint,
+                detail=_encode_detail(Detail()),
+            )
+            if (await self._log.append(taking)).outcome is Outcome.DONE:
+                return
+            (found,) = await self._streams.get(claim.stream)
+        assert isinstance(found.state, Transaction), "the stream's id follows from its kind"
+        payment.refuse_if_taken(found.state, claim)
 
     async def _code(self, command: Command, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
@@ -225,6 +273,12 @@ class CommandHandler:
         return verdict
 
 
+def _named(wish: Wish) -> list[UUID]:
+    """The accounts that a command names besides its actor's, each once."""
+    named = dict.fromkeys(named_accounts(wish.command))
+    return [account for account in named if account not in (wish.actor, wish.stream)]
+
+
 def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:
     """Whose matter a wish is about, from its command and the state it meets."""
     match wish.command:
@@ -238,6 +292,10 @@ def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:
             return Scope(agency=for_agency.agency)
         case account.RevokeRole() as revoke:
             return Scope(agency=revoke.agency)
+        case _ if isinstance(state, Payment) and isinstance(related, Dossier):
+            # Who may act for the applicant may also pay for him.
+            of_payment = scope_of_state(state)
+            return replace(of_payment, owners=of_payment.owners | related.owners)
         case _:
             return scope_of_state(state or related)
 
@@ -246,17 +304,17 @@ def scope_of_state(state: State | None) -> Scope:
     """Whose matter a stream is."""
     match state:
         case Dossier():
-            people = {state.submitter, state.applicant_account} - {None}
             return Scope(
                 holder=state.holder,
                 receiving=state.receiving_agency,
                 competent=state.competent_agency,
                 consulted=frozenset(agency for _, agency in state.consultations),
                 agency=state.receiving_agency,
-                owners=frozenset(person for person in people if person is not None),
+                owners=state.owners,
             )
         case Payment():
-            return Scope(agency=state.agency, owners=frozenset({state.payer}))
+            payers = frozenset[UUID]() if state.payer is None else frozenset({state.payer})
+            return Scope(agency=state.agency, owners=payers)
         case Account():
             own = account_id(state.issuer, state.subject)
             return Scope(agency=state.agency or "H29", owners=frozenset({own}))
@@ -310,7 +368,7 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
 
 
 def _looked_at(
-    wish: Wish, actor: Versioned, via: Versioned, related: Versioned
+    wish: Wish, actor: Versioned, via: Versioned, related: Versioned, named: list[Versioned]
 ) -> tuple[tuple[UUID, int], ...]:
     """The streams besides its own that a decision rests on, and their versions."""
     looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
@@ -318,6 +376,8 @@ def _looked_at(
         looked_at.append((wish.via, via.version))
     if wish.dossier is not None:
         looked_at.append((wish.dossier, related.version))
+    if named:
+        looked_at += zip(_named(wish), (account.version for account in named), strict=True)
     return tuple(looked_at)
 
 

@@ -81,6 +81,15 @@ class Calendar(Struct, frozen=True, kw_only=True, dict=True):
         return {special.day: special.kind for special in self.special_days}
 
     @cached_property
+    def published_before(self) -> date:
+        """The day after the last year whose days off are published; `date.min` if none are.
+
+        A date after it is provisional: no version says yet which days are off.
+        """
+        years = [special.day.year for special in self.special_days]
+        return date(max(years) + 1, 1, 1) if years else date.min
+
+    @cached_property
     def periods(self) -> tuple[tuple[timedelta, timedelta], ...]:
         """The opening periods of a working day, counted from midnight."""
         return tuple((_since_midnight(h.opens), _since_midnight(h.closes)) for h in self.hours)
@@ -89,6 +98,11 @@ class Calendar(Struct, frozen=True, kw_only=True, dict=True):
     def minutes_open(self) -> int:
         """Working minutes of one working day."""
         return sum((closes - opens) // MINUTE for opens, closes in self.periods)
+
+
+def is_published(calendar: Calendar, at: datetime) -> bool:
+    """Whether the calendar knows the days off of that instant's year."""
+    return _in_city(at).date() < calendar.published_before
 
 
 def is_working_day(calendar: Calendar, day: date) -> bool:

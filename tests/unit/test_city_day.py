@@ -18,6 +18,7 @@ from commands import payment as p
 from commands.authority import authorise, may_time_travel
 from commands.command import Setting
 from commands.handle import DECIDE, Wish, scope_of
+from commands.persons import named_accounts
 from commands.streams import State, evolve
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
@@ -87,10 +88,14 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
         assert may_time_travel((accounts[actor], simulator), NOW)
         wish = Wish(stream=dossier_id, command=step.command, actor=actor, key="k", fingerprint=b"f")
         related = dossier if step.to_payment else None
-        authorise(type(step.command), actor, accounts[actor], scope_of(wish, target, related), NOW)
+        scope = scope_of(wish, target, related)
+        capacity = authorise(type(step.command), actor, accounts[actor], scope, NOW)
         setting = Setting(
             at=at,
             actor=actor,
+            account=accounts[actor],
+            role=capacity.role,
+            named={one: accounts[one] for one in named_accounts(step.command)},
             catalogue=CATALOGUE,
             dossier=related,  # type: ignore[arg-type]
             dossier_id=dossier_id if step.to_payment else None,

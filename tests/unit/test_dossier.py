@@ -1,6 +1,7 @@
 """A dossier's decider: each command leads to the right events, says no, and stays quiet."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -10,14 +11,15 @@ from domain import dossier as e
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, Delivery, Dossier, Ground, Outcome
 from domain.refusal import Reason
-from tests.given import ACTOR, CATALOGUE, CODE, MONDAY_9, OTHER, given
+from tests.given import CATALOGUE, CODE, MONDAY_9, OTHER, examiner, given
 
 COMMUNE = next(a.id for a in CATALOGUE.agencies.values() if a.kind == "commune")
 ELSEWHERE = [a.id for a in CATALOGUE.agencies.values() if a.kind == "commune"][1]
 PROCEDURE = CATALOGUE.procedures["1.004873"]
 CASE = PROCEDURE.cases[0]
 PAPERS = tuple(e.SubmittedPaper(code=p.code) for p in CASE.papers)
-APPLICANT = e.Applicant(kind=e.ApplicantKind.CITIZEN, name="Nguyễn Thị Mẫu", account=OTHER)
+OWNER = UUID("00000000-0000-4000-8000-000000000003")
+APPLICANT = e.Applicant(kind=e.ApplicantKind.CITIZEN, name="Nguyễn Thị Mẫu", account=OWNER)
 SHA = "0" * 64
 
 LODGE = c.LodgeDossier(
@@ -32,17 +34,17 @@ LODGED = e.DossierLodged(
     procedure=PROCEDURE.code,
     case=CASE.key,
     channel=Channel.ONLINE,
-    submitter=ACTOR,
+    submitter=OWNER,
     applicant=APPLICANT,
     receiving_agency=COMMUNE,
     competent_agency=COMMUNE,
     papers=PAPERS,
     catalogue_version=CATALOGUE.version,
 )
-WEDNESDAY_17 = datetime(2025, 11, 20, 17, 0, tzinfo=CITY_TIME)
+THURSDAY_17 = datetime(2025, 11, 20, 17, 0, tzinfo=CITY_TIME)
 ACCEPTED = e.DossierAccepted(
     code=CODE,
-    due_at=WEDNESDAY_17,
+    due_at=THURSDAY_17,
     catalogue_version=CATALOGUE.version,
     calendar_version=CATALOGUE.calendar.version,
 )
@@ -61,7 +63,7 @@ SENT_BACK = e.SupplementRequested(at_reception=True, papers=(), clause="k", expl
 
 
 def test_lodging_pins_the_catalogue_and_names_the_submitter() -> None:
-    given().when(LODGE).then(LODGED)
+    given().when(LODGE, actor=OWNER).then(LODGED)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_lodging_pins_the_catalogue_and_names_the_submitter() -> None:
 def test_lodging_names_only_what_the_catalogue_has(
     change: dict[str, str], reason: Reason, pointer: str
 ) -> None:
-    given().when(replace(LODGE, **change)).refused(reason, pointer)
+    given().when(replace(LODGE, **change), actor=OWNER).refused(reason, pointer)
 
 
 def test_a_dossier_is_lodged_once() -> None:
@@ -132,7 +134,7 @@ def test_resuming_moves_the_due_date_by_the_working_time_paused() -> None:
     after_one_day = suspended_at + timedelta(days=1)
     given(LODGED, ACCEPTED, SUSPENDED).when(c.ResumeDossier(), at=after_one_day).then(
         e.DossierResumed(
-            due_before=WEDNESDAY_17,
+            due_before=THURSDAY_17,
             due_at=datetime(2025, 11, 21, 17, 0, tzinfo=CITY_TIME),
             paused_minutes=480,
         )
@@ -230,9 +232,9 @@ def test_withdrawal_is_decided_and_when_granted_stops_and_closes() -> None:
 
 
 def test_rescheduling_is_to_a_later_date_and_once() -> None:
-    later = WEDNESDAY_17 + timedelta(days=1)
+    later = THURSDAY_17 + timedelta(days=1)
     again = c.RescheduleDossier(due_at=later, explanation="x")
-    moved = e.DossierRescheduled(due_before=WEDNESDAY_17, due_at=later, explanation="x")
+    moved = e.DossierRescheduled(due_before=THURSDAY_17, due_at=later, explanation="x")
     given(LODGED, ACCEPTED).when(again).then(moved)
     too_early = replace(again, due_at=MONDAY_9)
     given(LODGED, ACCEPTED).when(too_early).refused(Reason.DUE_NOT_LATER, "/due_at")
@@ -253,7 +255,8 @@ def test_denial_is_a_result() -> None:
 
 
 def test_assigning_puts_the_dossier_on_a_desk() -> None:
-    given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER)).then(
+    officers = {OTHER: examiner(COMMUNE)}
+    given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER), named=officers).then(
         e.DossierAssigned(officer=OTHER, step="reception")
     )
 
@@ -268,4 +271,4 @@ def test_overdue_is_measured_against_the_decision_not_the_return() -> None:
     assert not state.is_overdue(MONDAY_9 + timedelta(days=900))
     running = given(LODGED, ACCEPTED).state
     assert isinstance(running, Dossier)
-    assert running.is_overdue(WEDNESDAY_17 + timedelta(seconds=1))
+    assert running.is_overdue(THURSDAY_17 + timedelta(seconds=1))
