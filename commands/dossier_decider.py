@@ -111,7 +111,7 @@ def accept(dossier: Dossier, _command: c.AcceptDossier, setting: Setting) -> Eve
     refuse_if(missing, Reason.PAPERS_MISSING, ", ".join(missing))
     assert setting.code is not None, "the caller gives out the code"
     calendar = setting.catalogue.calendar
-    due_at = due(calendar, case.limit, setting.at) if case.limit else None
+    due_at = due(calendar, case.limit, setting.at, provisional=True) if case.limit else None
     return (
         e.DossierAccepted(
             code=setting.code,

@@ -57,11 +57,10 @@ class given:  # noqa: N801  reads as a sentence
         """What the decider says in that state."""
         setting = Setting(
             at=self.at,
-            catalogue=CATALOGUE,
+            **{"catalogue": CATALOGUE, **self.who},
             dossier=self.dossier,
             dossier_id=DOSSIER,
             code=CODE,
-            **self.who,
         )
         return DECIDE[type(self.command)](state, self.command, setting)
 

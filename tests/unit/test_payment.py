@@ -305,7 +305,10 @@ def test_a_paid_request_takes_no_second_attempt() -> None:
 
 def test_repeats_of_what_is_known_change_nothing() -> None:
     begun = (ASSESSED, REQUESTED, STARTED)
-    given(ASSESSED, REQUESTED).when(c.RequestPayment(request="R")).then()
+    same = c.RequestPayment(request="R", expires_at=REQUESTED.expires_at)
+    given(ASSESSED, REQUESTED).when(same).then()
+    on_the_minute = replace(REQUESTED, expires_at=REQUESTED.expires_at + timedelta(minutes=1))
+    given(ASSESSED, on_the_minute).when(c.RequestPayment(request="R")).then()
     given(*begun).when(c.StartAttempt(attempt="A", method=Method.ONLINE)).then()
     given(*begun, UNKNOWN).when(c.ReportUnknownOutcome(attempt="A", explanation="3")).then()
     given(*begun, DECLINED).when(c.DeclinePayment(attempt="A", code="4")).then()
