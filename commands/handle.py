@@ -141,7 +141,7 @@ class CommandHandler:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
             setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
-            detail, events = await self._decide(wish, target, setting, now)
+            detail, events = await self._decide(wish, target, setting, capacity)
         except Refused:
             if on_memory:
                 return None
@@ -210,7 +210,7 @@ class CommandHandler:
         )
 
     async def _decide(
-        self, wish: Wish, target: Versioned, setting: Setting, now: datetime
+        self, wish: Wish, target: Versioned, setting: Setting, capacity: Capacity
     ) -> tuple[Detail, tuple[AnyEvent, ...]]:
         command = wish.command
         try:
@@ -218,12 +218,12 @@ class CommandHandler:
             if events and isinstance(target.state, Payment):
                 claim = payment.claim_of(target.state, wish.stream, command, setting)  # type: ignore[arg-type]
                 if claim is not None:
-                    await self._claim(wish, claim, now)
+                    await self._claim(wish, claim, _context(wish, setting.at, capacity))
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
         return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
 
-    async def _claim(self, wish: Wish, claim: payment.Claim, now: datetime) -> None:
+    async def _claim(self, wish: Wish, claim: payment.Claim, context: Context) -> None:
         """Take the transaction for this payment before the payment books it.
 
         The log takes version 1 of the transaction's stream once, whoever writes. If the booking
@@ -235,7 +235,7 @@ class CommandHandler:
             taking = Append(
                 stream=claim.stream,
                 expected=0,
-                context=_context(wish, now),
+                context=context,
                 events=(claim.event,),
                 key=f"{CLAIM_KEY}{claim.stream}",
                 fingerprint=wish.fingerprint,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from commands.catalogue import load_catalogue
 from domain.calendar import (
     CITY_TIME,
+    Calendar,
     Limit,
     LimitUnit,
     NotPublishedError,

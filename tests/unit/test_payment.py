@@ -400,7 +400,7 @@ def test_every_dossier_has_one_payment_and_its_id_follows_from_the_dossiers() ->
 
 CASH = e.AttemptStarted(attempt="A", method=Method.CASH, amount_vnd=24_000)
 BY_CASH = (ASSESSED, REQUESTED, CASH)
-CASHIER = {"role": Role.CASHIER}
+CASHIER: dict[str, Any] = {"role": Role.CASHIER}
 CONFIRM = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
 
 
@@ -436,7 +436,7 @@ def test_the_platform_knows_of_online_attempts_and_the_cashier_of_the_till(
     online = given(ASSESSED, REQUESTED, STARTED).when(command, **CASHIER)
     online.refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
     given(*BY_CASH).when(command).refused(Reason.TILL_OUTCOME_BY_CASHIER)
-    own = {"actor": OTHER, **CASHIER}
+    own: dict[str, Any] = {"actor": OTHER, **CASHIER}
     given(*BY_CASH).when(command, **own).refused(Reason.OWN_CASE)
 
 
