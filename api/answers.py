@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from commands.streams import State
 from domain.event import Context
 from domain.procedure import Agency, Procedure
 from domain.record import Record
@@ -117,6 +118,15 @@ class Replay(Struct, frozen=True, kw_only=True):
     """Number of facts that count; 0: there was nothing yet, and no state."""
     state: dict[str, Any] | None
     facts: list[Fact]
+
+
+def state_shown(state: State | None) -> dict[str, Any] | None:
+    """A replayed state as JSON values, without what is kept in it to know persons by."""
+    if state is None:
+        return None
+    fields: dict[str, Any] = msgspec.to_builtins(state)
+    fields.pop("national_ids", None)
+    return fields
 
 
 class ProcedurePage(Page, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "consultation": "residence",
         "agency": "H29.102",
         "question": "Người nộp có thường trú tại địa bàn không?",
-        "due_at": "2030-01-02T17:00:00+07:00",
+        "due_at": "2027-11-01T17:00:00+07:00",
     },
     "AnswerConsultation": {
         "consultation": "residence",
@@ -44,7 +44,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SuspendDossier": {"ground": "financial_obligation", "basis": "Luật Đất đai, điều 155"},
     "ResumeDossier": {},
     "RescheduleDossier": {
-        "due_at": "2030-01-09T17:00:00+07:00",
+        "due_at": "2027-11-08T17:00:00+07:00",
         "explanation": "Cơ quan phối hợp trả lời chậm; xin lỗi và hẹn lại.",
     },
     "ApproveResult": {"summary": "Đủ điều kiện đăng ký."},

@@ -351,7 +351,7 @@ async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Repla
         as_of=instant,
         clock=clock.value,
         version=past.version,
-        state=msgspec.to_builtins(past.state) if past.state is not None else None,
+        state=answers.state_shown(past.state),
         facts=sight.facts(list(past.records), capacity),
     )
 

@@ -166,8 +166,7 @@ def _event(event: AnyEvent, told: Told) -> AnyEvent:
     """The planned event as it was for this dossier; those that name nobody are the same."""
     if isinstance(event, DossierLodged):
         person = replace(event.applicant, name=told.name, account=told.applicant)
-        by_officer = event.submitter != event.applicant.account
-        submitter = event.submitter if by_officer else told.applicant
+        submitter = told.applicant if event.submitter else None
         return replace(event, applicant=person, submitter=submitter)
     if isinstance(event, DossierAccepted):
         return replace(event, code=told.code, due_at=_shifted(event.due_at, told.shift))

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from benchmarks.lives import Life, Step
+from benchmarks.lives import Life, Step, of_run
 from benchmarks.load import Connection, LostError, Measures, request
 from benchmarks.population import SIMULATOR
 from integration.issuer import LocalIssuer
@@ -177,7 +177,7 @@ class CityDay:
             self._tokens[step.subject],
             f"{self._run}-{life.number}-{nth}",
             version,
-            _encode(step.command),
+            _encode(of_run(step.command, self._run)),
         )
 
     def _remember(self, sent: Sent) -> None:

@@ -61,7 +61,7 @@ def _amounts(payment: Payment) -> tuple[int, int, int, int, int]:
 
 def _balanced(payment: Payment) -> bool:
     return (
-        payment.due_vnd >= 0
+        payment.waived_vnd <= payment.assessed_vnd
         and payment.refundable_vnd >= 0
         and payment.settled_vnd <= payment.paid_vnd
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from benchmarks.acting import acting
 from benchmarks.lives import SHA, Life
 from benchmarks.population import Population
 from commands import dossier as d
@@ -61,7 +62,7 @@ def lived_long(
     for nth in range(ROUNDS):
         key = f"opinion-{nth}"
         asked = d.RequestConsultation(
-            consultation=key, agency=agency, question=EXPLANATION, due_at=at + timedelta(days=900)
+            consultation=key, agency=agency, question=EXPLANATION, due_at=at + timedelta(days=90)
         )
         commands += [
             asked,
@@ -110,12 +111,12 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
     versions = {False: 0, True: 0}
     appends: list[Append] = []
     for command, subject, to_payment in acts:
-        at, actor = command.effective_at, account_id(LOCAL_ISSUER, subject)
+        at = command.effective_at
         assert at is not None, "every planned act has its time"
         main = states[False]
         setting = Setting(
             at=at,
-            actor=actor,
+            **acting(subject, command),
             catalogue=catalogue,
             dossier=main if isinstance(main, Dossier) else None,
             dossier_id=dossier,
@@ -123,7 +124,7 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
         )
         events = DECIDE[type(command)](states[to_payment], command, setting)
         key = f"{dossier}-{len(appends)}"
-        context = Context(actor=actor, cause=key, correlation=dossier, effective_at=at)
+        context = Context(actor=setting.actor, cause=key, correlation=dossier, effective_at=at)
         appends.append(
             Append(
                 stream=payment_id(dossier) if to_payment else dossier,

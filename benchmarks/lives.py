@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from benchmarks.acting import acting
 from benchmarks.population import PLATFORM, Population
 from commands import dossier as d
 from commands import payment as p
@@ -290,7 +291,7 @@ class _LifePlan:
         target: State | None = self.payment if to_payment else self.dossier
         setting = Setting(
             at=self.at,
-            actor=account_id(LOCAL_ISSUER, subject),
+            **acting(subject, command),
             catalogue=self.catalogue,
             dossier=self.dossier,
             dossier_id=UUID(int=self.number + 1),
@@ -415,10 +416,11 @@ class _LifePlan:
         back = self.at
         self.at = add_working_minutes(self.catalogue.calendar, self.at, 480)
         settled = p.SettlePayment(statement=f"S{self.number}", amount_vnd=self.payment.paid_vnd)
-        monitors = self.planner.population.staff
+        staff = self.planner.population.staff
         agency = self._state.receiving_agency
-        monitor = monitors.get((agency, Role.PAYMENT_MONITOR)) or monitors[agency, Role.CASHIER]
-        self._act(settled, self.chance.choice(monitor))
+        online = self._state.channel is Channel.ONLINE
+        others = [PLATFORM] if online else staff[agency, Role.CASHIER]
+        self._act(settled, self.chance.choice(staff.get((agency, Role.PAYMENT_MONITOR)) or others))
         # The dossier has a clock of its own: its next act may well come before the bank's.
         self.at = back
 
@@ -434,7 +436,8 @@ class _LifePlan:
         self._act(p.ApproveRefund(refund=name), self._desk(Role.APPROVER))
         self._later(30, 900)
         done = p.CompleteRefund(refund=name, transaction=f"B{self.number}")
-        self._act(done, self._desk(Role.CASHIER))
+        online = self._state.channel is Channel.ONLINE
+        self._act(done, PLATFORM if online else self._desk(Role.CASHIER))
 
     # Reception
 
@@ -590,6 +593,13 @@ class _LifePlan:
     def _state_delivery(self) -> Delivery:
         lodging: Any = self.steps[0].command
         return Delivery(lodging.delivery)
+
+
+def of_run(command: Command, run: str) -> Command:
+    """The command as one run sends it: a transaction belongs to one payment, in every run another."""
+    if isinstance(command, p.ConfirmPayment | p.CompleteRefund):
+        return replace(command, transaction=f"{command.transaction}-{run}")
+    return command
 
 
 def _at(command: Command, at: datetime) -> Command:

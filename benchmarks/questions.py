@@ -24,9 +24,8 @@ from api.parameters import cursor
 from benchmarks.big_log import DAY, BigLog, Told
 from benchmarks.load import Connection, Measures
 from benchmarks.population import Population
-from domain.account import Role, account_id
+from domain.account import Role
 from domain.calendar import CITY_TIME
-from integration.issuer import LOCAL_ISSUER
 
 TOKEN_S = 24 * 3600
 SEED = 11
@@ -55,11 +54,6 @@ class Asker:
         self._log, self._dossiers = log, dossiers
         self._host = urlsplit(city.addresses.base_url).netloc
         self._tokens: dict[str, str] = {}
-        self._subjects = {
-            account_id(LOCAL_ISSUER, subject): subject
-            for subjects in population.staff.values()
-            for subject in subjects
-        }
         self._chance = random.Random(SEED)
 
     def nothing(self) -> Question:
@@ -94,19 +88,15 @@ class Asker:
             officer = self._officer(item.holder, Role.EXAMINER)
             yield self._get(f"/v1/agencies/{item.holder}/worklist{narrowed}", officer, held)
 
-    def searches(self, handed_in: list[tuple[UUID, UUID]]) -> Iterator[Question]:
-        """Half by the code on the receipt, others by applicant, or by officer who took them in.
-
-        `handed_in` are submitters and one dossier of each, which their list goes on after.
-        """
-        for told, (submitter, dossier) in zip(self.some(), cycle(handed_in), strict=False):
+    def searches(self) -> Iterator[Question]:
+        """Half by the code on the receipt, others by applicant, or by who lodged them online."""
+        for told in self.some():
             kind = self._chance.choices(("code", "applicant", "submitter"), (5, 3, 2))[0]
             if kind == "code" and told.is_accepted:
                 officer = self._officer(told.lodged.receiving_agency, Role.FRONT_DESK)
                 yield self._get(f"/v1/dossiers/by-code/{told.code}", officer, f'"{told.code}"')
             elif kind == "submitter":
-                after = f"/v1/my/dossiers?as=submitter&cursor={cursor(dossier)}"
-                yield self._get(after, self._subjects[submitter], "")
+                yield self._get("/v1/my/dossiers?as=submitter", told.citizen, "")
             else:
                 own = f'"applicant_account":"{told.applicant}"'
                 yield self._get("/v1/my/dossiers", told.citizen, own)

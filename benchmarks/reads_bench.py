@@ -24,7 +24,6 @@ from benchmarks.questions import Asker, Item, Question, asked, client
 from benchmarks.results import Figures
 from commands.bulk import append_bulk
 from commands.catalogue import load_catalogue
-from domain.dossier import Channel
 from integration.processes import calm_collector
 from integration.rebuilding import rebuild_views
 from projections import queries
@@ -46,9 +45,6 @@ ALONE = 500
 """Bare queries of each kind."""
 SAMPLE = """
 SELECT holder, due_at, dossier, step, assignee FROM view.worklist ORDER BY random() LIMIT %s
-"""
-TAKEN_IN = """
-SELECT submitter, dossier FROM view.card WHERE channel <> %s ORDER BY random() LIMIT %s
 """
 
 Query = Callable[[AsyncConnection], Awaitable[Any]]
@@ -104,12 +100,10 @@ async def _kinds(dsn: str, asker: Asker, dossiers: int) -> tuple[int, list[Kind]
         open_ = await _count(connection, "view.worklist")
         rows = await connection.execute(SAMPLE, (QUESTIONS,))
         items = [Item(*row) for row in await rows.fetchall()]
-        taken_in = await connection.execute(TAKEN_IN, (Channel.ONLINE, QUESTIONS))
-        searches = asker.searches(await taken_in.fetchall())
     assert items, "some dossiers are open"
     return open_, [
         Kind("worklist", asker.worklists(items), (_list_of(item) for item in items)),
-        Kind("search", searches, (_by_code(told.code) for told in asker.some())),
+        Kind("search", asker.searches(), (_by_code(told.code) for told in asker.some())),
         Kind("card", asker.cards(), (_by_id(told.dossier) for told in asker.some())),
     ]
 

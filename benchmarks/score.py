@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 from psycopg import AsyncConnection
 
-from benchmarks.lives import Life, Planner, Step
+from benchmarks.lives import Life, Planner, Step, of_run
 from benchmarks.load import request
 from benchmarks.population import Population, Size
 from commands.bulk import append_bulk
@@ -112,7 +112,7 @@ def _request(life: Life, nth: int, run: str, token: str, host: str) -> bytes:
     step = life.steps[nth]
     path = f"/v1/dossiers/{_dossier(life, run)}/{step.path}" if nth else "/v1/dossiers"
     version = None if step.command.creates else step.version
-    return request(path, host, token, f"{run}-{nth}", version, _encode(_timeless(step)))
+    return request(path, host, token, f"{run}-{nth}", version, _encode(_timeless(step, run)))
 
 
 def _dossier(life: Life, run: str) -> str:
@@ -121,9 +121,9 @@ def _dossier(life: Life, run: str) -> str:
     return str(stream_id("dossier", f"{lodger} {run}-0"))
 
 
-def _timeless(step: Step) -> Command:
+def _timeless(step: Step, run: str) -> Command:
     """The command as it is sent when it happens: without the plan's times."""
-    command = step.command
+    command = of_run(step.command, run)
     if isinstance(command, RequestPayment):
         command = replace(command, expires_at=None)
     return replace(command, effective_at=None)

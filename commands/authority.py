@@ -184,7 +184,9 @@ ACTING: dict[type, Rules] = {
     p.ConfirmPayment: _PLATFORM,
     p.DeclinePayment: _PLATFORM,
     p.ReportUnknownOutcome: _PLATFORM,
-    p.SettlePayment: _all((Role.PAYMENT_MONITOR, Role.CASHIER), Where.AGENCY),
+    p.SettlePayment: _all(
+        (Role.PAYMENT_PLATFORM, Role.PAYMENT_MONITOR, Role.CASHIER), Where.AGENCY
+    ),
     p.AskRefund: (OWN, *_TILL),
     p.ApproveRefund: _all((Role.APPROVER,), Where.AGENCY),
     p.CompleteRefund: _PLATFORM,

@@ -1,12 +1,13 @@
 """What every command has in common, and what a decision is given besides state and command."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 from msgspec import Meta
 
-from domain.account import Issuers
+from domain.account import Account, Issuers, Role
 from domain.dossier import Dossier
 from domain.event import NO_CONTROLS, Moment, Text
 from domain.procedure import Catalogue
@@ -36,6 +37,16 @@ class Setting(Value, frozen=True, kw_only=True):
     """When the thing happens: now, or the command's `effective_at`."""
     actor: UUID
     catalogue: Catalogue
+    entered_at: datetime | None = None
+    """When it is entered, if that is later than `at`; rights are those of this moment."""
+    account: Account | None = None
+    """The actor's own."""
+    role: Role | None = None
+    """In which the actor acts; None for his own matter."""
+    via: UUID | None = None
+    """The software through which he acts."""
+    named: Mapping[UUID, Account] = {}
+    """The accounts that the command names, as far as they exist."""
     dossier: Dossier | None = None
     """The dossier that a payment belongs to."""
     dossier_id: UUID | None = None

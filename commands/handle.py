@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from commands import account, agreement, dossier, dossier_decider, payment
 from commands.authority import (
@@ -19,6 +20,7 @@ from commands.authority import (
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
+from commands.persons import named_accounts
 from commands.streams import NOTHING, State, Streams, Versioned
 from domain.account import Account, Issuers, account_id
 from domain.agreement import Agreement
@@ -30,11 +32,14 @@ from domain.payment import Payment
 from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
+from domain.transaction import Transaction
 from domain.value import Value
 
 NO_CAPACITY = Capacity()
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
+CLAIM_KEY = "\x01claim "
+"""Begins the key under which a transaction is taken; no client's key has a control character."""
 
 DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     dossier.DossierCommand: dossier_decider.decide,
@@ -153,13 +158,14 @@ class CommandHandler:
         The first round decides on what is remembered: nearly always it is so still, and the log
         refuses what it is not. No refusal rests on memory.
         """
-        actor, via, target, related = await self._look(wish, on_memory=on_memory)
+        actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
         now = datetime.now(UTC)
         try:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             # They come first: whoever has none learns neither version nor existence.
             at, capacity = self._allowed(wish, actor, via, target, related, now)
-            detail, events = await self._decide(wish, target, related, at)
+            setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
+            detail, events = await self._decide(wish, target, setting, capacity)
         except Refused as no:
             if on_memory:
                 return None
@@ -177,7 +183,7 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=_looked_at(wish, actor, via, related),
+                looked_at=_looked_at(wish, actor, via, related, named),
             )
         )
         # An answer is given again only to an actor who, as of now, is not suspended.
@@ -190,16 +196,18 @@ class CommandHandler:
             self._streams.advance(wish.stream, target, events, at)
         return _receipt(verdict, detail)
 
-    async def _look(
-        self, wish: Wish, *, on_memory: bool
-    ) -> tuple[Versioned, Versioned, Versioned, Versioned]:
-        """The states of actor, software, target, and the dossier that a payment is for."""
+    async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
+        """The states of actor, software, target, the dossier that a payment is for, and of others.
+
+        The others are the accounts that the command names.
+        """
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
         wanted = [(wish.actor, 1), (wish.stream, least)]
         if wish.via is not None:
             wanted.append((wish.via, 1))
         if wish.dossier is not None:
             wanted.append((wish.dossier, 1))
+        wanted += [(account, 1) for account in _named(wish)]
         if on_memory:
             found = await self._streams.recall(*wanted)
         else:
@@ -207,7 +215,7 @@ class CommandHandler:
         actor, target, *others = found
         via = NOTHING if wish.via is None else others.pop(0)
         related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
-        return actor, via, of_kind(target, STATE_OF[type(wish.command)]), related
+        return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
 
     def _allowed(
         self,
@@ -236,24 +244,64 @@ class CommandHandler:
             capacity
         )
 
-    async def _decide(
-        self, wish: Wish, target: Versioned, related: Versioned, at: datetime
-    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
-        code = await self._code(wish.command, target.state, at)
-        setting = Setting(
+    async def _setting(
+        self, wish: Wish, seen: tuple[Versioned, ...], capacity: Capacity, at: datetime
+    ) -> Setting:
+        """What a decision is given; `seen` are actor, target, related dossier, named accounts."""
+        actor, target, related, *named = seen
+        accounts = zip(_named(wish), map(account_of, named), strict=True)
+        return Setting(
             at=at,
             actor=wish.actor,
             catalogue=self._catalogue,
+            entered_at=datetime.now(UTC) if wish.command.effective_at else None,
+            account=account_of(actor),
+            role=capacity.role,
+            via=wish.via,
+            named={stream: account for stream, account in accounts if account is not None},
             dossier=related.state if isinstance(related.state, Dossier) else None,
             dossier_id=wish.dossier,
-            code=code,
+            code=await self._code(wish.command, target.state, at),
             issuers=self._issuers,
         )
+
+    async def _decide(
+        self, wish: Wish, target: Versioned, setting: Setting, capacity: Capacity
+    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
+        command = wish.command
         try:
-            events = DECIDE[type(wish.command)](target.state, wish.command, setting)
+            events = DECIDE[type(command)](target.state, command, setting)
+            if events and isinstance(target.state, Payment):
+                claim = payment.claim_of(target.state, wish.stream, command, setting)  # type: ignore[arg-type]
+                if claim is not None:
+                    await self._claim(wish, claim, _context(wish, setting.at, capacity))
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
-        return Detail(events=tuple(name_of(event) for event in events), code=code), events
+        return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
+
+    async def _claim(self, wish: Wish, claim: payment.Claim, context: Context) -> None:
+        """Take the transaction for this payment before the payment books it.
+
+        The log takes version 1 of the transaction's stream once, whoever writes. If the booking
+        then does not come about, the transaction stays this payment's, which can still book it.
+        Raises `Refused` if the transaction is another's.
+        """
+        (found,) = await self._streams.recall((claim.stream, 0))
+        if not found.version:
+            taking = Append(
+                stream=claim.stream,
+                expected=0,
+                context=context,
+                events=(claim.event,),
+                key=f"{CLAIM_KEY}{claim.stream}",
+                fingerprint=wish.fingerprint,
+                detail=_encode_detail(Detail()),
+            )
+            if (await self._log.append(taking)).outcome is Outcome.DONE:
+                return
+            (found,) = await self._streams.get(claim.stream)
+        assert isinstance(found.state, Transaction), "the stream's id follows from its kind"
+        payment.refuse_if_taken(found.state, claim)
 
     async def _code(self, command: Command, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
@@ -281,6 +329,12 @@ class CommandHandler:
         return verdict
 
 
+def _named(wish: Wish) -> list[UUID]:
+    """The accounts that a command names besides its actor's, each once."""
+    named = dict.fromkeys(named_accounts(wish.command))
+    return [account for account in named if account not in (wish.actor, wish.stream)]
+
+
 def scope_of(
     wish: Wish,
     state: State | None,
@@ -305,25 +359,28 @@ def scope_of(
         case account.RevokeRole(agency=agency) if _holds_at(state, agency):
             return Scope(agency=agency, hidden=True)
         case _:
-            return scope_of_state(state or related)
+            scope = scope_of_state(state or related)
+            # Who may act for the applicant may also pay for him.
+            more = related.owners if isinstance(related, Dossier) else frozenset[UUID]()
+            return replace(scope, owners=scope.owners | more) if more else scope
 
 
 def scope_of_state(state: State | None) -> Scope:
     """Whose matter a stream is; nobody's, where there is none."""
     match state:
         case Dossier():
-            people = {state.submitter, state.applicant_account} - {None}
             return Scope(
                 holder=state.holder,
                 receiving=state.receiving_agency,
                 competent=state.competent_agency,
                 consulted=frozenset(agency for _, agency in state.consultations),
                 agency=state.receiving_agency,
-                owners=frozenset(person for person in people if person is not None),
+                owners=state.owners,
                 hidden=True,
             )
         case Payment():
-            return Scope(agency=state.agency, owners=frozenset({state.payer}), hidden=True)
+            payers = frozenset[UUID]() if state.payer is None else frozenset({state.payer})
+            return Scope(agency=state.agency, owners=payers, hidden=True)
         case Account():
             own = account_id(state.issuer, state.subject)
             return Scope(agency=state.agency or CITY, owners=frozenset({own}), hidden=True)
@@ -392,7 +449,7 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
 
 
 def _looked_at(
-    wish: Wish, actor: Versioned, via: Versioned, related: Versioned
+    wish: Wish, actor: Versioned, via: Versioned, related: Versioned, named: list[Versioned]
 ) -> tuple[tuple[UUID, int], ...]:
     """The streams besides its own that a decision rests on, and their versions."""
     looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
@@ -400,6 +457,8 @@ def _looked_at(
         looked_at.append((wish.via, via.version))
     if wish.dossier is not None:
         looked_at.append((wish.dossier, related.version))
+    if named:
+        looked_at += zip(_named(wish), (account.version for account in named), strict=True)
     return tuple(looked_at)
 
 

@@ -5,16 +5,17 @@ from typing import Any
 from uuid import UUID
 
 from commands.event_log import EventLog
-from domain import account, agreement, dossier, payment
+from domain import account, agreement, dossier, payment, transaction
 from domain.account import Account
 from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
 from domain.record import Record, event_types
+from domain.transaction import Transaction
 from domain.value import Value
 
-State = Dossier | Account | Payment | Agreement
+State = Dossier | Account | Payment | Agreement | Transaction
 KEPT_MAX = 100_000
 """States kept in memory, about 2 KiB each; the least recently used go first."""
 
@@ -23,6 +24,7 @@ _EVOLVE_KIND: dict[str, Any] = {
     "account": account.evolve,
     "payment": payment.evolve,
     "agreement": agreement.evolve,
+    "transaction": transaction.evolve,
 }
 EVOLVE: dict[type[Event], Any] = {
     kind: _EVOLVE_KIND[name.partition(".")[0]] for name, kind in event_types().items()

@@ -27,6 +27,7 @@ KINDS = {
     "account": "Account",
     "payment": "Payment",
     "agreement": "Agreement",
+    "transaction": "Transaction",
 }
 TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
 

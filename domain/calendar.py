@@ -81,6 +81,15 @@ class Calendar(Struct, frozen=True, kw_only=True, dict=True):
         return {special.day: special.kind for special in self.special_days}
 
     @cached_property
+    def published_before(self) -> date:
+        """The day after the last year whose days off are published.
+
+        A calendar without special days is one of weekly days off alone: it ends nowhere.
+        """
+        years = [special.day.year for special in self.special_days]
+        return date(max(years) + 1, 1, 1) if years else date.max
+
+    @cached_property
     def periods(self) -> tuple[tuple[timedelta, timedelta], ...]:
         """The opening periods of a working day, counted from midnight."""
         return tuple((_since_midnight(h.opens), _since_midnight(h.closes)) for h in self.hours)
@@ -89,6 +98,11 @@ class Calendar(Struct, frozen=True, kw_only=True, dict=True):
     def minutes_open(self) -> int:
         """Working minutes of one working day."""
         return sum((closes - opens) // MINUTE for opens, closes in self.periods)
+
+
+def is_published(calendar: Calendar, at: datetime) -> bool:
+    """Whether the calendar knows the days off of that instant's year."""
+    return _in_city(at).date() < calendar.published_before
 
 
 def is_working_day(calendar: Calendar, day: date) -> bool:
@@ -109,7 +123,13 @@ def is_working_time(calendar: Calendar, at: datetime) -> bool:
     )
 
 
-def due(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
+class NotPublishedError(Exception):
+    """The due date lies in a year whose days off are not published yet: nobody can know it."""
+
+
+def due(
+    calendar: Calendar, limit: Limit, received_at: datetime, *, provisional: bool = False
+) -> datetime:
     """Ngày hẹn trả: the last instant at which a dossier received then is still on time.
 
     - `working_day`: the day of reception is not counted (BLDS 2015 Điều 147); due when the N-th
@@ -120,7 +140,18 @@ def due(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
     - `working_hour`: lunch, nights and days off are skipped; starts at the next opening.
     - `same_day`: received until 15:00 of a working day, due when it closes; received later, when
       the next working day closes (NĐ 23/2015 Điều 7; hộ tịch likewise).
+
+    Raises `NotPublishedError` for a date after the last year that the calendar publishes, unless a
+    provisional one will do: there only the weekly days off count.
     """
+    due_at = _due(calendar, limit, received_at)
+    if not provisional and not is_published(calendar, due_at):
+        msg = f"calendar {calendar.version} ends before {calendar.published_before}"
+        raise NotPublishedError(msg)
+    return due_at
+
+
+def _due(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
     received_at = _in_city(received_at)
     opened_at = _next_opening(calendar, received_at)
     match limit.unit:

@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Annotated, assert_never
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from domain.digest import digest
 from domain.event import (
     OF_APPLICANT,
     OF_REPRESENTATIVE,
@@ -92,6 +93,8 @@ class Representative(
     name: Annotated[ShortText, OF_REPRESENTATIVE]
     national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
     authority: ShortText
+    """The paper that gives the mandate, by its number and day."""
+    account: UUID | None = None
 
 
 class SubmittedPaper(
@@ -110,7 +113,8 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     procedure: ProcedureCode
     case: str
     channel: Channel
-    submitter: UUID
+    submitter: UUID | None = None
+    """Who lodged online; nobody where an officer entered it, who stands in the context."""
     applicant: Applicant
     receiving_agency: AgencyId
     competent_agency: AgencyId
@@ -137,6 +141,8 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
     catalogue_version: int
     """Legal rules are those in force at reception."""
     calendar_version: str
+    provisional: bool = False
+    """The due date lies in a year whose days off that calendar does not publish yet."""
 
 
 class DossierTurnedAway(Event, frozen=True, kw_only=True, tag="dossier.turned_away"):
@@ -194,6 +200,8 @@ class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
     due_at: Moment | None
     paused_minutes: int
     """Working minutes."""
+    provisional: bool = False
+    """As in `DossierAccepted`."""
 
 
 class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplement_requested"):
@@ -323,6 +331,8 @@ class Suspension(Value, frozen=True):
 
     ground: Ground
     since: datetime
+    said: bytes | None = None
+    """Digest of ground and basis."""
 
 
 class Dossier(Value, frozen=True, kw_only=True):
@@ -332,7 +342,7 @@ class Dossier(Value, frozen=True, kw_only=True):
     procedure: str
     case: str
     channel: Channel
-    submitter: UUID
+    submitter: UUID | None
     applicant_account: UUID | None
     receiving_agency: str
     competent_agency: str
@@ -354,11 +364,19 @@ class Dossier(Value, frozen=True, kw_only=True):
     suspension: Suspension | None = None
     consultations: frozenset[tuple[str, str]] = frozenset()
     """Open ones: their key and agency."""
-    consulted: frozenset[str] = frozenset()
+    consulted: dict[str, bytes] = field(default_factory=dict)
+    """All of them: digest of the question while it is open, of the answer afterwards."""
     rescheduled: bool = False
+    rescheduled_said: bytes | None = None
     denied: bool = False
     withdrawn: bool = False
     withdrawal_pending: bool = False
+    withdrawal_said: bytes | None = None
+    said: bytes | None = None
+    """Digest of what was said with the act that led to the present status."""
+    representative_account: UUID | None = None
+    national_ids: Annotated[tuple[str, ...], OF_APPLICANT] = ()
+    """Of applicant and representative, to know an officer in his own case."""
     finished_at: datetime | None = None
     """Issued, denied or stopped: what the due date is measured against."""
 
@@ -366,9 +384,22 @@ class Dossier(Value, frozen=True, kw_only=True):
         """Whether the due date was missed, as seen at that instant."""
         return self.due_at is not None and (self.finished_at or at) > self.due_at
 
+    @property
+    def owners(self) -> frozenset[UUID]:
+        """The accounts whose matter it is: applicant, representative, and who lodged it online."""
+        people = (self.submitter, self.applicant_account, self.representative_account)
+        return frozenset(person for person in people if person is not None)
+
+    def concerns(self, person: UUID, national_id: str | None = None) -> bool:
+        """Whether it is this person's own matter, by account or by verified number."""
+        people = (self.submitter, self.applicant_account, self.representative_account)
+        return person in people or (national_id is not None and national_id in self.national_ids)
+
 
 def lodged(event: DossierLodged, at: datetime) -> Dossier:
     """The state that a dossier begins with."""
+    representative = event.representative
+    numbers = (event.applicant.national_id, representative and representative.national_id)
     return Dossier(
         status=Status.LODGED,
         procedure=event.procedure,
@@ -376,6 +407,8 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         channel=event.channel,
         submitter=event.submitter,
         applicant_account=event.applicant.account,
+        representative_account=representative.account if representative else None,
+        national_ids=tuple(number for number in numbers if number),
         receiving_agency=event.receiving_agency,
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,
@@ -399,6 +432,7 @@ def evolve(dossier: Dossier | None, event: DossierEvent, at: datetime) -> Dossie
             return replace(
                 dossier,
                 status=Status.LODGED if waiting else dossier.status,
+                said=None if waiting else dossier.said,
                 papers=dossier.papers | {paper.code for paper in event.papers},
                 pages=dossier.pages + sum(paper.pages for paper in event.papers),
                 known_at=at,
@@ -429,37 +463,80 @@ def evolve(dossier: Dossier | None, event: DossierEvent, at: datetime) -> Dossie
             return replace(
                 dossier,
                 consultations=dossier.consultations | {(event.consultation, event.agency)},
-                consulted=dossier.consulted | {event.consultation},
+                consulted={
+                    **dossier.consulted,
+                    event.consultation: digest(event.agency, event.question, event.due_at),
+                },
                 known_at=at,
             )
         case ConsultationAnswered():
             still_open = (c for c in dossier.consultations if c[0] != event.consultation)
-            return replace(dossier, consultations=frozenset(still_open), known_at=at)
+            return replace(
+                dossier,
+                consultations=frozenset(still_open),
+                consulted={
+                    **dossier.consulted,
+                    event.consultation: digest(event.opinion, event.answer),
+                },
+                known_at=at,
+            )
         case DossierSuspended():
-            return replace(dossier, suspension=Suspension(event.ground, at), known_at=at)
+            suspension = Suspension(event.ground, at, digest(event.ground, event.basis))
+            return replace(dossier, suspension=suspension, known_at=at)
         case DossierResumed():
             return replace(dossier, suspension=None, due_at=event.due_at, known_at=at)
         case SupplementRequested():
-            status = Status.AWAITING_SUPPLEMENT if event.at_reception else dossier.status
-            return replace(dossier, status=status, known_at=at)
+            if not event.at_reception:
+                return replace(dossier, known_at=at)
+            said = digest(event.papers, event.clause, event.explanation, event.reply_by)
+            status = Status.AWAITING_SUPPLEMENT
+            return replace(dossier, status=status, said=said, known_at=at)
         case DossierRescheduled():
-            return replace(dossier, due_at=event.due_at, rescheduled=True, known_at=at)
+            return replace(
+                dossier,
+                due_at=event.due_at,
+                rescheduled=True,
+                rescheduled_said=digest(event.due_at, event.explanation),
+                known_at=at,
+            )
         case ResultApproved():
-            return replace(dossier, status=Status.APPROVED, known_at=at)
+            said = digest(event.summary)
+            return replace(dossier, status=Status.APPROVED, said=said, known_at=at)
         case ResultSigned():
-            return replace(dossier, status=Status.SIGNED, known_at=at)
+            said = digest(event.document_sha256, event.signature_sha256)
+            return replace(dossier, status=Status.SIGNED, said=said, known_at=at)
         case ResultIssued():
-            return replace(dossier, status=Status.ISSUED, finished_at=at, known_at=at)
+            said = digest(event.number, event.document_sha256)
+            return replace(dossier, status=Status.ISSUED, said=said, finished_at=at, known_at=at)
         case DossierDenied():
-            return replace(dossier, status=Status.DENIED, denied=True, finished_at=at, known_at=at)
+            return replace(
+                dossier,
+                status=Status.DENIED,
+                said=digest(event.clause, event.explanation),
+                denied=True,
+                finished_at=at,
+                known_at=at,
+            )
         case WithdrawalRequested():
-            return replace(dossier, withdrawal_pending=True, known_at=at)
+            return replace(
+                dossier,
+                withdrawal_pending=True,
+                withdrawal_said=digest(event.explanation),
+                known_at=at,
+            )
         case WithdrawalDecided():
-            return replace(dossier, withdrawal_pending=False, withdrawn=event.granted, known_at=at)
+            return replace(
+                dossier,
+                withdrawal_pending=False,
+                withdrawal_said=None,
+                withdrawn=event.granted,
+                known_at=at,
+            )
         case DossierStopped():
             return replace(dossier, status=Status.STOPPED, finished_at=at, known_at=at)
         case ResultReturned():
-            return replace(dossier, status=Status.RETURNED, known_at=at)
+            said = digest(event.delivery, event.receiver, event.tracking)
+            return replace(dossier, status=Status.RETURNED, said=said, known_at=at)
         case DossierClosed():
             return replace(dossier, status=Status.CLOSED, known_at=at)
         case _:

@@ -3,12 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, assert_never
+from typing import Annotated, Any, assert_never
 from uuid import UUID
 
 from msgspec import Meta, field
 from msgspec.structs import replace
 
+from domain.digest import digest
 from domain.event import OF_PAYER, AgencyId, Event, Moment, ShortText, Text, stream_id
 from domain.identity import ProcedureCode
 from domain.procedure import FeeKind, Vnd
@@ -45,7 +46,8 @@ class FeeAssessed(Event, frozen=True, kw_only=True, tag="payment.fee_assessed"):
     dossier: UUID
     procedure: ProcedureCode
     agency: AgencyId
-    payer: UUID
+    payer: UUID | None = None
+    """Account of the applicant, or of who lodged online; nobody where neither has one."""
     lines: tuple[FeeLine, ...]
     catalogue_version: int
 
@@ -76,7 +78,11 @@ class AttemptStarted(Event, frozen=True, kw_only=True, tag="payment.attempt_star
 
 
 class PaymentConfirmed(Event, frozen=True, kw_only=True, tag="payment.confirmed"):
-    """Thanh toán thành công."""
+    """Thanh toán thành công.
+
+    Money is booked when it was taken, also after "declined" or when another attempt has paid: what
+    then is more than was due makes the amount due negative, until it is refunded.
+    """
 
     attempt: Reference
     amount_vnd: Vnd
@@ -111,12 +117,16 @@ class RefundAsked(Event, frozen=True, kw_only=True, tag="payment.refund_asked"):
     refund: Reference
     amount_vnd: Vnd
     explanation: Text
+    by: UUID | None = None
+    """Who asked, and may not approve or pay it out."""
 
 
 class RefundApproved(Event, frozen=True, kw_only=True, tag="payment.refund_approved"):
     """Duyệt hoàn phí."""
 
     refund: Reference
+    by: UUID | None = None
+    """Who approved, and may not pay it out."""
 
 
 class RefundDone(Event, frozen=True, kw_only=True, tag="payment.refund_done"):
@@ -159,11 +169,25 @@ class RefundState(StrEnum):
     DONE = "done"
 
 
+class Attempt(Value, frozen=True):
+    """One attempt to pay and its amount in đồng."""
+
+    method: Method
+    amount_vnd: int
+    state: AttemptState
+    said: bytes | None = None
+    """Digest of what was reported of its outcome."""
+
+
 class Refund(Value, frozen=True):
     """One refund and its amount in đồng."""
 
     amount_vnd: int
     state: RefundState
+    said: bytes
+    """Digest of why it was asked for; once it is done, of the transaction."""
+    asked_by: UUID | None = None
+    approved_by: UUID | None = None
 
 
 class Payment(Value, frozen=True, kw_only=True):
@@ -171,7 +195,7 @@ class Payment(Value, frozen=True, kw_only=True):
 
     dossier: UUID
     agency: str
-    payer: UUID
+    payer: UUID | None
     known_at: datetime
     lines: tuple[FeeLine, ...]
     assessed_vnd: int
@@ -180,13 +204,14 @@ class Payment(Value, frozen=True, kw_only=True):
     settled_vnd: int = 0
     request: str | None = None
     request_vnd: int = 0
+    requested_at: datetime | None = None
     request_expires_at: datetime | None = None
-    attempts: dict[str, AttemptState] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
 
     @property
     def due_vnd(self) -> int:
-        """What is still to be paid."""
+        """What is still to be paid; below 0 what was paid too much."""
         return self.assessed_vnd - self.waived_vnd - self.paid_vnd
 
     @property
@@ -198,7 +223,14 @@ class Payment(Value, frozen=True, kw_only=True):
     def open_attempt(self) -> str | None:
         """The attempt that is neither confirmed nor declined."""
         undecided = (AttemptState.STARTED, AttemptState.UNKNOWN)
-        return next((name for name, state in self.attempts.items() if state in undecided), None)
+        return next((name for name, one in self.attempts.items() if one.state in undecided), None)
+
+    @property
+    def methods_paid(self) -> frozenset[Method]:
+        """How the money came that was received."""
+        return frozenset(
+            one.method for one in self.attempts.values() if one.state is AttemptState.CONFIRMED
+        )
 
 
 @lru_cache(IDS_KEPT)
@@ -228,33 +260,42 @@ def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Paymen
                 payment,
                 request=event.request,
                 request_vnd=event.amount_vnd,
+                requested_at=at,
                 request_expires_at=event.expires_at,
             )
         case AttemptStarted():
-            return _attempt(payment, event.attempt, AttemptState.STARTED)
+            started = Attempt(event.method, event.amount_vnd, AttemptState.STARTED)
+            return replace(payment, attempts={**payment.attempts, event.attempt: started})
         case PaymentConfirmed():
             paid = replace(payment, paid_vnd=payment.paid_vnd + event.amount_vnd, request=None)
-            return _attempt(paid, event.attempt, AttemptState.CONFIRMED)
+            said = digest(event.amount_vnd, event.transaction, event.payer_name)
+            return _attempt(paid, event.attempt, AttemptState.CONFIRMED, said)
         case PaymentDeclined():
-            return _attempt(payment, event.attempt, AttemptState.DECLINED)
+            return _attempt(payment, event.attempt, AttemptState.DECLINED, digest(event.code))
         case OutcomeUnknown():
-            return _attempt(payment, event.attempt, AttemptState.UNKNOWN)
+            said = digest(event.explanation)
+            return _attempt(payment, event.attempt, AttemptState.UNKNOWN, said)
         case PaymentSettled():
             return replace(payment, settled_vnd=payment.settled_vnd + event.amount_vnd)
         case RefundAsked():
-            return _refund(payment, event.refund, Refund(event.amount_vnd, RefundState.ASKED))
+            said = digest(event.amount_vnd, event.explanation)
+            asked = Refund(event.amount_vnd, RefundState.ASKED, said, event.by)
+            return replace(payment, refunds={**payment.refunds, event.refund: asked})
         case RefundApproved():
-            amount = payment.refunds[event.refund].amount_vnd
-            return _refund(payment, event.refund, Refund(amount, RefundState.APPROVED))
+            change = {"state": RefundState.APPROVED, "approved_by": event.by}
+            return _refund(payment, event.refund, change)
         case RefundDone():
-            return _refund(payment, event.refund, Refund(event.amount_vnd, RefundState.DONE))
+            said = digest(event.transaction)
+            return _refund(payment, event.refund, {"state": RefundState.DONE, "said": said})
         case _:
             assert_never(event)
 
 
-def _attempt(payment: Payment, attempt: str, state: AttemptState) -> Payment:
-    return replace(payment, attempts={**payment.attempts, attempt: state})
+def _attempt(payment: Payment, name: str, state: AttemptState, said: bytes) -> Payment:
+    attempt = replace(payment.attempts[name], state=state, said=said)
+    return replace(payment, attempts={**payment.attempts, name: attempt})
 
 
-def _refund(payment: Payment, name: str, refund: Refund) -> Payment:
+def _refund(payment: Payment, name: str, change: dict[str, Any]) -> Payment:
+    refund = replace(payment.refunds[name], **change)
     return replace(payment, refunds={**payment.refunds, name: refund})

@@ -10,6 +10,9 @@ from domain.calendar import Calendar, Limit
 
 Vnd = Annotated[int, Meta(ge=0, le=10**15)]
 """Vietnamese đồng; there is no smaller unit. The bound is a fifth of the country's product."""
+DOSSIER_VND_MAX = 10**12
+"""What one dossier's fees, and one transaction, may come to: far above any fee there is, and so low
+that the sums of nine million of them still fit the ledger's 64-bit numbers."""
 
 
 class FeeKind(StrEnum):
@@ -114,6 +117,8 @@ class Procedure(Struct, frozen=True, kw_only=True):
     result: str
     source: str
     synthetic: bool = False
+    identity_level: Annotated[int, Meta(ge=0, le=2)] = 0
+    """Level of verified identity (NĐ 69/2024) that lodging it online needs."""
 
     def case(self, key: str) -> Case | None:
         """The case of that key, or None."""

@@ -12,9 +12,10 @@ from domain.agreement import AgreementEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
 from domain.payment import PaymentEvent
+from domain.transaction import TransactionEvent
 from domain.value import Value
 
-AnyEvent = DossierEvent | AccountEvent | PaymentEvent | AgreementEvent
+AnyEvent = DossierEvent | AccountEvent | PaymentEvent | AgreementEvent | TransactionEvent
 
 
 class Body(Value, frozen=True):

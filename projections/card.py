@@ -32,7 +32,7 @@ class Card(Struct, frozen=True, kw_only=True):
     applicant_name: str
     applicant_kind: str
     applicant_account: UUID | None
-    submitter: UUID
+    submitter: UUID | None = None
     delivery: str
     lodged_at: datetime
     accepted_at: datetime | None = None
@@ -61,7 +61,7 @@ CARD = Table(
     indexes=(
         "(code)",
         "(applicant_account, dossier) WHERE applicant_account IS NOT NULL",
-        "(submitter, dossier)",
+        "(submitter, dossier) WHERE submitter IS NOT NULL",
     ),
 )
 

@@ -34,13 +34,16 @@ class PaymentStatus(StrEnum):
 
 
 class PaymentRow(Struct, frozen=True, kw_only=True):
-    """One dossier's money; amounts in đồng. Always assessed = waived + paid + due."""
+    """One dossier's money; amounts in đồng. Always assessed = waived + paid + due.
+
+    Below 0, `due_vnd` is what was paid too much and must go back.
+    """
 
     payment: UUID
     dossier: UUID
     agency: str
     procedure: str
-    payer: UUID
+    payer: UUID | None
     lines: tuple[FeeLine, ...]
     status: PaymentStatus
     assessed_vnd: int

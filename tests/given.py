@@ -10,6 +10,7 @@ from commands.catalogue import load_catalogue
 from commands.command import Command, Setting
 from commands.handle import DECIDE
 from commands.streams import State, evolve
+from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
 from domain.dossier import Dossier
 from domain.record import AnyEvent
@@ -23,6 +24,17 @@ DOSSIER = UUID("00000000-0000-4000-8000-0000000000d0")
 CODE = "H29.101-251117-0001"
 
 
+def account(kind: AccountKind = AccountKind.CITIZEN, **changes: Any) -> Account:
+    """Somebody's account."""
+    return Account(kind=kind, issuer="https://i", subject="s", known_at=MONDAY_9, **changes)
+
+
+def examiner(agency: str, **changes: Any) -> Account:
+    """An officer who examines dossiers at that agency."""
+    held = Grant(Role.EXAMINER, agency, MONDAY_9 - timedelta(days=1), None)
+    return account(AccountKind.OFFICER, agency=agency, **{"grants": (held,), **changes})
+
+
 class given:  # noqa: N801  reads as a sentence
     """A stream with a past; each fact happens a minute after the one before."""
 
@@ -34,18 +46,18 @@ class given:  # noqa: N801  reads as a sentence
             self.state = evolve(self.state, fact, self.at)
             self.at += timedelta(minutes=1)
 
-    def when(self, command: Command, at: datetime | None = None) -> Self:
-        """The command that arrives."""
+    def when(self, command: Command, at: datetime | None = None, **who: Any) -> Self:
+        """The command that arrives; `who` are the fields of `Setting` about persons."""
         self.command = command
         self.at = at or self.at
+        self.who = {"actor": ACTOR, "account": account(), **who}
         return self
 
     def decide(self, state: State | None) -> tuple[AnyEvent, ...]:
         """What the decider says in that state."""
         setting = Setting(
             at=self.at,
-            actor=ACTOR,
-            catalogue=CATALOGUE,
+            **{"catalogue": CATALOGUE, **self.who},
             dossier=self.dossier,
             dossier_id=DOSSIER,
             code=CODE,

@@ -10,9 +10,11 @@ from psycopg import Connection
 
 from api.instance import Instance, running
 from api.settings import Settings
+from commands.catalogue import load_catalogue
 from domain.account import account_id
 from integration.issuer import LOCAL_ISSUER
 
+CATALOGUE = load_catalogue()
 COMMUNE = "H29.101"
 NEIGHBOUR = "H29.102"
 SHA = "0" * 64
@@ -140,14 +142,17 @@ def officer(people: People) -> Person:
 
 
 def lodging(**changes: Any) -> dict[str, Any]:
-    """A dossier at the counter of the commune."""
+    """A dossier at the counter of the commune, with the papers that its case requires."""
+    procedure = CATALOGUE.procedures.get(str(changes.get("procedure", "1.001193")))
+    case = procedure.case(str(changes.get("case", "on_time"))) if procedure else None
+    papers = [{"code": paper.code} for paper in case.papers if paper.required] if case else []
     return {
         "procedure": "1.001193",
         "case": "on_time",
         "channel": "counter",
         "receiving_agency": COMMUNE,
         "applicant": {"kind": "citizen", "name": "Nguyễn Thị Mẫu", "national_id": "079199990001"},
-        "papers": [{"code": "declaration"}, {"code": "birth_proof"}],
+        "papers": papers,
         **changes,
     }
 

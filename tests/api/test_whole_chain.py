@@ -169,7 +169,10 @@ def test_a_fee_is_assessed_paid_settled_and_partly_refunded(
     step = monitor.done(f"{path}/settle", settled, step["version"])
     asked = {"refund": "F1", "amount_vnd": 8_000, "explanation": "thừa một bản"}
     step = officer.done(f"{path}/ask-refund", asked, step["version"])
-    step = officer.done(f"{path}/approve-refund", {"refund": "F1"}, step["version"])
+    own = officer.send(f"{path}/approve-refund", {"refund": "F1"}, step["version"])
+    assert (own.status_code, own.json()["code"]) == (403, "same-hand")
+    other = people.officer("approver")
+    step = other.done(f"{path}/approve-refund", {"refund": "F1"}, step["version"])
     done = {"refund": "F1", "transaction": "T2"}
     step = platform.done(f"{path}/complete-refund", done, step["version"])
     payment = officer.ask(path, after=step["position"])

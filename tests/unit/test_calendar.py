@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from commands.catalogue import load_catalogue
 from domain.calendar import (
     CITY_TIME,
+    Calendar,
     Limit,
     LimitUnit,
+    NotPublishedError,
     add_working_minutes,
     due,
     is_working_day,
@@ -187,7 +189,7 @@ def test_a_pause_that_lies_within_tet_moves_nothing() -> None:
 def test_due_is_always_in_working_time_and_never_before_reception(
     limit: Limit, received_at: datetime
 ) -> None:
-    due_at = due(CALENDAR, limit, received_at)
+    due_at = due(CALENDAR, limit, received_at, provisional=True)
     assert is_working_time(CALENDAR, due_at)
     assert due_at >= received_at
     assert due_at.tzinfo is CITY_TIME
@@ -198,7 +200,9 @@ def test_who_is_received_later_is_not_due_earlier(
     limit: Limit, one: datetime, other: datetime
 ) -> None:
     earlier, later = sorted((one, other))
-    assert due(CALENDAR, limit, earlier) <= due(CALENDAR, limit, later)
+    assert due(CALENDAR, limit, earlier, provisional=True) <= due(
+        CALENDAR, limit, later, provisional=True
+    )
 
 
 @given(st.sampled_from(LimitUnit), st.integers(0, 40), instants)
@@ -236,7 +240,7 @@ def test_two_pauses_are_as_long_as_one(start: datetime, first: int, second: int)
 def test_pause_and_resume_never_shorten_the_time_that_is_left(
     limit: Limit, received_at: datetime, data: st.DataObject
 ) -> None:
-    due_at = due(CALENDAR, limit, received_at)
+    due_at = due(CALENDAR, limit, received_at, provisional=True)
     suspended_at = data.draw(
         st.datetimes(
             received_at.replace(tzinfo=None),
@@ -253,3 +257,14 @@ def test_pause_and_resume_never_shorten_the_time_that_is_left(
     assert working_minutes_between(CALENDAR, resumed_at, new_due_at) == (
         working_minutes_between(CALENDAR, suspended_at, due_at)
     )
+
+
+def test_a_due_date_after_the_last_published_year_is_known_to_nobody() -> None:
+    """Days off are decided year by year (BLLĐ 2019, art. 112); none are guessed."""
+    limit = Limit(amount=2, unit=LimitUnit.WORKING_DAY)
+    at = datetime(2027, 12, 30, 9, tzinfo=CITY_TIME)
+    with pytest.raises(NotPublishedError):
+        due(CALENDAR, limit, at)
+    assert due(CALENDAR, limit, at, provisional=True).date().isoformat() == "2028-01-03"
+    weekly = Calendar(version="w", hours=CALENDAR.hours, special_days=())
+    assert due(weekly, limit, at).date().isoformat() == "2028-01-03"

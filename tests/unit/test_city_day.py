@@ -18,6 +18,7 @@ from commands import payment as p
 from commands.authority import Caller, authorise, earliest
 from commands.command import Setting
 from commands.handle import DECIDE, Wish, calendar_begins, scope_of
+from commands.persons import named_accounts
 from commands.streams import State, evolve
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
@@ -95,6 +96,9 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
         setting = Setting(
             at=at,
             actor=actor,
+            account=accounts[actor],
+            role=capacity.role,
+            named={one: accounts[one] for one in named_accounts(step.command)},
             catalogue=CATALOGUE,
             dossier=related,  # type: ignore[arg-type]
             dossier_id=dossier_id if step.to_payment else None,

@@ -1,23 +1,33 @@
 """A dossier's decider: each command leads to the right events, says no, and stays quiet."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis.strategies import lists, sampled_from
 from msgspec.structs import replace
 
 from commands import dossier as c
+from commands.dossier_decider import CONSULTATIONS_MAX
+from commands.streams import evolve
 from domain import dossier as e
+from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, Delivery, Dossier, Ground, Outcome
-from domain.refusal import Reason
-from tests.given import ACTOR, CATALOGUE, CODE, MONDAY_9, OTHER, given
+from domain.refusal import Reason, Refused
+from tests.given import ACTOR, CATALOGUE, CODE, MONDAY_9, OTHER, account, examiner, given
 
 COMMUNE = next(a.id for a in CATALOGUE.agencies.values() if a.kind == "commune")
 ELSEWHERE = [a.id for a in CATALOGUE.agencies.values() if a.kind == "commune"][1]
 PROCEDURE = CATALOGUE.procedures["1.004873"]
 CASE = PROCEDURE.cases[0]
 PAPERS = tuple(e.SubmittedPaper(code=p.code) for p in CASE.papers)
-APPLICANT = e.Applicant(kind=e.ApplicantKind.CITIZEN, name="Nguyễn Thị Mẫu", account=OTHER)
+OWNER = UUID("00000000-0000-4000-8000-000000000003")
+APPLICANT = e.Applicant(kind=e.ApplicantKind.CITIZEN, name="Nguyễn Thị Mẫu", account=OWNER)
 SHA = "0" * 64
 
 LODGE = c.LodgeDossier(
@@ -32,17 +42,17 @@ LODGED = e.DossierLodged(
     procedure=PROCEDURE.code,
     case=CASE.key,
     channel=Channel.ONLINE,
-    submitter=ACTOR,
+    submitter=OWNER,
     applicant=APPLICANT,
     receiving_agency=COMMUNE,
     competent_agency=COMMUNE,
     papers=PAPERS,
     catalogue_version=CATALOGUE.version,
 )
-WEDNESDAY_17 = datetime(2025, 11, 20, 17, 0, tzinfo=CITY_TIME)
+THURSDAY_17 = datetime(2025, 11, 20, 17, 0, tzinfo=CITY_TIME)
 ACCEPTED = e.DossierAccepted(
     code=CODE,
-    due_at=WEDNESDAY_17,
+    due_at=THURSDAY_17,
     catalogue_version=CATALOGUE.version,
     calendar_version=CATALOGUE.calendar.version,
 )
@@ -61,7 +71,7 @@ SENT_BACK = e.SupplementRequested(at_reception=True, papers=(), clause="k", expl
 
 
 def test_lodging_pins_the_catalogue_and_names_the_submitter() -> None:
-    given().when(LODGE).then(LODGED)
+    given().when(LODGE, actor=OWNER).then(LODGED)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +88,7 @@ def test_lodging_pins_the_catalogue_and_names_the_submitter() -> None:
 def test_lodging_names_only_what_the_catalogue_has(
     change: dict[str, str], reason: Reason, pointer: str
 ) -> None:
-    given().when(replace(LODGE, **change)).refused(reason, pointer)
+    given().when(replace(LODGE, **change), actor=OWNER).refused(reason, pointer)
 
 
 def test_a_dossier_is_lodged_once() -> None:
@@ -132,7 +142,7 @@ def test_resuming_moves_the_due_date_by_the_working_time_paused() -> None:
     after_one_day = suspended_at + timedelta(days=1)
     given(LODGED, ACCEPTED, SUSPENDED).when(c.ResumeDossier(), at=after_one_day).then(
         e.DossierResumed(
-            due_before=WEDNESDAY_17,
+            due_before=THURSDAY_17,
             due_at=datetime(2025, 11, 21, 17, 0, tzinfo=CITY_TIME),
             paused_minutes=480,
         )
@@ -230,9 +240,9 @@ def test_withdrawal_is_decided_and_when_granted_stops_and_closes() -> None:
 
 
 def test_rescheduling_is_to_a_later_date_and_once() -> None:
-    later = WEDNESDAY_17 + timedelta(days=1)
+    later = THURSDAY_17 + timedelta(days=1)
     again = c.RescheduleDossier(due_at=later, explanation="x")
-    moved = e.DossierRescheduled(due_before=WEDNESDAY_17, due_at=later, explanation="x")
+    moved = e.DossierRescheduled(due_before=THURSDAY_17, due_at=later, explanation="x")
     given(LODGED, ACCEPTED).when(again).then(moved)
     too_early = replace(again, due_at=MONDAY_9)
     given(LODGED, ACCEPTED).when(too_early).refused(Reason.DUE_NOT_LATER, "/due_at")
@@ -253,7 +263,8 @@ def test_denial_is_a_result() -> None:
 
 
 def test_assigning_puts_the_dossier_on_a_desk() -> None:
-    given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER)).then(
+    officers = {OTHER: examiner(COMMUNE)}
+    given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER), named=officers).then(
         e.DossierAssigned(officer=OTHER, step="reception")
     )
 
@@ -268,4 +279,369 @@ def test_overdue_is_measured_against_the_decision_not_the_return() -> None:
     assert not state.is_overdue(MONDAY_9 + timedelta(days=900))
     running = given(LODGED, ACCEPTED).state
     assert isinstance(running, Dossier)
-    assert running.is_overdue(WEDNESDAY_17 + timedelta(seconds=1))
+    assert running.is_overdue(THURSDAY_17 + timedelta(seconds=1))
+
+
+OWN_ACTS = {c.SupplementDossier, c.RequestWithdrawal}
+IN_PROGRESS = (LODGED, ACCEPTED)
+SIGN = c.SignResult(document_sha256=SHA, signature_sha256=SHA)
+ISSUE = c.IssueResult(number="1", document_sha256=SHA)
+DENY = c.DenyDossier(clause="k", explanation="x")
+LATER = MONDAY_9 + timedelta(days=9)
+COMMANDS: tuple[c.DossierCommand, ...] = (
+    c.SupplementDossier(papers=PAPERS),
+    c.AcceptDossier(),
+    c.TurnAwayDossier(clause="k", explanation="x"),
+    c.RequestSupplement(clause="k", explanation="x"),
+    c.AssignDossier(officer=OTHER),
+    c.ForwardDossier(to_step=PROCEDURE.steps[1].key),
+    c.RequestConsultation(consultation="q", agency=ELSEWHERE, question="?", due_at=LATER),
+    c.AnswerConsultation(consultation="q", opinion=e.Opinion.AGREES, answer="a"),
+    c.SuspendDossier(ground=Ground.HALT, basis="b"),
+    c.ResumeDossier(),
+    c.RescheduleDossier(due_at=LATER, explanation="x"),
+    c.ApproveResult(summary="s"),
+    SIGN,
+    ISSUE,
+    DENY,
+    c.RequestWithdrawal(explanation="x"),
+    c.DecideWithdrawal(granted=False, explanation="n"),
+    c.DecideWithdrawal(granted=True, explanation="y"),
+    c.StopDossier(clause="k", explanation="x"),
+    c.ReturnResult(delivery=Delivery.COUNTER),
+    c.CloseDossier(),
+)
+
+
+def test_the_list_of_commands_is_whole() -> None:
+    assert {type(command) for command in COMMANDS} | {c.LodgeDossier} == set(
+        c.DossierCommand.__args__
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for command in COMMANDS if type(command) not in OWN_ACTS],
+    ids=lambda command: type(command).__name__,
+)
+def test_nobody_works_on_his_own_case(command: c.DossierCommand) -> None:
+    """Law on Anti-Corruption 2018, art. 23: by account, through software, by verified number."""
+    person = UUID(int=77)
+    applicant = replace(APPLICANT, account=None, national_id="079199990001")
+    representative = e.Representative(name="Mẫu", authority="GUQ 1", account=person)
+    parties = (
+        (LODGED, {"actor": OWNER}),
+        (LODGED, {"via": OWNER}),
+        (replace(LODGED, submitter=person), {"actor": person}),
+        (replace(LODGED, representative=representative), {"actor": person}),
+        (
+            replace(LODGED, applicant=applicant, submitter=None),
+            {"account": account(national_id="079199990001")},
+        ),
+    )
+    for lodged, who in parties:
+        given(lodged).when(command, **who).refused(Reason.OWN_CASE)
+
+
+def test_an_officer_is_not_a_party_because_he_entered_it() -> None:
+    counter = replace(LODGE, channel=Channel.COUNTER)
+    citizen = {OWNER: account()}
+    lodged = replace(LODGED, channel=Channel.COUNTER, submitter=None)
+    state = given().when(counter, account=examiner(COMMUNE), named=citizen).then(lodged)
+    assert isinstance(state, Dossier)
+    assert state.owners == {OWNER}
+    given(lodged).when(c.AcceptDossier(), at=MONDAY_9).then(ACCEPTED)
+
+
+ANOTHERS = replace(LODGE, applicant=replace(APPLICANT, account=OTHER))
+MANDATE = e.Representative(name="Mẫu", authority="GUQ 12/2025", account=OWNER)
+COUNTER = replace(LODGE, channel=Channel.COUNTER)
+COMPANY = e.Applicant(kind=e.ApplicantKind.ORGANISATION, name="Công ty Mẫu")
+
+
+@pytest.mark.parametrize(
+    ("command", "who", "reason"),
+    [
+        (ANOTHERS, {"named": {OTHER: account()}}, Reason.NOT_OWN_MATTER),
+        (
+            replace(ANOTHERS, representative=replace(MANDATE, account=None)),
+            {"named": {OTHER: account()}},
+            Reason.NOT_OWN_MATTER,
+        ),
+        (
+            replace(ANOTHERS, representative=MANDATE),
+            {"named": {OTHER: account()}},
+            Reason.IDENTITY_LEVEL_TOO_LOW,
+        ),
+        (
+            replace(ANOTHERS, representative=MANDATE),
+            {"account": account(identity_level=1)},
+            Reason.NAMED_ACCOUNT_UNFIT,
+        ),
+        (replace(LODGE, applicant=COMPANY), {}, Reason.NOT_OWN_MATTER),
+        (LODGE, {"account": account(AccountKind.SERVICE)}, Reason.NOT_OWN_MATTER),
+        (LODGE, {"account": account(AccountKind.ORGANISATION)}, Reason.NOT_OWN_MATTER),
+        (
+            replace(LODGE, applicant=replace(APPLICANT, national_id="079199990002")),
+            {"account": account(national_id="079199990001", identity_level=2)},
+            Reason.NATIONAL_ID_DIFFERS,
+        ),
+        (COUNTER, {"actor": OTHER}, Reason.NAMED_ACCOUNT_UNFIT),
+        (
+            COUNTER,
+            {"actor": OTHER, "named": {OWNER: examiner(COMMUNE)}},
+            Reason.NAMED_ACCOUNT_UNFIT,
+        ),
+        (
+            COUNTER,
+            {"actor": OTHER, "named": {OWNER: account(suspended=True)}},
+            Reason.NAMED_ACCOUNT_UNFIT,
+        ),
+        (
+            COUNTER,
+            {"actor": OTHER, "named": {OWNER: account(AccountKind.ORGANISATION)}},
+            Reason.NAMED_ACCOUNT_UNFIT,
+        ),
+        (COUNTER, {"account": examiner(COMMUNE)}, Reason.OWN_CASE),
+        (
+            replace(
+                COUNTER, applicant=replace(APPLICANT, account=None, national_id="079199990001")
+            ),
+            {"account": examiner(COMMUNE, national_id="079199990001")},
+            Reason.OWN_CASE,
+        ),
+    ],
+)
+def test_a_dossier_is_lodged_in_nobody_elses_name(
+    command: c.LodgeDossier, who: dict[str, Any], reason: Reason
+) -> None:
+    given().when(command, **{"actor": OWNER, **who}).refused(reason)
+
+
+def test_who_represents_another_says_by_what_mandate() -> None:
+    command = replace(ANOTHERS, representative=MANDATE)
+    lodged = replace(LODGED, applicant=ANOTHERS.applicant, representative=MANDATE)
+    verified = account(identity_level=1)
+    given().when(command, actor=OWNER, account=verified, named={OTHER: account()}).then(lodged)
+
+
+def test_online_without_an_account_named_it_is_the_actors_own() -> None:
+    unnamed = replace(LODGE, applicant=replace(APPLICANT, account=None))
+    given().when(unnamed, actor=OWNER).then(LODGED)
+    company = replace(COMPANY, account=OWNER)
+    own = replace(LODGE, applicant=COMPANY)
+    given().when(own, actor=OWNER, account=account(AccountKind.ORGANISATION)).then(
+        replace(LODGED, applicant=company)
+    )
+
+
+def test_the_procedure_says_how_well_the_person_must_be_known() -> None:
+    demanding = replace(PROCEDURE, identity_level=2)
+    catalogue = replace(CATALOGUE, procedures={PROCEDURE.code: demanding})
+    wish = given().when(LODGE, actor=OWNER, catalogue=catalogue, account=account(identity_level=1))
+    wish.refused(Reason.IDENTITY_LEVEL_TOO_LOW)
+    known = account(identity_level=2)
+    given().when(LODGE, actor=OWNER, catalogue=catalogue, account=known).then(LODGED)
+
+
+def test_papers_are_those_of_the_case() -> None:
+    unknown = (*PAPERS, e.SubmittedPaper(code="invented"))
+    at = f"/papers/{len(PAPERS)}"
+    lodge = replace(LODGE, papers=unknown)
+    given().when(lodge, actor=OWNER).refused(Reason.PAPER_UNKNOWN, at + "/code")
+    supplement = c.SupplementDossier(papers=unknown)
+    given(LODGED, SENT_BACK).when(supplement).refused(Reason.PAPER_UNKNOWN, at + "/code")
+    ask = c.RequestSupplement(papers=("invented",), clause="k", explanation="x")
+    given(LODGED).when(ask).refused(Reason.PAPER_UNKNOWN, "/papers/0")
+
+
+GONE = Grant(Role.EXAMINER, COMMUNE, MONDAY_9 - timedelta(days=9), MONDAY_9)
+AUDITOR = Grant(Role.AUDITOR, COMMUNE, MONDAY_9, None)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {OTHER: account()},
+        {OTHER: examiner(ELSEWHERE)},
+        {OTHER: examiner(COMMUNE, suspended=True)},
+        {OTHER: examiner(COMMUNE, grants=(GONE,))},
+        {OTHER: examiner(COMMUNE, grants=(AUDITOR,))},
+        {OTHER: examiner(COMMUNE + "1")},
+    ],
+)
+def test_an_assignee_works_at_the_agency_that_holds_the_dossier(named: dict[UUID, Account]) -> None:
+    for command in (COMMANDS[4], c.ForwardDossier(to_step="examine", officer=OTHER)):
+        wish = given(*IN_PROGRESS).when(command, named=named)
+        wish.refused(Reason.NAMED_ACCOUNT_UNFIT, "/officer")
+
+
+def test_nobody_gets_his_own_case_on_his_desk() -> None:
+    assign = c.AssignDossier(officer=OWNER)
+    wish = given(*IN_PROGRESS).when(assign, named={OWNER: examiner(COMMUNE)})
+    wish.refused(Reason.OWN_CASE, "/officer")
+
+
+ANSWERED = e.ConsultationAnswered(consultation="q", opinion=e.Opinion.AGREES, answer="a")
+MOVED = e.DossierRescheduled(due_before=THURSDAY_17, due_at=LATER, explanation="x")
+RESULT = (*IN_PROGRESS, APPROVED, SIGNED, ISSUED)
+
+
+@pytest.mark.parametrize(
+    ("past", "command", "reason"),
+    [
+        (
+            (LODGED, SENT_BACK),
+            c.RequestSupplement(clause="k", explanation="y"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*IN_PROGRESS, ASKED, ANSWERED),
+            c.AnswerConsultation(consultation="q", opinion=e.Opinion.DISAGREES, answer="a"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*IN_PROGRESS, ASKED),
+            c.RequestConsultation(
+                consultation="q", agency=ELSEWHERE, question="other?", due_at=ASKED.due_at
+            ),
+            Reason.CONSULTATION_EXISTS,
+        ),
+        (
+            (*IN_PROGRESS, SUSPENDED),
+            c.SuspendDossier(ground=Ground.HALT, basis="other"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*IN_PROGRESS, MOVED),
+            c.RescheduleDossier(due_at=LATER, explanation="other"),
+            Reason.RESCHEDULED_ONCE,
+        ),
+        ((*IN_PROGRESS, APPROVED), c.ApproveResult(summary="other"), Reason.ALREADY_OTHERWISE),
+        (
+            RESULT[:-1],
+            c.SignResult(document_sha256="1" * 64, signature_sha256=SHA),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (RESULT, c.IssueResult(number="2", document_sha256=SHA), Reason.ALREADY_OTHERWISE),
+        (
+            (*IN_PROGRESS, DENIED),
+            c.DenyDossier(clause="k", explanation="other"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*IN_PROGRESS, WITHDRAWAL),
+            c.RequestWithdrawal(explanation="other"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*RESULT, RETURNED),
+            c.ReturnResult(delivery=Delivery.COUNTER, receiver="Người khác"),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        (
+            (*IN_PROGRESS, e.DossierAssigned(officer=OTHER, step="reception")),
+            c.ForwardDossier(to_step="reception", officer=ACTOR),
+            Reason.ALREADY_OTHERWISE,
+        ),
+        # guards
+        ((*IN_PROGRESS, APPROVED, WITHDRAWAL), SIGN, Reason.WITHDRAWAL_PENDING),
+        ((*IN_PROGRESS, APPROVED, SIGNED, WITHDRAWAL), ISSUE, Reason.WITHDRAWAL_PENDING),
+        ((*IN_PROGRESS, WITHDRAWAL), DENY, Reason.WITHDRAWAL_PENDING),
+        (
+            (*RESULT, WITHDRAWAL),
+            c.DecideWithdrawal(granted=True, explanation="y"),
+            Reason.RESULT_ISSUED,
+        ),
+        (RESULT, c.RescheduleDossier(due_at=LATER, explanation="x"), Reason.RESULT_ISSUED),
+        (
+            (*IN_PROGRESS, SUSPENDED),
+            c.RescheduleDossier(due_at=LATER, explanation="x"),
+            Reason.DOSSIER_SUSPENDED,
+        ),
+    ],
+)
+def test_a_contradiction_is_no_repeat_and_the_result_stands(
+    past: tuple[e.DossierEvent, ...], command: c.DossierCommand, reason: Reason
+) -> None:
+    given(*past).when(command).refused(reason)
+
+
+@pytest.mark.parametrize(
+    ("past", "command"),
+    [
+        ((LODGED, SENT_BACK), c.RequestSupplement(clause="k", explanation="x")),
+        ((*IN_PROGRESS, ASKED, ANSWERED), COMMANDS[7]),
+        ((*IN_PROGRESS, SUSPENDED), c.SuspendDossier(ground=Ground.HALT, basis="b")),
+        ((*IN_PROGRESS, MOVED), c.RescheduleDossier(due_at=LATER, explanation="x")),
+        ((*IN_PROGRESS, APPROVED), c.ApproveResult(summary="s")),
+        (RESULT[:-1], SIGN),
+        (RESULT, ISSUE),
+        ((*IN_PROGRESS, DENIED), DENY),
+        ((*IN_PROGRESS, WITHDRAWAL), c.RequestWithdrawal(explanation="x")),
+        ((*RESULT, RETURNED), c.ReturnResult(delivery=Delivery.COUNTER)),
+    ],
+)
+def test_the_very_same_again_changes_nothing(
+    past: tuple[e.DossierEvent, ...], command: c.DossierCommand
+) -> None:
+    given(*past).when(command).then()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_a_closed_dossier_refuses_and_never_says_already_so(command: c.DossierCommand) -> None:
+    closed = given(*IN_PROGRESS, SUSPENDED, WITHDRAWAL, ASKED, CLOSED).when(command)
+    if isinstance(command, c.CloseDossier):
+        closed.then()
+    else:
+        closed.refused(Reason.DOSSIER_CLOSED)
+
+
+def test_a_date_beyond_the_published_calendar_is_refused_or_marked() -> None:
+    """What a client gives is refused, what the law sets is computed and marked as provisional."""
+    far = datetime(2028, 1, 1, tzinfo=CITY_TIME)
+    for command, at in (
+        (c.RescheduleDossier(due_at=far, explanation="x"), "/due_at"),
+        (replace(COMMANDS[6], due_at=far), "/due_at"),
+        (c.RequestSupplement(clause="k", explanation="x", reply_by=far), "/reply_by"),
+    ):
+        given(*IN_PROGRESS).when(command).refused(Reason.DUE_BEYOND_CALENDAR, at)
+    new_year = datetime(2027, 12, 31, 9, tzinfo=CITY_TIME)
+    due_at = datetime(2028, 1, 5, 17, tzinfo=CITY_TIME)
+    accepted = replace(ACCEPTED, due_at=due_at, provisional=True)
+    given(LODGED).when(c.AcceptDossier(), at=new_year).then(accepted)
+    resumed = given(*IN_PROGRESS, SUSPENDED).when(c.ResumeDossier(), at=new_year)
+    (event,) = resumed.decide(resumed.state)
+    assert isinstance(event, e.DossierResumed)
+    assert event.provisional
+
+
+def test_consultations_are_bounded() -> None:
+    asked = [replace(ASKED, consultation=f"q{n}") for n in range(CONSULTATIONS_MAX)]
+    wish = given(*IN_PROGRESS, *asked).when(COMMANDS[6], at=MONDAY_9)
+    wish.refused(Reason.TOO_MANY)
+
+
+@given_any(lists(sampled_from(COMMANDS), max_size=25))
+@settings(max_examples=300, deadline=None)
+def test_any_command_in_any_reachable_state_twice_changes_nothing_the_second_time(
+    commands: list[c.DossierCommand],
+) -> None:
+    life = given(LODGED)
+    life.who = {"actor": ACTOR, "account": account(), "named": {OTHER: examiner(COMMUNE)}}
+    for command in commands:
+        life.command = command
+        life.at += timedelta(minutes=1)
+        try:
+            facts = life.decide(life.state)
+        except Refused:
+            continue
+        before = life.state
+        for fact in facts:
+            life.state = evolve(life.state, fact, life.at)
+        with suppress(Refused):
+            assert life.decide(life.state) == ()
+        assert isinstance(before, Dossier)
+        result = before.status in (e.Status.ISSUED, e.Status.DENIED, e.Status.RETURNED)
+        assert not (result and isinstance(life.state, Dossier) and life.state.withdrawn)

@@ -1,20 +1,41 @@
 """A payment's decider: every đồng owed, waived, paid, settled and refunded is accounted for."""
 
 from datetime import datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
 from commands import payment as c
+from commands.command import Command, Setting
 from domain import payment as e
-from domain.dossier import Applicant, ApplicantKind, Channel, Dossier, DossierLodged, lodged
+from domain.account import Role
+from domain.dossier import (
+    Applicant,
+    ApplicantKind,
+    Channel,
+    Dossier,
+    DossierLodged,
+    Status,
+    lodged,
+)
 from domain.payment import Method, Payment
 from domain.record import AnyEvent
-from domain.refusal import Reason
-from tests.given import ACTOR, DOSSIER, MONDAY_9, OTHER, events, given
+from domain.refusal import Reason, Refused
+from domain.transaction import TransactionClaimed, evolve
+from tests.given import ACTOR, CATALOGUE, DOSSIER, MONDAY_9, OTHER, events
+from tests.given import given as given_facts
 
 COMMUNE = "H29.101"
+THIRD = UUID("00000000-0000-4000-8000-000000000003")
+
+
+class given(given_facts):  # noqa: N801  reads as a sentence
+    """Payments' commands come from the platform, unless the test says whose they are."""
+
+    def when(self, command: Command, at: datetime | None = None, **who: Any) -> Self:
+        return super().when(command, at, **{"role": Role.PAYMENT_PLATFORM, **who})
 
 
 def dossier(procedure: str, case: str, channel: Channel, **changes: object) -> Dossier:
@@ -22,7 +43,7 @@ def dossier(procedure: str, case: str, channel: Channel, **changes: object) -> D
         procedure=procedure,
         case=case,
         channel=channel,
-        submitter=ACTOR,
+        submitter=OTHER if channel is Channel.ONLINE else None,
         applicant=Applicant(kind=ApplicantKind.CITIZEN, name="Mẫu", account=OTHER),
         receiving_agency=COMMUNE,
         competent_agency=COMMUNE,
@@ -40,8 +61,8 @@ UNKNOWN = e.OutcomeUnknown(attempt="A", explanation="3")
 DECLINED = e.PaymentDeclined(attempt="A", code="4")
 CONFIRMED = e.PaymentConfirmed(attempt="A", amount_vnd=24_000, transaction="T")
 SETTLED = e.PaymentSettled(statement="S", amount_vnd=24_000)
-ASKED = e.RefundAsked(refund="F", amount_vnd=8_000, explanation="x")
-APPROVED = e.RefundApproved(refund="F")
+ASKED = e.RefundAsked(refund="F", amount_vnd=8_000, explanation="x", by=OTHER)
+APPROVED = e.RefundApproved(refund="F", by=ACTOR)
 REFUNDED = e.RefundDone(refund="F", transaction="B", amount_vnd=8_000)
 PAID: tuple[AnyEvent, ...] = (ASSESSED, REQUESTED, STARTED, CONFIRMED)
 
@@ -131,8 +152,6 @@ def test_a_wrong_amount_a_wrong_attempt_or_a_change_of_mind_is_never_booked() ->
     given(ASSESSED, REQUESTED, STARTED).when(wrong).refused(Reason.AMOUNT_DIFFERS, "/amount_vnd")
     nobody = c.ConfirmPayment(attempt="Z", amount_vnd=24_000, transaction="T")
     given(ASSESSED, REQUESTED, STARTED).when(nobody).refused(Reason.ATTEMPT_UNKNOWN)
-    late = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
-    given(ASSESSED, REQUESTED, STARTED, DECLINED).when(late).refused(Reason.ATTEMPT_DECIDED)
     back = c.DeclinePayment(attempt="A", code="4")
     given(*PAID).when(back).refused(Reason.ATTEMPT_DECIDED)
 
@@ -148,7 +167,7 @@ def test_money_settles_once_and_in_full() -> None:
 
 def test_a_refund_is_asked_approved_and_done_and_never_more_than_was_paid() -> None:
     ask = c.AskRefund(refund="F", amount_vnd=8_000, explanation="x")
-    given(*PAID).when(ask).then(ASKED)
+    given(*PAID).when(ask, actor=OTHER).then(ASKED)
     too_much = c.AskRefund(refund="G", amount_vnd=16_001, explanation="x")
     given(*PAID, ASKED).when(too_much).refused(Reason.REFUND_TOO_LARGE, "/amount_vnd")
     other = c.AskRefund(refund="F", amount_vnd=1, explanation="x")
@@ -157,7 +176,7 @@ def test_a_refund_is_asked_approved_and_done_and_never_more_than_was_paid() -> N
     given(*PAID).when(c.ApproveRefund(refund="F")).refused(Reason.REFUND_UNKNOWN)
     done = c.CompleteRefund(refund="F", transaction="B")
     given(*PAID, ASKED).when(done).refused(Reason.REFUND_NOT_APPROVED)
-    given(*PAID, ASKED, APPROVED).when(done).then(REFUNDED)
+    given(*PAID, ASKED, APPROVED).when(done, actor=THIRD).then(REFUNDED)
 
 
 def test_nothing_is_due_for_what_was_paid_or_never_assessed() -> None:
@@ -197,11 +216,15 @@ def test_a_case_that_left_the_catalogue_is_not_assessed() -> None:
     )
 
 
-def test_a_dossier_without_an_account_of_its_applicant_is_paid_by_who_submitted_it() -> None:
+def test_the_payer_is_the_applicant_or_who_lodged_online_and_never_the_officer() -> None:
     at_the_desk = dossier("2.000635", "standard", Channel.COUNTER, applicant_account=None)
     (assessed,) = given(dossier=at_the_desk).when(c.AssessFee()).decide(None)
     assert isinstance(assessed, e.FeeAssessed)
-    assert assessed.payer == ACTOR
+    assert assessed.payer is None
+    lodger = dossier("2.000635", "standard", Channel.ONLINE, applicant_account=None)
+    (assessed,) = given(dossier=lodger).when(c.AssessFee()).decide(None)
+    assert isinstance(assessed, e.FeeAssessed)
+    assert assessed.payer == OTHER
 
 
 @pytest.mark.parametrize(
@@ -282,17 +305,20 @@ def test_a_paid_request_takes_no_second_attempt() -> None:
 
 def test_repeats_of_what_is_known_change_nothing() -> None:
     begun = (ASSESSED, REQUESTED, STARTED)
-    given(ASSESSED, REQUESTED).when(c.RequestPayment(request="R")).then()
+    same = c.RequestPayment(request="R", expires_at=REQUESTED.expires_at)
+    given(ASSESSED, REQUESTED).when(same).then()
+    on_the_minute = replace(REQUESTED, expires_at=REQUESTED.expires_at + timedelta(minutes=1))
+    given(ASSESSED, on_the_minute).when(c.RequestPayment(request="R")).then()
     given(*begun).when(c.StartAttempt(attempt="A", method=Method.ONLINE)).then()
     given(*begun, UNKNOWN).when(c.ReportUnknownOutcome(attempt="A", explanation="3")).then()
     given(*begun, DECLINED).when(c.DeclinePayment(attempt="A", code="4")).then()
     confirm = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
     given(*PAID).when(confirm).then()
     ask = c.AskRefund(refund="F", amount_vnd=8_000, explanation="x")
-    given(*PAID, ASKED).when(ask).then()
+    given(*PAID, ASKED).when(ask, actor=OTHER).then()
     given(*PAID, ASKED, APPROVED).when(c.ApproveRefund(refund="F")).then()
     done = c.CompleteRefund(refund="F", transaction="B")
-    given(*PAID, ASKED, APPROVED, REFUNDED).when(done).then()
+    given(*PAID, ASKED, APPROVED, REFUNDED).when(done, actor=THIRD).then()
     given(*PAID, ASKED, APPROVED, REFUNDED).when(c.ApproveRefund(refund="F")).then()
 
 
@@ -303,7 +329,7 @@ def test_an_unknown_outcome_may_also_turn_out_declined_and_then_a_new_attempt_pa
     confirm = c.ConfirmPayment(attempt="B", amount_vnd=24_000, transaction="T", payer_name="Mẫu")
     state = (
         given(*unsure, DECLINED, again)
-        .when(confirm)
+        .when(confirm, role=Role.CASHIER)
         .then(e.PaymentConfirmed(attempt="B", amount_vnd=24_000, transaction="T", payer_name="Mẫu"))
     )
     assert isinstance(state, Payment)
@@ -348,7 +374,7 @@ def test_a_refund_is_more_than_nothing_and_at_most_what_was_paid(
 ) -> None:
     ask = c.AskRefund(refund="F", amount_vnd=amount_vnd, explanation="x")
     if fits:
-        given(*PAID).when(ask).then(replace(ASKED, amount_vnd=amount_vnd))
+        given(*PAID).when(ask, actor=OTHER).then(replace(ASKED, amount_vnd=amount_vnd))
     else:
         given(*PAID).when(ask).refused(Reason.REFUND_TOO_LARGE, "/amount_vnd")
     given(ASSESSED).when(ask).refused(Reason.REFUND_TOO_LARGE, "/amount_vnd")
@@ -356,7 +382,7 @@ def test_a_refund_is_more_than_nothing_and_at_most_what_was_paid(
 
 def test_refunds_together_never_exceed_what_was_paid() -> None:
     rest = c.AskRefund(refund="G", amount_vnd=16_000, explanation="x")
-    second = e.RefundAsked(refund="G", amount_vnd=16_000, explanation="x")
+    second = e.RefundAsked(refund="G", amount_vnd=16_000, explanation="x", by=ACTOR)
     given(*PAID, ASKED, APPROVED, REFUNDED).when(rest).then(second)
     one_more = c.AskRefund(refund="H", amount_vnd=1, explanation="x")
     given(*PAID, ASKED, second).when(one_more).refused(Reason.REFUND_TOO_LARGE)
@@ -370,3 +396,171 @@ def test_a_refund_nobody_asked_for_is_not_paid_out() -> None:
 def test_every_dossier_has_one_payment_and_its_id_follows_from_the_dossiers() -> None:
     assert e.payment_id(DOSSIER) == e.payment_id(UUID(str(DOSSIER)))
     assert e.payment_id(DOSSIER) not in (DOSSIER, e.payment_id(OTHER))
+
+
+CASH = e.AttemptStarted(attempt="A", method=Method.CASH, amount_vnd=24_000)
+BY_CASH = (ASSESSED, REQUESTED, CASH)
+CASHIER: dict[str, Any] = {"role": Role.CASHIER}
+CONFIRM = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
+
+
+def test_money_that_was_taken_after_declined_is_booked() -> None:
+    given(ASSESSED, REQUESTED, STARTED, DECLINED).when(CONFIRM).then(CONFIRMED)
+    expired = given(ASSESSED, REQUESTED, STARTED).when(CONFIRM, at=MONDAY_9 + timedelta(days=9))
+    expired.then(CONFIRMED)
+    given(*BY_CASH, DECLINED).when(CONFIRM, **CASHIER).refused(Reason.ATTEMPT_DECIDED)
+
+
+def test_money_that_was_taken_twice_is_booked_twice_and_can_go_back() -> None:
+    second = e.AttemptStarted(attempt="B", method=Method.ONLINE, amount_vnd=24_000)
+    paid = replace(CONFIRMED, attempt="B", transaction="T2")
+    past = (ASSESSED, REQUESTED, STARTED, DECLINED, second, paid)
+    state = given(*past).when(CONFIRM).then(CONFIRMED)
+    assert isinstance(state, Payment)
+    assert (state.paid_vnd, state.due_vnd, state.refundable_vnd) == (48_000, -24_000, 48_000)
+    given(*past, CONFIRMED).when(c.RequestPayment(request="R9")).refused(Reason.NOTHING_DUE)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        CONFIRM,
+        c.DeclinePayment(attempt="A", code="4"),
+        c.ReportUnknownOutcome(attempt="A", explanation="3"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_the_platform_knows_of_online_attempts_and_the_cashier_of_the_till(
+    command: c.PaymentCommand,
+) -> None:
+    online = given(ASSESSED, REQUESTED, STARTED).when(command, **CASHIER)
+    online.refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
+    given(*BY_CASH).when(command).refused(Reason.TILL_OUTCOME_BY_CASHIER)
+    own: dict[str, Any] = {"actor": OTHER, **CASHIER}
+    given(*BY_CASH).when(command, **own).refused(Reason.OWN_CASE)
+
+
+def test_money_goes_back_and_is_settled_by_the_way_it_came() -> None:
+    done = c.CompleteRefund(refund="F", transaction="B")
+    online = given(*PAID, ASKED, APPROVED).when(done, actor=THIRD, **CASHIER)
+    online.refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
+    by_cash = given(*BY_CASH, CONFIRMED, ASKED, APPROVED)
+    by_cash.when(done, actor=THIRD).refused(Reason.TILL_OUTCOME_BY_CASHIER)
+    by_cash.when(done, actor=THIRD, **CASHIER).then(REFUNDED)
+    settle = c.SettlePayment(statement="S", amount_vnd=24_000)
+    given(*PAID).when(settle, **CASHIER).refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
+    given(*PAID).when(settle, role=Role.PAYMENT_MONITOR).then(SETTLED)
+    given(*BY_CASH, CONFIRMED).when(settle, **CASHIER).then(SETTLED)
+
+
+def test_three_hands_ask_approve_and_pay_out() -> None:
+    approve = c.ApproveRefund(refund="F")
+    done = c.CompleteRefund(refund="F", transaction="B")
+    asked = replace(ASKED, by=THIRD)
+    given(*PAID, asked).when(approve, actor=THIRD).refused(Reason.SAME_HAND)
+    given(*PAID, asked).when(approve, via=THIRD).refused(Reason.SAME_HAND)
+    for hand in (THIRD, ACTOR):
+        given(*PAID, asked, APPROVED).when(done, actor=hand).refused(Reason.SAME_HAND)
+
+
+@pytest.mark.parametrize(
+    ("past", "command"),
+    [
+        (PAID, replace(CONFIRM, transaction="T2")),
+        (PAID, replace(CONFIRM, amount_vnd=1)),
+        (PAID, replace(CONFIRM, payer_name="Người khác")),
+        ((ASSESSED, REQUESTED, STARTED, DECLINED), c.DeclinePayment(attempt="A", code="9")),
+        (
+            (ASSESSED, REQUESTED, STARTED, UNKNOWN),
+            c.ReportUnknownOutcome(attempt="A", explanation="other"),
+        ),
+        ((ASSESSED, REQUESTED, STARTED), c.StartAttempt(attempt="A", method=Method.CASH)),
+        (
+            (ASSESSED, REQUESTED),
+            c.RequestPayment(request="R", expires_at=MONDAY_9 + timedelta(days=9)),
+        ),
+        (
+            (*PAID, ASKED, APPROVED, REFUNDED),
+            c.CompleteRefund(refund="F", transaction="B2"),
+        ),
+        ((*PAID, ASKED, replace(APPROVED, by=OTHER)), c.ApproveRefund(refund="F")),
+    ],
+)
+def test_a_contradiction_is_no_repeat(past: tuple[AnyEvent, ...], command: Command) -> None:
+    given(*past).when(command, actor=ACTOR if "Approve" in str(command) else THIRD).refused(
+        Reason.ALREADY_OTHERWISE
+    )
+
+
+def test_a_refund_asked_with_another_reason_is_another_refund() -> None:
+    ask = c.AskRefund(refund="F", amount_vnd=8_000, explanation="y")
+    given(*PAID, ASKED).when(ask, actor=OTHER).refused(Reason.REFUND_EXISTS)
+
+
+@pytest.mark.parametrize("status", [Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED])
+def test_nothing_more_is_asked_of_who_was_turned_away(status: Status) -> None:
+    over = replace(COPIES, status=status)
+    given(dossier=over).when(c.AssessFee()).refused(Reason.DOSSIER_CLOSED)
+    ask = c.RequestPayment(request="R")
+    given(ASSESSED, dossier=over).when(ask).refused(Reason.DOSSIER_CLOSED)
+    start = c.StartAttempt(attempt="A", method=Method.ONLINE)
+    given(ASSESSED, REQUESTED, dossier=over).when(start).refused(Reason.DOSSIER_CLOSED)
+    given(ASSESSED, REQUESTED, STARTED, dossier=over).when(CONFIRM).then(CONFIRMED)
+
+
+def test_a_fee_that_no_fee_can_be_is_refused() -> None:
+    many = dossier("2.000815", "several_pages", Channel.COUNTER, pages=2_000_000, copies=1000)
+    given(dossier=many).when(c.AssessFee()).refused(Reason.AMOUNT_TOO_LARGE)
+
+
+def test_a_request_does_not_outlast_the_calendar() -> None:
+    ask = c.RequestPayment(request="R", expires_at=MONDAY_9 + timedelta(days=900))
+    given(ASSESSED).when(ask).refused(Reason.DUE_BEYOND_CALENDAR, "/expires_at")
+
+
+def test_attempts_and_refunds_are_bounded() -> None:
+    declined: list[AnyEvent] = []
+    for nth in range(c.OF_A_PAYMENT_MAX):
+        declined.append(replace(STARTED, attempt=f"A{nth}"))
+        declined.append(replace(DECLINED, attempt=f"A{nth}"))
+    start = c.StartAttempt(attempt="B", method=Method.ONLINE)
+    given(ASSESSED, REQUESTED, *declined).when(start, at=MONDAY_9).refused(Reason.TOO_MANY)
+    asked = [replace(ASKED, refund=f"F{nth}", amount_vnd=1) for nth in range(c.OF_A_PAYMENT_MAX)]
+    ask = c.AskRefund(refund="G", amount_vnd=1, explanation="x")
+    given(*PAID, *asked).when(ask).refused(Reason.TOO_MANY)
+
+
+@pytest.mark.parametrize(
+    ("method", "who", "same"),
+    [
+        (Method.ONLINE, {"actor": OTHER}, False),  # another platform has references of its own
+        (Method.CASH, {"actor": OTHER, **CASHIER}, False),  # another till likewise
+        (Method.TRANSFER, {"actor": OTHER, **CASHIER}, True),  # an agency has one account
+    ],
+)
+def test_a_reference_is_unique_where_it_was_given(
+    method: Method, who: dict[str, Any], *, same: bool
+) -> None:
+    started = replace(STARTED, method=method)
+    attempted = given(ASSESSED, REQUESTED, started)
+    assert isinstance(attempted.state, Payment)
+    claims = []
+    for acting in ({**who, "actor": ACTOR}, who):
+        setting = Setting(
+            at=MONDAY_9, catalogue=CATALOGUE, **{"role": Role.PAYMENT_PLATFORM, **acting}
+        )
+        claims.append(c.claim_of(attempted.state, DOSSIER, CONFIRM, setting))
+    first, second = claims
+    assert first is not None
+    assert second is not None
+    assert (first.stream == second.stream) is same
+
+
+def test_a_transaction_belongs_to_the_first_that_booked_it() -> None:
+    event = TransactionClaimed(payment=DOSSIER, use="attempt A")
+    transaction = evolve(evolve(None, event, MONDAY_9), replace(event, payment=OTHER), MONDAY_9)
+    c.refuse_if_taken(transaction, c.Claim(OTHER, event))
+    for other in (replace(event, payment=OTHER), replace(event, use="attempt B")):
+        with pytest.raises(Refused) as no:
+            c.refuse_if_taken(transaction, c.Claim(OTHER, other))
+        assert no.value.reason is Reason.TRANSACTION_TAKEN

@@ -27,7 +27,7 @@ def test_stored_names_are_those_of_the_golden_list() -> None:
 
 def test_every_name_is_kind_dot_fact() -> None:
     for name, kind in event_types().items():
-        assert re.fullmatch(r"(dossier|account|payment|agreement)\.[a-z_]+", name)
+        assert re.fullmatch(r"(dossier|account|payment|agreement|transaction)\.[a-z_]+", name)
         assert name == kind.__struct_config__.tag
         assert name_of.__doc__
 
@@ -44,6 +44,9 @@ def test_every_reason_is_provoked_by_some_test() -> None:
 
 def test_pure_code_knows_no_clock_and_no_chance() -> None:
     pure = [*(ROOT / "domain").glob("*.py"), *(ROOT / "projections").glob("*.py")]
-    pure += [ROOT / "commands" / f"{n}.py" for n in ("dossier_decider", "account", "payment")]
+    pure += [
+        ROOT / "commands" / f"{n}.py"
+        for n in ("dossier_decider", "account", "payment", "persons", "separation")
+    ]
     forbidden = re.compile(r"datetime\.now|\buuid4\b|\bimport random\b|\btime\.time\b|date\.today")
     assert [p.name for p in pure if forbidden.search(p.read_text())] == []

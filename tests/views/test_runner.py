@@ -579,11 +579,13 @@ def test_cards_timelines_and_worklists_are_read_page_by_page(dsn: str, history: 
         assert found.code is not None
         assert await queries.card_by_code(connection, found.code) == found
         assert await queries.card(connection, UUID(int=0)) is None
+        submitter = found.submitter
+        assert submitter is not None
         by_submitter = await paged(
-            partial(queries.cards_of_submitter, connection, found.submitter),
+            partial(queries.cards_of_submitter, connection, submitter),
             lambda row: row.dossier,
         )
-        mine = {r.stream for r in lodged if r.event.submitter == found.submitter}  # type: ignore[union-attr]
+        mine = {r.stream for r in lodged if r.event.submitter == submitter}  # type: ignore[union-attr]
         assert [row.dossier for row in by_submitter] == sorted(mine)
         account = stream_id("account", "1")
         by_applicant = await queries.cards_of_applicant(connection, account)

@@ -1,0 +1,137 @@
+"""The accounts that a command names besides its actor's: they exist, and are of the right kind."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from commands import dossier as c
+from commands.command import Command, Setting
+from domain.account import Account, AccountKind, Role
+from domain.dossier import Applicant, ApplicantKind, Channel, Dossier, Representative
+from domain.refusal import Reason, Refused, refuse_if
+
+KINDS = {
+    ApplicantKind.CITIZEN: (AccountKind.CITIZEN,),
+    ApplicantKind.ORGANISATION: (AccountKind.ORGANISATION,),
+}
+REPRESENTATIVES = (AccountKind.CITIZEN, AccountKind.ORGANISATION)
+OWN_KINDS = {
+    ApplicantKind.CITIZEN: (AccountKind.CITIZEN, AccountKind.OFFICER),
+    ApplicantKind.ORGANISATION: (AccountKind.ORGANISATION,),
+}
+"""Whose own matter it may be: an officer is a citizen too when he lodges for himself."""
+CASE_ROLES = frozenset({Role.FRONT_DESK, Role.EXAMINER, Role.TEAM_LEAD, Role.APPROVER, Role.CLERK})
+"""What an officer who gets a dossier on his desk must hold at its agency."""
+MANDATE_LEVEL = 1
+"""Identity level of who names another's account as the applicant he represents."""
+
+
+def named_accounts(command: Command) -> tuple[UUID, ...]:
+    """The accounts that the decision needs to know besides the actor's."""
+    naming = NAMING.get(type(command))
+    return tuple(one for one in naming(command) if one is not None) if naming else ()
+
+
+def _named_in_lodging(command: c.LodgeDossier) -> tuple[UUID | None, ...]:
+    representative = command.representative
+    return (command.applicant.account, representative.account if representative else None)
+
+
+NAMING: dict[type[Command], Callable[[Any], tuple[UUID | None, ...]]] = {
+    c.LodgeDossier: _named_in_lodging,
+    c.AssignDossier: lambda command: (command.officer,),
+    c.ForwardDossier: lambda command: (command.officer,),
+}
+
+
+def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting) -> Applicant:
+    """The applicant as he is recorded: online without an account named, it is the actor's own."""
+    applicant, representative = command.applicant, command.representative
+    if command.channel is Channel.ONLINE:
+        _check_own_matter(applicant, representative, identity_level, setting)
+        if applicant.account is None and representative is None:
+            applicant = replace(applicant, account=setting.actor)
+    else:
+        _refuse_serving_oneself(applicant, representative, setting)
+    if applicant.account is not None:
+        kinds = OWN_KINDS if applicant.account == setting.actor else KINDS
+        account = _named(applicant.account, setting, kinds[applicant.kind], "/applicant/account")
+        _check_number(account, applicant.national_id, "/applicant/national_id")
+    if representative is not None and representative.account is not None:
+        at = "/representative/account"
+        account = _named(representative.account, setting, REPRESENTATIVES, at)
+        _check_number(account, representative.national_id, "/representative/national_id")
+    return applicant
+
+
+def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
+    """Who gets a dossier works on cases at the agency that holds it, and it is not his own."""
+    account = _account(officer, setting)
+    fits = (
+        account is not None
+        and account.kind is AccountKind.OFFICER
+        and any(
+            grant.role in CASE_ROLES and f"{agency}.".startswith(f"{grant.agency}.")
+            for grant in account.roles(setting.entered_at or setting.at)
+        )
+    )
+    if account is None or not fits:
+        detail = f"no officer who works on cases at {agency}"
+        raise Refused(Reason.NAMED_ACCOUNT_UNFIT, detail, "/officer")
+    own = dossier.concerns(officer, account.national_id)
+    refuse_if(own, Reason.OWN_CASE, "it is this officer's own case", "/officer")
+
+
+def _check_own_matter(
+    applicant: Applicant, representative: Representative | None, level: int, setting: Setting
+) -> None:
+    """Online is for one's own matter, or for that of somebody who gave a mandate."""
+    account = setting.account
+    if account is None or account.kind is AccountKind.SERVICE:
+        raise Refused(Reason.NOT_OWN_MATTER, "only persons and organisations lodge online")
+    refuse_if(account.identity_level < level, Reason.IDENTITY_LEVEL_TOO_LOW, f"level {level}")
+    if representative is not None and representative.account == setting.actor:
+        lower = applicant.account not in (None, setting.actor)
+        lower = lower and account.identity_level < MANDATE_LEVEL
+        refuse_if(lower, Reason.IDENTITY_LEVEL_TOO_LOW, f"level {MANDATE_LEVEL}")
+        return
+    fits = account.kind in OWN_KINDS[applicant.kind] or representative is not None
+    own = applicant.account in (None, setting.actor) and fits
+    detail = "name the actor's account as applicant's, or as representative's with its mandate"
+    refuse_if(not own, Reason.NOT_OWN_MATTER, detail, "/applicant")
+
+
+def _refuse_serving_oneself(
+    applicant: Applicant, representative: Representative | None, setting: Setting
+) -> None:
+    """At the counter an officer enters what others bring, never his own matter."""
+    accounts = [applicant.account]
+    numbers = [applicant.national_id]
+    if representative is not None:
+        accounts.append(representative.account)
+        numbers.append(representative.national_id)
+    number = setting.account.national_id if setting.account else None
+    own = setting.actor in accounts or (number is not None and number in numbers)
+    refuse_if(own, Reason.OWN_CASE, "lodge it online, or with a colleague", "/applicant")
+
+
+def _named(
+    account_id: UUID, setting: Setting, kinds: tuple[AccountKind, ...], pointer: str
+) -> Account:
+    """The account, if it fits. One answer for all that do not: it tells nobody who exists."""
+    account = _account(account_id, setting)
+    if account is None or account.suspended or account.kind not in kinds:
+        raise Refused(Reason.NAMED_ACCOUNT_UNFIT, "no such account of this kind", pointer)
+    return account
+
+
+def _account(account_id: UUID, setting: Setting) -> Account | None:
+    return setting.account if account_id == setting.actor else setting.named.get(account_id)
+
+
+def _check_number(account: Account, given: str | None, pointer: str) -> None:
+    """A number that was verified is not contradicted by one that is typed."""
+    differs = account.national_id is not None and given not in (None, account.national_id)
+    refuse_if(differs, Reason.NATIONAL_ID_DIFFERS, pointer=pointer)
