@@ -11,6 +11,7 @@ from api.examples import EXAMPLES
 from api.problems import ProblemBody
 from api.query_routes import QUERY_ROUTES, QueryRoute
 from commands.handle import Receipt
+from domain.text import ABOVE_BMP_UNSEEN
 
 REFERENCE = "#/components/schemas/{name}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ProblemBody")}}}
@@ -41,6 +42,7 @@ def document() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [*types, Receipt, ProblemBody], ref_template=REFERENCE
     )
+    _use_ecma_patterns(schemas)
     paths: dict[str, Any] = {}
     for command in COMMAND_ROUTES:
         paths.setdefault(_path(command.path), {})["post"] = _command(command)
@@ -58,6 +60,21 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+def _use_ecma_patterns(schema: Any) -> None:
+    """Patterns in ECMA-262's dialect, as JSON Schema has them: there `$` is the very end.
+
+    What is forbidden beyond U+FFFF is left out: the dialect says it only with a flag.
+    """
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            schema["pattern"] = pattern.replace(r"\Z", "$").replace(ABOVE_BMP_UNSEEN, "")
+        for part in schema.values():
+            _use_ecma_patterns(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _use_ecma_patterns(part)
 
 
 DESCRIPTION = """\
