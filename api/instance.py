@@ -196,6 +196,7 @@ class Instance:
             port=self.port,
             issuers=self.settings.issuers,
             audience=self.settings.audience,
+            token_life_max_s=self.settings.token_life_max_s,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
         )
         environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}

@@ -15,8 +15,9 @@ from msgspec import Struct
 from api.app import create_app
 from api.backend import Backend
 from api.http_protocol import HttpProtocol
+from api.issuer_keys import KeySource, discovered_keys
 from api.observability import configure_logs
-from api.tokens import KeySource, Tokens, discovered_keys
+from api.tokens import LIFE_MAX_S, Tokens
 from integration.issuer import LOCAL_ISSUER
 from integration.processes import calm_collector
 from integration.worker import run_feeds, run_relay, run_views
@@ -36,6 +37,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """The supervisor holds it; each API worker listens on it with a socket of its own."""
     issuers: tuple[str, ...]
     audience: str
+    token_life_max_s: int = LIFE_MAX_S
     local_keys: str | None
     """The local issuer's public key set, as JSON; None when it is not trusted."""
 
@@ -54,7 +56,7 @@ def backend_of(settings: WorkerSettings) -> Backend:
     if settings.local_keys is not None:
         keys: dict[str, Any] = json.loads(settings.local_keys)
         sources[LOCAL_ISSUER] = lambda: keys
-    return Backend(settings.dsn, Tokens(settings.audience, sources))
+    return Backend(settings.dsn, Tokens(settings.audience, sources, settings.token_life_max_s))
 
 
 async def serve(backend: Backend, settings: WorkerSettings) -> None:

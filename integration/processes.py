@@ -133,6 +133,16 @@ def spawn(
         )
 
 
+def write_private(file: Path, content: bytes) -> None:
+    """A file of its owner's alone, all at once: a crash leaves the old one or the new, never half."""
+    new = file.with_name(file.name + ".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+    new.replace(file)
+
+
 def stop(
     process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, wait_s: float = STOP_S
 ) -> None:
