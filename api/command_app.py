@@ -25,6 +25,7 @@ from api.requests import (
     request_id_of,
     trace_id,
 )
+from api.security_log import note_asked, note_caller, tell_refusal
 from api.tokens import Identity
 from commands.account import OpenAccount
 from commands.command import Command
@@ -83,7 +84,8 @@ class CommandApp:
         except ConnectionResetError:
             return
         except Exception as error:  # noqa: BLE001  every error becomes a problem
-            problem = of_error(scope["path"], error)
+            problem = of_error(found[0].name, error)
+            tell_refusal(scope, request_id, problem)
             self._backend.metrics.problem(str(problem.status.value))
             answer = Answer(problem.status, MEDIA_TYPE, problem.headers, body_of(problem))
         await _send(send, answer, request_id)
@@ -104,7 +106,9 @@ class CommandApp:
         if scope["method"] != "POST":
             allow = {"Allow": "GET, HEAD, POST" if route.path in self._shared else "POST"}
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", headers=allow)
+        note_asked(scope, route.name, subject)
         identity = await self._backend.tokens.identify(headers.get("authorization"))
+        note_caller(scope, identity)
         body = await _body(headers, receive)
         wish = _wish(route, _id(subject), _path(scope), headers, identity, body)
         receipt = await self._backend.handler.handle(wish)

@@ -160,7 +160,7 @@ class Tokens:
 
     def _identity(self, issuer: str, claims: dict[str, Any]) -> Identity:
         issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
-        if not 0 < expires - issued <= self._life_max_s:
+        if expires - issued > self._life_max_s:
             raise unauthorized("token-invalid", f"lives longer than {self._life_max_s} s")
         subject, software = _name(claims, "sub"), _software(claims, issuer)
         return Identity(

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -94,5 +95,6 @@ async def _views(settings: WorkerSettings) -> None:
 
 
 if __name__ == "__main__":
-    configure_logs()
+    told = os.environ.get("HOSO_LOG_FILE")
+    configure_logs(file=Path(told) if told else None)
     run(sys.argv[1], msgspec.json.decode(os.environ["HOSO_WORKER"], type=WorkerSettings))

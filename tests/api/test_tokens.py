@@ -343,19 +343,26 @@ def signed(local: LocalIssuer, header: bytes, claims: bytes) -> str:
     return f"{said}.{b64(local._key.sign(said.encode()))}"
 
 
+class Ahead(int):
+    """Seconds from the moment at which the token is made."""
+
+
 def made(local: LocalIssuer, header: dict[str, Any] | None = None, **claims: Any) -> str:
     """A token of the local issuer with other headers or claims; None leaves one out."""
     now = int(time.time())
     head = {"alg": "EdDSA", "kid": "local-1", "typ": "at+jwt", **(header or {})}
     body = {"iss": LOCAL_ISSUER, "sub": "an", "aud": "hoso", "iat": now, "exp": now + 600, **claims}
     said = (
-        json.dumps({name: value for name, value in part.items() if value is not None}).encode()
+        json.dumps(
+            {
+                name: now + value if isinstance(value, Ahead) else value
+                for name, value in part.items()
+                if value is not None
+            }
+        ).encode()
         for part in (head, body)
     )
     return signed(local, *said)
-
-
-NOW = int(time.time())
 
 
 @pytest.mark.parametrize(
@@ -364,8 +371,8 @@ NOW = int(time.time())
         ({}, {}),
         ({"typ": "application/AT+JWT"}, {}),
         ({}, {"aud": ["x", "hoso"]}),
-        ({}, {"exp": NOW - 15, "iat": NOW - 60}),
-        ({}, {"iat": NOW + 20}),
+        ({}, {"exp": Ahead(-15), "iat": Ahead(-60)}),
+        ({}, {"iat": Ahead(20)}),
         ({}, {"act": {"sub": "robot"}}),
         ({}, {"act": {"sub": "robot", "iss": LOCAL_ISSUER}}),
     ],
@@ -402,13 +409,13 @@ async def test_tokens_that_are_taken(
         ({}, {"aud": None}),
         ({}, {"iat": None}),
         ({}, {"iat": "now"}),
-        ({}, {"iat": NOW + 600, "exp": NOW + 1200}),
-        ({}, {"nbf": NOW + 600}),
+        ({}, {"iat": Ahead(600), "exp": Ahead(1200)}),
+        ({}, {"nbf": Ahead(600)}),
         ({}, {"exp": None}),
         ({}, {"exp": "soon"}),
         ({}, {"exp": 10**400}),
-        ({}, {"exp": NOW + 3650 * 86_400}),
-        ({}, {"exp": NOW + 86_410, "iat": NOW}),
+        ({}, {"exp": Ahead(3650 * 86_400)}),
+        ({}, {"exp": Ahead(86_410), "iat": Ahead(0)}),
         ({}, {"sub": None}),
         ({}, {"sub": ""}),
         ({}, {"sub": 5}),
