@@ -25,7 +25,8 @@ LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 def configure_logs(level: int = 20, file: Path | None = None) -> None:
     """One JSON object a line on standard error; `level` as in the standard library's logging.
 
-    `file` is where standard error goes, if it is a file of this process alone: it is kept small.
+    `file` is where standard error goes, if it is a file of this process alone: it is kept small, and
+    what ends the process is told there as any other error is.
     """
     lines = Lines(file)
     structlog.configure(
@@ -35,7 +36,8 @@ def configure_logs(level: int = 20, file: Path | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING, force=True)
-    sys.excepthook = _tell_end
+    if file is not None:
+        sys.excepthook = _tell_end
 
 
 def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:

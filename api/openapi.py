@@ -25,13 +25,14 @@ COMMAND_PROBLEMS = {
     "413": "The body is larger than 1 MiB",
     "422": "Understood, but names what does not exist; or the key was used for another command",
     "428": "If-Match is missing",
+    "503": "The database, or the issuer of the token, cannot be reached; see Retry-After",
 }
 QUERY_PROBLEMS = {
     "400": "A parameter is malformed",
     "401": COMMAND_PROBLEMS["401"],
     "403": COMMAND_PROBLEMS["403"],
     "404": "Not there",
-    "503": "The read model has not come as far as `after` in time",
+    "503": "The read model has not come as far as `after` in time, or as for commands",
 }
 
 

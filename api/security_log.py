@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from msgspec import Struct
 
 from api.parameters import AGENCY
 from api.problems import Problem
@@ -24,6 +23,7 @@ REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.
 ID = r"[0-9a-fA-F-]{36}"
 KINDS = frozenset(AccountKind)
 _ASKED = "hoso.asked"
+_CALLER = "hoso.caller"
 
 Scope = Any
 """An ASGI scope, a mutable mapping that goes with the request; frameworks type it each their own way."""
@@ -31,65 +31,52 @@ Scope = Any
 log = structlog.get_logger()
 
 
-class Asked(Struct):
-    """What is known of a request so far."""
-
-    what: str
-    stream: UUID | str | None
-    of: str | None
-    """The agency or the kind of account of which a list is asked for."""
-    caller: Identity | None = None
-
-
 def note_asked(scope: Scope, what: str, key: UUID | str | None) -> None:
-    """Keep what a request asks for; `key` is the id or the word by which it asks.
-
-    A word is kept only if it is an agency's or a kind: it may be anything that somebody typed.
-    """
-    word = str(key)
-    is_list = re.fullmatch(AGENCY, word) is not None or word in KINDS
-    is_stream = re.fullmatch(ID, word) is not None
-    scope[_ASKED] = Asked(what, word if is_stream else None, word if is_list else None)
+    """Keep what a request asks for; `key` is the id or the word by which it asks."""
+    scope[_ASKED] = what, key
 
 
 def note_caller(scope: Scope, caller: Identity) -> None:
     """Keep who asks, once that is known."""
-    scope[_ASKED].caller = caller
+    scope[_CALLER] = caller
 
 
 def asked_in(scope: Scope) -> str | None:
     """The name of what a request asks for, if it has come so far."""
-    asked = scope.get(_ASKED)
-    return asked.what if asked is not None else None
+    what: str | None = scope.get(_ASKED, (None, None))[0]
+    return what
 
 
 def tell_refusal(scope: Scope, request_id: str, problem: Problem) -> None:
     """A line for a request that was not allowed."""
-    asked = scope.get(_ASKED)
-    if asked is not None and problem.status in REFUSALS:
-        log.warning("refused", status=problem.status, code=problem.code, **_who(asked, request_id))
+    if _ASKED in scope and problem.status in REFUSALS:
+        line = _line(scope, request_id)
+        log.warning("refused", status=problem.status, code=problem.code, **line)
 
 
 def tell_reading(scope: Scope, request_id: str, found: Any) -> None:
     """A line for a question that was answered, if the answer shows people's data."""
-    asked: Asked = scope[_ASKED]
-    if asked.what in OPEN:
+    if asked_in(scope) in OPEN:
         return
-    if asked.stream is None:
-        # By a code on a receipt: the line names what was found, not how.
-        asked.stream = getattr(found, "dossier", None)
-    log.info("read", status=HTTPStatus.OK, count=_count(found), **_who(asked, request_id))
+    line = _line(scope, request_id)
+    # By a code on a receipt: the line names what was found, not how.
+    line["stream"] = line["stream"] or getattr(found, "dossier", None)
+    log.info("read", status=HTTPStatus.OK, count=_count(found), **line)
 
 
-def _who(asked: Asked, request_id: str) -> dict[str, Any]:
-    caller = asked.caller
+def _line(scope: Scope, request_id: str) -> dict[str, Any]:
+    what, key = scope[_ASKED]
+    caller: Identity | None = scope.get(_CALLER)
+    # A word is told only if it is an agency's or a kind: it may be anything that somebody typed.
+    word = str(key)
+    is_list = re.fullmatch(AGENCY, word) is not None or word in KINDS
     return {
-        "what": asked.what,
+        "what": what,
         "request": request_id,
         "actor": caller and caller.actor,
         "via": caller and caller.via,
-        "stream": asked.stream,
-        "of": asked.of,
+        "stream": word if re.fullmatch(ID, word) else None,
+        "of": word if is_list else None,
     }
 
 

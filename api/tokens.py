@@ -113,18 +113,19 @@ class Tokens:
             raise unauthorized("token-invalid", "too long, or not in ASCII")
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
-        if known is None or not await self._stands(known):
+        if known is not None and self._age(known.identity.issuer) > FRESH_S:
+            await self._keep_fresh(known.identity.issuer)
+        if known is None or not self._stands(known):
             known = await self._verify(token)
             self._remember(digest, known)
         if known.identity.expires_at < time.time():
             raise unauthorized("token-expired")
         return known.identity
 
-    async def _stands(self, known: _Known) -> bool:
-        issuer = known.identity.issuer
-        if self._age(issuer) > FRESH_S:
-            await self._keep_fresh(issuer)
-        return self._keys.get(issuer, {}).get(known.key.key_id) is known.key
+    def _stands(self, known: _Known) -> bool:
+        """Whether the issuer still publishes the key of a token seen before."""
+        keys = self._keys.get(known.identity.issuer)
+        return keys is not None and keys.get(known.key.key_id) is known.key
 
     def _remember(self, digest: bytes, known: _Known) -> None:
         self._known[digest] = known

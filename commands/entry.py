@@ -23,10 +23,14 @@ OFFSET_BEFORE = timedelta(hours=15)
 YEARS = range(1900, 2200)
 """Instants outside are typing errors; keeping them out spares every later computation the check."""
 
-_SUSPECT = re.compile(
-    rb'\\u00|\x7f|"(?!19|20|21)\d{4}-\d\d-\d\dT|T\d\d:\d\d:\d\d(?:\.\d+)?[+-](?:1[5-9]|2\d):\d\d"'
+_ODD_INSTANT = re.compile(
+    rb"T(?=\d\d:\d\d:\d\d)(?:"
+    rb'(?<!"19\d\d-\d\d-\d\dT)(?<!"20\d\d-\d\d-\d\dT)(?<!"21\d\d-\d\d-\d\dT)'
+    rb'|\d\d:\d\d:\d\d(?:\.\d+)?[+-](?:1[5-9]|2\d):\d\d")'
 )
-"""A control character, a year out of bounds or an offset that PostgreSQL does not read, perhaps."""
+"""A year out of bounds or an offset that PostgreSQL does not read, perhaps; begins with what is rare."""
+_LATIN = re.compile("[\xa0-\xac\xae-\u02ff\u1e00-\u1eff]*")
+_ASCII = bytes(range(128))
 
 Entered = TypeVar("Entered", bound=Command)
 
@@ -61,7 +65,7 @@ def in_utc(command: Entered) -> Entered:
 
 def is_composed(encoded: bytes) -> bool:
     """Whether the text of an encoded command is in NFC; nearly all is, and that is cheap to see."""
-    return encoded.isascii() or is_normalized("NFC", encoded.decode())
+    return encoded.isascii() or _is_plain(encoded) or is_normalized("NFC", encoded.decode())
 
 
 def composed(command: Entered) -> Entered:
@@ -74,9 +78,16 @@ def composed(command: Entered) -> Entered:
 
 def stored_fault(encoded: bytes, fact: Struct) -> str | None:
     """What keeps a fact, and its stored form, out of the log; None for nearly all, at little cost."""
-    if not _SUSPECT.search(encoded) and (encoded.isascii() or text_fault(encoded.decode()) is None):
+    odd = b"\\u00" in encoded or b"\x7f" in encoded or _ODD_INSTANT.search(encoded) is not None
+    if not odd and (encoded.isascii() or _is_plain(encoded)):
         return None
     return next(_faults(fact), None)
+
+
+def _is_plain(encoded: bytes) -> bool:
+    """Whether all beyond ASCII is Latin as Vietnamese is written: seen, and composed already."""
+    beyond = encoded.translate(None, _ASCII).decode()
+    return _LATIN.fullmatch(beyond) is not None
 
 
 def _faults(value: Any) -> Iterator[str]:

@@ -137,9 +137,9 @@ def test_another_programs_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 TELLING = """
-import asyncio, logging, structlog, pathlib
+import asyncio, logging, os, pathlib, structlog
 from api.observability import configure_logs
-configure_logs()
+configure_logs(file=pathlib.Path(os.environ["THERE"]))
 structlog.get_logger().info("odd", what="\\ud800")
 structlog.get_logger().info("even", at=pathlib.Path("x"))
 logging.getLogger("lib").error("about %s", "SECRET")
@@ -154,8 +154,9 @@ raise KeyError("SECRET")
 
 
 def test_everything_is_told_as_one_object_a_line_and_without_words(tmp_path: Path) -> None:
-    assert run(TELLING, tmp_path / "log").returncode == 1
-    text = (tmp_path / "log").read_text()
+    log = tmp_path / "log"
+    assert run(TELLING, log, THERE=str(log)).returncode == 1
+    text = log.read_text()
     events = [json.loads(line)["event"] for line in text.splitlines()]
     assert events == ["line_not_encoded", "even", *["library"] * 3, "process_failed"]
     assert "SECRET" not in text

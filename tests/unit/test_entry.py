@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
+from unicodedata import combining, normalize
 from uuid import UUID
 
 import msgspec
@@ -20,12 +20,14 @@ from api.examples import EXAMPLES
 from commands.account import OpenCitizen, OpenOfficer
 from commands.command import Command
 from commands.dossier import LodgeDossier, RescheduleDossier
+from commands.entry import _LATIN as LATIN
 from commands.entry import InstantError, composed, in_utc, is_composed, moments_of, stored_fault
 from commands.event_file import BadLineError, as_line, read_batches
 from domain.account import CitizenOpened
 from domain.event import Context, ShortText, Text
 from domain.identity import NationalId
 from domain.record import decode, encode
+from domain.text import text_fault
 
 COMMANDS = {route.name: route.command for route in COMMAND_ROUTES}
 ROOT = Path(__file__).parents[2]
@@ -252,3 +254,13 @@ def test_an_issuer_is_visible_ascii(issuer: str) -> None:
 
 def test_every_command_is_a_command() -> None:
     assert all(issubclass(kind, Command) for kind in COMMANDS.values())
+
+
+def test_latin_is_seen_and_composed() -> None:
+    """What the short way takes for plain, the long way would take too, in any order."""
+    for code in range(0x110000):
+        letter = chr(code)
+        if LATIN.fullmatch(letter):
+            assert text_fault(letter) is None
+            assert combining(letter) == 0
+            assert text_fault("a" + letter) is None
