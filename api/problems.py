@@ -151,6 +151,7 @@ def of_error(what: str | None, error: Exception) -> Problem:
     `what` names the route: a path may hold a code or a number that is somebody's.
     """
     problem = _from(error)
-    if problem.status >= S.INTERNAL_SERVER_ERROR and not isinstance(error, OverloadedError):
+    expected = isinstance(error, OverloadedError | Problem)
+    if problem.status >= S.INTERNAL_SERVER_ERROR and not expected:
         structlog.get_logger().error("request_failed", what=what, code=problem.code, exc_info=error)
     return problem

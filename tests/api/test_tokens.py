@@ -3,6 +3,9 @@
 import asyncio
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -517,3 +520,18 @@ def test_the_key_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert LocalIssuer(folder).jwks() == first
     assert (folder / "ed25519.pem").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in folder.iterdir()] == ["ed25519.pem"]
+
+
+def test_how_long_a_token_lives_is_a_setting(tmp_path: Path) -> None:
+    assert from_environment({}).token_life_max_s == 86_400
+    assert from_environment({"HOSO_TOKEN_LIFE_MAX": "3600"}).token_life_max_s == 3600
+    with pytest.raises(ValueError, match="HOSO_TOKEN_LIFE_MAX"):
+        from_environment({"HOSO_TOKEN_LIFE_MAX": "0"})
+    environment = {**os.environ, "HOSO_DATA_DIR": str(tmp_path), "HOSO_TOKEN_LIFE_MAX": "7200"}
+    for hours, code in (("2", 0), ("3", 2), ("0", 2), ("-1", 2)):
+        command = (sys.executable, "-m", "api.cli", "token", "admin", f"--hours={hours}")
+        made = subprocess.run(
+            command, env=environment, capture_output=True, check=False, timeout=60
+        )
+        assert made.returncode == code, made
+        assert (b"." in made.stdout and b"HOSO_TOKEN_LIFE_MAX" not in made.stdout) == (code == 0)
