@@ -12,6 +12,7 @@ from api.command_app import BODY_MAX, CommandApp
 from api.command_routes import COMMAND_ROUTES
 from api.problems import Problem
 from api.requests import request_id_of
+from api.security_log import asked_in, tell_refusal
 
 
 def create_app(backend: Backend) -> CommandApp:
@@ -31,13 +32,15 @@ def _queries_and_operations(backend: Backend) -> Litestar:
             yield
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        problem = problems.of_error(request.url.path, error)
+        problem = problems.of_error(asked_in(request.scope), error)
+        request_id = request_id_of(request.headers)
+        tell_refusal(request.scope, request_id, problem)
         backend.metrics.problem(str(problem.status.value))
         return Response(
             problems.body_of(problem),
             status_code=problem.status.value,
             media_type=problems.MEDIA_TYPE,
-            headers={**problem.headers, "X-Request-Id": request_id_of(request.headers)},
+            headers={**problem.headers, "X-Request-Id": request_id},
         )
 
     return Litestar(

@@ -236,6 +236,9 @@ def token(
     Example: `TOKEN=$(hoso token admin)`
     """
     settings = from_environment()
+    if not 0 < hours * 3600 <= settings.token_life_max_s:
+        message = f"a token lives at most {settings.token_life_max_s} s (HOSO_TOKEN_LIFE_MAX)"
+        raise UserError(message)
     issuer = LocalIssuer(settings.data_folder / "issuer")
     print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201
 

@@ -7,7 +7,6 @@ else; queries, health and documents go on to litestar (ADR 0014).
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -26,9 +25,11 @@ from api.requests import (
     request_id_of,
     trace_id,
 )
+from api.security_log import note_asked, note_caller, tell_refusal
 from api.tokens import Identity
 from commands.account import OpenAccount
 from commands.command import Command
+from commands.entry import InstantError, composed, in_utc, is_composed
 from commands.handle import Wish
 from domain.account import account_id
 from domain.event import stream_id
@@ -41,20 +42,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 BODY_MAX = 1_048_576
 """Bytes; a larger body gets 413 and is not kept."""
-YEARS = range(1900, 2200)
-"""Moments outside are typing errors; keeping them out spares every later computation the check."""
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """Sets in one order, so that the same command has the same fingerprint in every process."""
-_moments = {
-    route.name: tuple(
-        field.name
-        for field in msgspec.structs.fields(route.command)
-        if "datetime" in str(field.type)
-    )
-    for route in COMMAND_ROUTES
-}
-"""The fields of each command that may hold a time."""
 _decoders = {route.name: msgspec.json.Decoder(route.command).decode for route in COMMAND_ROUTES}
 
 
@@ -94,7 +84,8 @@ class CommandApp:
         except ConnectionResetError:
             return
         except Exception as error:  # noqa: BLE001  every error becomes a problem
-            problem = of_error(scope["path"], error)
+            problem = of_error(found[0].name, error)
+            tell_refusal(scope, request_id, problem)
             self._backend.metrics.problem(str(problem.status.value))
             answer = Answer(problem.status, MEDIA_TYPE, problem.headers, body_of(problem))
         await _send(send, answer, request_id)
@@ -115,7 +106,9 @@ class CommandApp:
         if scope["method"] != "POST":
             allow = {"Allow": "GET, HEAD, POST" if route.path in self._shared else "POST"}
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", headers=allow)
+        note_asked(scope, route.name, subject)
         identity = await self._backend.tokens.identify(headers.get("authorization"))
+        note_caller(scope, identity)
         body = await _body(headers, receive)
         wish = _wish(route, _id(subject), _path(scope), headers, identity, body)
         receipt = await self._backend.handler.handle(wish)
@@ -192,31 +185,34 @@ def _wish(
 ) -> Wish:
     key = idempotency_key(headers)
     version = None if route.command.creates else expected_version(headers)
-    command = _command(route, body)
+    command, encoded = _command(route, body)
     return Wish(
         stream=_stream(route, command, identity, key, subject),
         command=command,
         actor=identity.actor,
         via=identity.via,
         key=key,
-        fingerprint=hashlib.sha256(path.encode() + b"\n" + encode(command)).digest(),
+        fingerprint=hashlib.sha256(path.encode() + b"\n" + encoded).digest(),
         version=version,
         dossier=subject if route.kind == "payment" else None,
         trace=trace_id(headers),
     )
 
 
-def _command(route: CommandRoute, body: bytes) -> Command:
+def _command(route: CommandRoute, body: bytes) -> tuple[Command, bytes]:
+    """The command in the one form that is recorded, and that form encoded."""
     try:
-        command: Command = _decoders[route.name](body)
+        command: Command = in_utc(_decoders[route.name](body))
+        encoded = encode(command)
+        if not is_composed(encoded):
+            command = composed(command)
+            encoded = encode(command)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
-    for name in _moments[route.name]:
-        value = getattr(command, name)
-        if isinstance(value, datetime) and value.year not in YEARS:
-            detail = f"the year is between {YEARS.start} and {YEARS.stop - 1}"
-            raise Problem(HTTPStatus.BAD_REQUEST, "body-invalid", detail, f"/{name}")
-    return command
+    except InstantError as error:
+        detail, pointer = str(error), f"/{error.field}"
+        raise Problem(HTTPStatus.BAD_REQUEST, "body-invalid", detail, pointer) from None
+    return command, encoded
 
 
 def _stream(

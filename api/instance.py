@@ -23,6 +23,7 @@ from commands.catalogue import load_catalogue, publish
 from commands.migrate import migrate
 from integration.founding import found
 from integration.issuer import LocalIssuer
+from integration.log_lines import FOLDER_MODE, cut
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
 from integration.processes import DataFolder, HeldPort, is_alive, spawn, stop
@@ -86,6 +87,7 @@ class Instance:
         self.folder.lock()
         logs = self.settings.data_folder / "log"
         logs.mkdir(parents=True, exist_ok=True)
+        logs.chmod(FOLDER_MODE)
         if self.settings.database_url is None:
             self.postgres = PostgresServer(self.settings.data_folder / "postgres", 5433)
             self.postgres.start()
@@ -117,6 +119,9 @@ class Instance:
             self._tell_addresses()
             for process in self.workers.values():
                 process.terminate()
+        for server in (self.postgres, self.nats):
+            if server is not None:
+                cut(server.log)
         now = time.monotonic()
         for name, process in self.workers.items():
             if process.poll() is None:
@@ -198,13 +203,19 @@ class Instance:
             staff_issuers=self.settings.staff_issuers,
             citizen_issuers=self.settings.citizen_issuers,
             audience=self.settings.audience,
+            token_life_max_s=self.settings.token_life_max_s,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
         )
-        environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}
+        log_file = self.settings.data_folder / "log" / f"{name}.log"
+        environment = {
+            **os.environ,
+            "HOSO_WORKER": msgspec.json.encode(worker).decode(),
+            "HOSO_LOG_FILE": str(log_file),
+        }
         kind = name.partition("-")[0]
         self.workers[name] = spawn(
             [sys.executable, "-m", self._module, kind],
-            log=self.settings.data_folder / "log" / f"{name}.log",
+            log=log_file,
             environment=environment,
             death_signal=signal.SIGTERM,
         )

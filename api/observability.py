@@ -1,63 +1,43 @@
 """Logs and metrics: what happened and how fast, never whose data it was."""
 
-import atexit
+import logging
 import sys
-import threading
-import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-LINES_MAX = 1_000
-FLUSH_EVERY_S = 0.25
+from integration.log_lines import Lines
+
+CAUSES_MAX = 5
+FRAMES_MAX = 20
+SAID_MAX = 200
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class _Lines:
-    """Lines gather here and are written together.
+def configure_logs(level: int = 20, file: Path | None = None) -> None:
+    """One JSON object a line on standard error; `level` as in the standard library's logging.
 
-    A system call for each would cost more than all else about logging. What a crash takes with it
-    is in the event log all the same.
+    `file` is where standard error goes, if it is a file of this process alone: it is kept small, and
+    what ends the process is told there as any other error is.
     """
-
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-        atexit.register(self.flush)
-        threading.Thread(target=self._flush_for_ever, name="logs", daemon=True).start()
-
-    def msg(self, line: bytes) -> None:
-        self._lines.append(line)
-        if len(self._lines) >= LINES_MAX:
-            self.flush()
-
-    debug = info = warning = warn = error = critical = fatal = exception = log = msg
-
-    def flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines:
-            sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
-            sys.stderr.buffer.flush()
-
-    def _flush_for_ever(self) -> None:
-        while True:
-            time.sleep(FLUSH_EVERY_S)
-            self.flush()
-
-
-def configure_logs(level: int = 20) -> None:
-    """One JSON object a line on standard error; `level` as in the standard library's logging."""
-    lines = _Lines()
+    lines = Lines(file)
     structlog.configure(
         processors=[],
         wrapper_class=_lean_logger(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING, force=True)
+    if file is not None:
+        sys.excepthook = _tell_end
 
 
 def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
@@ -70,12 +50,56 @@ def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
         def _proxy_to_logger(self, name: str, event: str | None = None, **fields: Any) -> None:
             line = {"event": event, **self._context, **fields}
             if "exc_info" in fields:
-                structlog.processors.format_exc_info(self._logger, name, line)
+                line["exception"] = told(line.pop("exc_info"))
             line["level"] = name
             line["timestamp"] = datetime.now(UTC)
-            self._logger.msg(_encode(line))
+            try:
+                encoded = _encode(line)
+            except (ValueError, TypeError, RecursionError):
+                # Such as a lone surrogate: no reason to fail what was being done.
+                encoded = _encode({"event": "line_not_encoded", "of": ascii(event), "level": name})
+            self._logger.msg(encoded)
 
     return LeanLogger
+
+
+def told(error: object) -> list[str]:
+    """An error as a log may have it: kinds and places, from the first cause on; never its words.
+
+    Words repeat what they are about: PostgreSQL's name the key that exists already, ours the value
+    that is wrong (OWASP Logging Cheat Sheet, "Data to exclude").
+    """
+    if not isinstance(error, BaseException):
+        error = sys.exc_info()[1]
+    parts: list[str] = []
+    while error is not None and len(parts) < CAUSES_MAX:
+        state = getattr(error, "sqlstate", None) or getattr(error, "errno", None)
+        frames = traceback.extract_tb(error.__traceback__)[-FRAMES_MAX:]
+        places = "".join(f"; {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+        parts.append(f"{type(error).__name__}{f' {state}' if state else ''}{places}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return parts[::-1]
+
+
+class _OfLibraries(logging.Handler):
+    """What libraries say by way of the standard library, without their words about a request."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As in `logging.Handler`."""
+        log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        fields = {"exc_info": error} if error is not None else {}
+        # The first line of what was not yet filled in: asyncio fills it in itself, from the second on.
+        said = str(record.msg).partition("\n")[0][:SAID_MAX]
+        log.log(
+            max(record.levelno, logging.WARNING), "library", of=record.name, said=said, **fields
+        )
+
+
+def _tell_end(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("process_failed", exc_info=error)
 
 
 class Metrics:

@@ -11,6 +11,7 @@ from api.examples import EXAMPLES
 from api.problems import ProblemBody
 from api.query_routes import QUERY_ROUTES, QueryRoute
 from commands.handle import Receipt
+from domain.text import ABOVE_BMP_UNSEEN
 
 REFERENCE = "#/components/schemas/{name}"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ProblemBody")}}}
@@ -24,13 +25,14 @@ COMMAND_PROBLEMS = {
     "413": "The body is larger than 1 MiB",
     "422": "Understood, but names what does not exist; or the key was used for another command",
     "428": "If-Match is missing",
+    "503": "The database, or the issuer of the token, cannot be reached; see Retry-After",
 }
 QUERY_PROBLEMS = {
     "400": "A parameter is malformed",
     "401": COMMAND_PROBLEMS["401"],
     "403": COMMAND_PROBLEMS["403"],
     "404": "Not there",
-    "503": "The read model has not come as far as `after` in time",
+    "503": "The read model has not come as far as `after` in time, or as for commands",
 }
 
 
@@ -41,6 +43,7 @@ def document() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [*types, Receipt, ProblemBody], ref_template=REFERENCE
     )
+    _use_ecma_patterns(schemas)
     paths: dict[str, Any] = {}
     for command in COMMAND_ROUTES:
         paths.setdefault(_path(command.path), {})["post"] = _command(command)
@@ -58,6 +61,21 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+def _use_ecma_patterns(schema: Any) -> None:
+    """Patterns in ECMA-262's dialect, as JSON Schema has them: there `$` is the very end.
+
+    What is forbidden beyond U+FFFF is left out: the dialect says it only with a flag.
+    """
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            schema["pattern"] = pattern.replace(r"\Z", "$").replace(ABOVE_BMP_UNSEEN, "")
+        for part in schema.values():
+            _use_ecma_patterns(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _use_ecma_patterns(part)
 
 
 DESCRIPTION = """\

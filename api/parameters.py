@@ -2,7 +2,7 @@
 
 import base64
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,8 +11,8 @@ import msgspec
 
 from api.problems import Problem
 from api.requests import AnyRequest, query_text
+from commands.entry import YEARS, in_years
 
-YEARS = range(1900, 2200)
 AGENCY = r"[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}"
 KEY = r"[a-z0-9_-]{1,60}"
 CODE = r"[A-Z][0-9.]{2,34}-[0-9]{6}-[0-9]{4,7}"
@@ -36,9 +36,9 @@ def query_instant(request: AnyRequest, name: str) -> datetime | None:
         instant = msgspec.convert(text.replace(" ", "+"), datetime)
     except msgspec.ValidationError:
         raise invalid(name, f"{name} is an RFC 3339 instant") from None
-    if instant.tzinfo is None or instant.year not in YEARS:
+    if instant.tzinfo is None or not in_years(instant):
         raise invalid(name, f"{name} needs an offset and a year from 1900 to 2199")
-    return instant
+    return instant.astimezone(UTC)
 
 
 def query_uuid(request: AnyRequest, name: str) -> UUID | None:

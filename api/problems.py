@@ -163,9 +163,13 @@ def _of_framework(error: HTTPException) -> Problem:
     return Problem(status, code, headers=headers)
 
 
-def of_error(path: str, error: Exception) -> Problem:
-    """The problem that any error becomes; what is our own fault is logged with its trace."""
+def of_error(what: str | None, error: Exception) -> Problem:
+    """The problem that any error becomes; what is our own fault is logged with its trace.
+
+    `what` names the route: a path may hold a code or a number that is somebody's.
+    """
     problem = _from(error)
-    if problem.status >= S.INTERNAL_SERVER_ERROR and not isinstance(error, OverloadedError):
-        structlog.get_logger().error("request_failed", path=path, code=problem.code, exc_info=error)
+    expected = isinstance(error, OverloadedError | Problem)
+    if problem.status >= S.INTERNAL_SERVER_ERROR and not expected:
+        structlog.get_logger().error("request_failed", what=what, code=problem.code, exc_info=error)
     return problem

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import structlog
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
@@ -31,6 +30,7 @@ from api.parameters import (
 )
 from api.problems import Problem
 from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
+from api.security_log import note_asked, note_caller, tell_reading
 from api.tokens import Identity
 from commands import replay
 from commands.authority import Caller, Capacity, Reading, Scope, authorise, check_software
@@ -50,7 +50,6 @@ POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
 
 encode = msgspec.json.Encoder(order="deterministic").encode
-log = structlog.get_logger()
 
 Schema = dict[str, Any]
 AFTER: Schema = {"type": "integer", "minimum": 0, "description": "Position of a receipt"}
@@ -98,13 +97,6 @@ class Asked(Struct, frozen=True):
         capacity = authorise(reading, self._caller(*callers), scope, datetime.now(UTC))
         if state is None:
             raise Refused(Reason.NOT_FOUND)
-        log.info(
-            "read",
-            what=reading.value,
-            request=request_id_of(self.request.headers),
-            actor=self.identity.actor,
-            stream=wanted[0],
-        )
         return capacity
 
     async def caller(self) -> Caller:
@@ -168,12 +160,17 @@ def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
     allowed = {name for name, _ in route.query}
 
     async def answer(request: AnyRequest, key: Any) -> Response[bytes]:
+        words = request.query_params
+        note_asked(request.scope, route.name, key or words.get("agency") or words.get("kind"))
         identity = await backend.tokens.identify(request.headers.get("authorization"))
+        note_caller(request.scope, identity)
         unknown = set(request.query_params) - allowed
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
         found = await route.respond(Asked(backend, request, identity), key)
-        headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
+        request_id = request_id_of(request.headers)
+        tell_reading(request.scope, request_id, found)
+        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store"}
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
         return Response(encode(found), media_type="application/json", headers=headers)

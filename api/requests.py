@@ -11,12 +11,12 @@ from litestar import Request
 
 from api.problems import Problem
 
-ETAG = re.compile(r'^"(0|[1-9][0-9]{0,8})"$')
+ETAG = re.compile(r'"(0|[1-9][0-9]{0,8})"')
 """A strong entity tag (RFC 9110, section 8.8.3) that holds a version."""
-KEY = re.compile(r'^(?:"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([A-Za-z0-9._:~+/=-]{1,255}))$')
+KEY = re.compile(r'(?:"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([A-Za-z0-9._:~+/=-]{1,255}))')
 """A structured-field string (RFC 8941); the common unquoted form is taken too."""
-TRACE = re.compile(r"^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
-REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 POSITION_MAX = 2**62
 
 AnyRequest = Request[Any, Any, Any]
@@ -35,7 +35,7 @@ def idempotency_key(headers: Headers) -> str:
             "idempotency-key-missing",
             "every command carries an Idempotency-Key of its own",
         )
-    match = KEY.match(value)
+    match = KEY.fullmatch(value)
     if match is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "idempotency-key-malformed")
     return match[1] or match[2]
@@ -50,7 +50,7 @@ def expected_version(headers: Headers) -> int:
             "if-match-missing",
             "send the version you decided on, as the ETag you got",
         )
-    match = ETAG.match(value.strip())
+    match = ETAG.fullmatch(value.strip(" \t"))
     if match is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "if-match-malformed", 'one strong tag: "7"')
     return int(match[1])
@@ -59,12 +59,12 @@ def expected_version(headers: Headers) -> int:
 def request_id_of(headers: Headers) -> str:
     """The caller's `X-Request-Id` if it is one, otherwise a new one; it is in the log and the answer."""
     given = headers.get("x-request-id", "")
-    return given if given and REQUEST_ID.match(given) else f"{_PROCESS}-{next(_numbers):x}"
+    return given if given and REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_numbers):x}"
 
 
 def trace_id(headers: Headers) -> str | None:
     """The W3C trace id; an unparsable traceparent is dropped, as the standard asks."""
-    match = TRACE.match(headers.get("traceparent", ""))
+    match = TRACE.fullmatch(headers.get("traceparent", ""))
     return match[1] if match else None
 
 

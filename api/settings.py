@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from api.issuer_keys import KeysError, refuse_open
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How this instance runs. Addresses left out mean: the embedded server."""
@@ -31,6 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     each issuer serves both, and then only the city's administrators open accounts of staff."""
     audience: str = "hoso"
     """`HOSO_OIDC_AUDIENCE`: what a token's `aud` must contain."""
+    token_life_max_s: int = 86_400
+    """`HOSO_TOKEN_LIFE_MAX`: seconds from `iat` to `exp`; a token that lives longer is refused."""
     local_issuer: bool = True
     """`HOSO_LOCAL_ISSUER` on or off: whether tokens of the data folder's own key are trusted;
     left out, they are exactly where no other issuer is named."""
@@ -41,7 +45,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `HOSO_*`. Raises `ValueError` with the name of a variable that cannot be read."""
     credentials = environment.get("HOSO_NATS_CREDENTIALS")
-    issuers = _list(environment, "HOSO_OIDC_ISSUERS")
+    issuers = tuple(map(_issuer, _list(environment, "HOSO_OIDC_ISSUERS")))
     return Settings(
         data_folder=Path(environment.get("HOSO_DATA_DIR") or ".hoso").absolute(),
         database_url=environment.get("HOSO_DATABASE_URL") or None,
@@ -54,6 +58,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         citizen_issuers=_some_of(issuers, environment, "HOSO_CITIZEN_ISSUERS"),
         local_issuer=_switch(environment, "HOSO_LOCAL_ISSUER", default=not issuers),
         audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
+        token_life_max_s=_number(environment, "HOSO_TOKEN_LIFE_MAX", 86_400, 31_536_000),
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
     )
 
@@ -71,6 +76,15 @@ def _some_of(
         message = f"{name} must name issuers of HOSO_OIDC_ISSUERS only"
         raise ValueError(message)
     return chosen
+
+
+def _issuer(address: str) -> str:
+    try:
+        refuse_open(address)
+    except KeysError as error:
+        message = f"HOSO_OIDC_ISSUERS: {error}"
+        raise ValueError(message) from None
+    return address
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,8 +16,9 @@ from msgspec import Struct
 from api.app import create_app
 from api.backend import Backend
 from api.http_protocol import HttpProtocol
+from api.issuer_keys import KeySource, discovered_keys
 from api.observability import configure_logs
-from api.tokens import KeySource, Tokens, discovered_keys
+from api.tokens import LIFE_MAX_S, Tokens
 from domain.account import Issuers
 from integration.issuer import LOCAL_ISSUER
 from integration.processes import calm_collector
@@ -37,6 +39,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     """The supervisor holds it; each API worker listens on it with a socket of its own."""
     issuers: tuple[str, ...]
     audience: str
+    token_life_max_s: int = LIFE_MAX_S
     local_keys: str | None
     """The local issuer's public key set, as JSON; None when it is not trusted."""
     staff_issuers: tuple[str, ...] = ()
@@ -58,7 +61,11 @@ def backend_of(settings: WorkerSettings) -> Backend:
     if settings.local_keys is not None:
         keys: dict[str, Any] = json.loads(settings.local_keys)
         sources[LOCAL_ISSUER] = lambda: keys
-    return Backend(settings.dsn, Tokens(settings.audience, sources), _issuers(settings))
+    return Backend(
+        settings.dsn,
+        Tokens(settings.audience, sources, settings.token_life_max_s),
+        _issuers(settings),
+    )
 
 
 def _issuers(settings: WorkerSettings) -> Issuers:
@@ -104,5 +111,6 @@ async def _views(settings: WorkerSettings) -> None:
 
 
 if __name__ == "__main__":
-    configure_logs()
+    told = os.environ.get("HOSO_LOG_FILE")
+    configure_logs(file=Path(told) if told else None)
     run(sys.argv[1], msgspec.json.decode(os.environ["HOSO_WORKER"], type=WorkerSettings))

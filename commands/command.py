@@ -9,11 +9,12 @@ from msgspec import Meta
 
 from domain.account import Account, Issuers, Role
 from domain.dossier import Dossier
-from domain.event import NO_CONTROLS, Moment, Text
+from domain.event import Moment, Text
 from domain.procedure import Catalogue
+from domain.text import ONE_LINE
 from domain.value import Value
 
-OnBehalfOf = Annotated[str, Meta(min_length=1, max_length=100, pattern=NO_CONTROLS)]
+OnBehalfOf = Annotated[str, Meta(min_length=1, max_length=100, pattern=ONE_LINE)]
 
 
 class Command(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

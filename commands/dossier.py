@@ -19,7 +19,7 @@ from domain.event import AgencyId, Moment, Sha256, ShortText, Text
 from domain.identity import ProcedureCode
 
 Papers = Annotated[tuple[SubmittedPaper, ...], Meta(max_length=200)]
-Key = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,60}$")]
+Key = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,60}\Z", max_length=60)]
 
 
 class LodgeDossier(Command, frozen=True, kw_only=True):

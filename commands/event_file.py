@@ -29,7 +29,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.record import decode, encode, name_of
+from commands.entry import stored_fault
+from domain.record import Body, decode, encode, name_of
 
 Row = tuple[bytes, int, str, bytes]
 """Stream, version, name and stored form of an event on its way to a place in the log."""
@@ -157,11 +158,8 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
     for number, line in enumerate(lines, start=first_line):
         try:
             place = _decode_line(line)
-            fact = decode(place.body)
-            stored = encode(fact.context, fact.event)
-            if stored != bytes(place.body):
-                _refuse_unknown(msgspec.json.decode(place.body), fact)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            fact, stored = _taken(place.body)
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise BadLineError(number, str(error)) from error
         stream, version = place.stream.bytes, place.version
         before = latest.get(stream)
@@ -176,6 +174,17 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
         batch.names.append(name_of(fact.event))
         batch.bodies.append(stored)
     return batch
+
+
+def _taken(body: msgspec.Raw) -> tuple[Body, bytes]:
+    """The fact and its stored form. Raises what `_batch` tells of the line."""
+    fact = decode(body)
+    stored = encode(fact.context, fact.event)
+    if stored != bytes(body):
+        _refuse_unknown(msgspec.json.decode(body), fact)
+    if fault := stored_fault(stored, fact):
+        raise ValueError(fault)
+    return fact, stored
 
 
 def _refuse_unknown(given: Any, taken: Any) -> None:

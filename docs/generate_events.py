@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.inspect import Metadata, StructType, UnionType, type_info
 
-from domain.event import NO_CONTROLS, Context
+from domain.event import Context
 from domain.record import event_types
+from domain.text import LINES, ONE_LINE
 
 HEADER = """\
 # Events
@@ -131,7 +132,7 @@ def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911
 
 def _text(info: msgspec.inspect.StrType) -> str:
     length = f" {info.min_length or ''}…{info.max_length}" if info.max_length else ""
-    if info.pattern is None or info.pattern == NO_CONTROLS:
+    if info.pattern in (None, ONE_LINE, LINES):
         return f"text{length}"
     return f"text{length} `{info.pattern}`".replace("|", "\\|")
 

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from domain.event import OF_HOLDER, AgencyId, Event, Moment, ShortText, Text, stream_id
 from domain.identity import NationalId, TaxCode
+from domain.text import VISIBLE_ASCII
 from domain.value import Value
 
-Issuer = Annotated[str, Meta(min_length=1, max_length=255)]
-Subject = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+Issuer = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
+"""OpenID Connect `iss`: a URL (Core 1.0, §2)."""
+Subject = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
 """OpenID Connect `sub`: at most 255 ASCII characters (Core 1.0, §2)."""
 
 

@@ -11,8 +11,8 @@ from domain.event import AgencyId, Event, Moment, ShortText, Text
 from domain.identity import ProcedureCode
 from domain.value import Value
 
-EventName = Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z_]+$", max_length=60)]
-FieldName = Annotated[str, Meta(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=100)]
+EventName = Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z_]+\Z", max_length=60)]
+FieldName = Annotated[str, Meta(pattern=r"^[a-z_]+(\.[a-z_]+)*\Z", max_length=100)]
 """A field of an event's body, dotted where it is nested: `applicant.name`."""
 
 

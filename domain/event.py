@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Meta
 
+from domain.text import LINES, ONE_LINE
 from domain.value import Value
 
 HOSO_NAMESPACE = UUID("6d3f4b0e-5a51-4c43-9a0f-7f0d1c6b2a29")
@@ -17,13 +18,13 @@ OF_HOLDER = Meta(extra={"personal": "account_holder"})
 OF_PAYER = Meta(extra={"personal": "payer"})
 """Marks a field as personal data and says whose, so that it can be sealed with that person's key."""
 
-AgencyId = Annotated[str, Meta(pattern=r"^[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}$", max_length=35)]
+AgencyId = Annotated[str, Meta(pattern=r"^[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}\Z", max_length=35)]
 """Agency id as QĐ 20/2020/QĐ-TTg writes it: `H29.7.3`."""
-NO_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-"""Text may have line breaks and tabs; PostgreSQL cannot store U+0000, printers choke on the rest."""
-Text = Annotated[str, Meta(min_length=1, max_length=2000, pattern=NO_CONTROLS)]
-ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_CONTROLS)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Meta(min_length=1, max_length=2000, pattern=LINES)]
+"""Free text, with line breaks."""
+ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=ONE_LINE)]
+"""A name, a reference, an address: one line."""
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]
 """Lower-case hexadecimal digest (FIPS 180-4)."""
 Moment = Annotated[datetime, Meta(tz=True)]
 """An instant with its offset (RFC 3339)."""

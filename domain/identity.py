@@ -6,16 +6,18 @@ from typing import Annotated
 
 from msgspec import Meta
 
-NationalId = Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
-"""Số định danh cá nhân: PPP G YY RRRRRR, see `national_id_fault`."""
-TaxCode = Annotated[str, Meta(pattern=r"^[0-9]{10}(-[0-9]{3})?$")]
+NationalId = Annotated[
+    str, Meta(pattern=r"^(00[1-9]|0[1-9][0-9]|[1-9][0-9]{2})[0-3][0-9]{8}\Z", max_length=12)
+]
+"""Số định danh cá nhân: PPP G YY RRRRRR, see `national_id_fault`; G is 0 to 3 for who was born before 2100."""
+TaxCode = Annotated[str, Meta(pattern=r"^[0-9]{10}(-[0-9]{3})?\Z", max_length=14)]
 """Mã số thuế of an organisation, with or without its branch."""
-ProcedureCode = Annotated[str, Meta(pattern=r"^[0-9]\.[0-9]{6}$")]
+ProcedureCode = Annotated[str, Meta(pattern=r"^[0-9]\.[0-9]{6}\Z", max_length=8)]
 """Mã thủ tục hành chính: `1.001193`."""
-DossierCode = Annotated[str, Meta(pattern=r"^[A-Z][0-9.]+-[0-9]{6}-[0-9]{4,7}$", max_length=50)]
+DossierCode = Annotated[str, Meta(pattern=r"^[A-Z][0-9.]+-[0-9]{6}-[0-9]{4,7}\Z", max_length=50)]
 """Mã hồ sơ: opaque once given, never recomputed."""
 
-_DOSSIER_CODE = re.compile(r"^(?P<agency>.+)-(?P<day>[0-9]{6})-(?P<number>[0-9]{4,7})$")
+_DOSSIER_CODE = re.compile(r"(?P<agency>.+)-(?P<day>[0-9]{6})-(?P<number>[0-9]{4,7})")
 
 
 def dossier_code(agency: str, day: date, number: int) -> str:
@@ -25,7 +27,7 @@ def dossier_code(agency: str, day: date, number: int) -> str:
 
 def agency_of(code: str) -> str | None:
     """The agency that gave a dossier its code, or None if it is no dossier code."""
-    match = _DOSSIER_CODE.match(code)
+    match = _DOSSIER_CODE.fullmatch(code)
     return match["agency"] if match else None
 
 

@@ -17,7 +17,7 @@ from domain.value import Value
 
 IDS_KEPT = 50_000
 
-Reference = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Reference = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 """Our own or the platform's reference of a request, an attempt or a refund."""
 
 

@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,9 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
+from integration.processes import write_private
+
 LOCAL_ISSUER = "https://issuer.hoso.local"
 KEY_ID = "local-1"
 LIFETIME_S = 3600
+TYPE = "at+jwt"
+"""An access token by RFC 9068, whose section 2.2 asks for `jti` and `client_id` too."""
 
 
 class LocalIssuer:
@@ -32,8 +37,9 @@ class LocalIssuer:
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             made = Ed25519PrivateKey.generate()
-            file.touch(0o600)
-            file.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            write_private(
+                file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            )
         key = load_pem_private_key(file.read_bytes(), None)
         assert isinstance(key, Ed25519PrivateKey), "the file holds the key that was written"
         self._key = key
@@ -53,10 +59,14 @@ class LocalIssuer:
             "aud": audience,
             "iat": now,
             "exp": now + lifetime_s,
+            "jti": uuid4().hex,
+            "client_id": act or "hoso",
         }
         if act is not None:
             claims["act"] = {"sub": act}
-        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": KEY_ID})
+        return jwt.encode(
+            claims, self._key, algorithm="EdDSA", headers={"kid": KEY_ID, "typ": TYPE}
+        )
 
     def jwks(self) -> dict[str, Any]:
         """The public key as a JSON Web Key Set (RFC 7517)."""

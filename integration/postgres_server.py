@@ -33,8 +33,13 @@ SETTINGS: dict[str, str] = {
     "random_page_cost": "1.1",
     "jit": "off",
     "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
-"""fsync and full_page_writes stay on: what was acknowledged is on disk.
+"""fsync and full_page_writes stay on: what was acknowledged is on disk. Errors are logged without their
+details, statements and parameters: those repeat what people sent.
 
 Ids are random, so after each checkpoint nearly every page of an index goes to the WAL whole when it
 is first touched: checkpoints are kept far apart, and the indexes of some years fit in memory.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from integration.log_lines import open_log
+
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 STOP_S = 15.0
@@ -121,7 +123,7 @@ def spawn(
     `death_signal` is what the kernel sends it then (Linux; elsewhere it is stopped only by us).
     With `uid` the child gives up root for that user, where possible within a user namespace.
     """
-    with log.open("ab") as output:
+    with os.fdopen(open_log(log), "ab") as output:
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
@@ -131,6 +133,16 @@ def spawn(
             preexec_fn=_prepare(uid, death_signal),  # noqa: PLW1509  as little as can be
             start_new_session=True,
         )
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """A file of its owner's alone, all at once: a crash leaves the old one or the new, never half."""
+    new = file.with_name(file.name + ".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+    new.replace(file)
 
 
 def stop(
