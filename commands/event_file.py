@@ -29,7 +29,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.record import decode, encode, name_of
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, decode, encode, name_of
 
 Row = tuple[bytes, int, str, bytes]
 """Stream, version, name and stored form of an event on its way to a place in the log."""
@@ -159,6 +159,7 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
             place = _decode_line(line)
             fact = decode(place.body)
             stored = encode(fact.context, fact.event)
+            _refuse_too_much(place.version, stored)
             if stored != bytes(place.body):
                 _refuse_unknown(msgspec.json.decode(place.body), fact)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -176,6 +177,13 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
         batch.names.append(name_of(fact.event))
         batch.bodies.append(stored)
     return batch
+
+
+def _refuse_too_much(version: int, stored: bytes) -> None:
+    if len(stored) > EVENT_BYTES_MAX:
+        raise ValueError(f"an event has at most {EVENT_BYTES_MAX} bytes, this one {len(stored)}")
+    if version > STREAM_EVENTS_MAX:
+        raise ValueError(f"a stream has at most {STREAM_EVENTS_MAX} events")
 
 
 def _refuse_unknown(given: Any, taken: Any) -> None:

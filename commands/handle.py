@@ -12,7 +12,8 @@ from commands.authority import Capacity, Scope, authorise, may_time_travel
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
-from commands.streams import NOTHING, State, Streams, Versioned
+from commands.quota import Quota
+from commands.streams import NOTHING, State, Streams, Versioned, after
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, Dossier, Status
@@ -26,6 +27,11 @@ from domain.value import Value
 NO_CAPACITY = Capacity(None, None)
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
+
+IDLE_ANSWERS_MAX = 200
+IDLE_ANSWERS_WITHIN_S = 3600.0
+"""Of an actor's answers to commands that changed nothing (refused, or already so), so many are kept in
+this time by each process; the others are given, not kept, and a repeat of theirs is decided anew."""
 
 DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     dossier.DossierCommand: dossier_decider.decide,
@@ -102,6 +108,7 @@ class CommandHandler:
         self._numbering = numbering
         self._catalogue = catalogue
         self._in_flight: set[tuple[int, str]] = set()
+        self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
 
     async def handle(self, wish: Wish) -> Receipt:
         """Do it, or give the first answer again.
@@ -117,6 +124,9 @@ class CommandHandler:
                 receipt = await self._attempt(wish, on_memory=attempt == 0)
                 if receipt is not None:
                     return receipt
+                if attempt:
+                    # What we remember may be ahead of a log that lost facts: fold it anew.
+                    self._streams.forget(*_streams_of(wish))
         finally:
             self._in_flight.discard(key)
         raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
@@ -127,6 +137,7 @@ class CommandHandler:
         The first round decides on what is remembered: nearly always it is so still, and the log
         refuses what it is not. No refusal rests on memory.
         """
+        history = self._log.history
         actor, via, target, related = await self._look(wish, on_memory=on_memory)
         now = datetime.now(UTC)
         try:
@@ -136,30 +147,38 @@ class CommandHandler:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             capacity = authorise(type(wish.command), wish.actor, _account(actor), scope, now)
             detail, events = await self._decide(wish, target, related, at)
+            state, size = after(target, events, at) if events else (target.state, 0)
         except Refused:
             if on_memory:
                 return None
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
+        kept = bool(events) or self._idle_answers.take(wish.actor.int)
+        if not kept:
+            earlier = await self._earlier_verdict(wish, target, now)
+            if earlier is not None:
+                return _first_receipt(earlier)
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
                 context=_context(wish, at, capacity),
                 events=events,
-                key=wish.key,
+                key=wish.key if kept else None,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
                 looked_at=_looked_at(wish, actor, via, related),
-            )
+            ),
+            history,
         )
         if verdict.outcome is Outcome.CONFLICT:
             return None
         if verdict.outcome is not Outcome.DONE:
             return _first_receipt(verdict)
         if events:
-            self._streams.advance(wish.stream, target, events, at)
+            newest = Versioned(state, verdict.version, verdict.recorded_at)
+            self._streams.remember(wish.stream, newest, size)
         return _receipt(verdict, detail)
 
     async def _look(
@@ -209,6 +228,15 @@ class CommandHandler:
 
     async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> Verdict:
         """The answer that this key got before; if it got none, the refusal at hand goes on."""
+        verdict = await self._earlier_verdict(wish, target, now)
+        if verdict is None:
+            raise  # noqa: PLE0704  called only while a refusal is being handled
+        return verdict
+
+    async def _earlier_verdict(
+        self, wish: Wish, target: Versioned, now: datetime
+    ) -> Verdict | None:
+        """The answer that this key got before, if it got one."""
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
@@ -220,9 +248,7 @@ class CommandHandler:
                 detail=None,
             )
         )
-        if verdict.outcome is Outcome.CONFLICT:
-            raise  # noqa: PLE0704  called only while a refusal is being handled
-        return verdict
+        return None if verdict.outcome is Outcome.CONFLICT else verdict
 
 
 def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:
@@ -319,6 +345,12 @@ def _looked_at(
     if wish.dossier is not None:
         looked_at.append((wish.dossier, related.version))
     return tuple(looked_at)
+
+
+def _streams_of(wish: Wish) -> list[UUID]:
+    """All that a decision rests on."""
+    wanted = (wish.actor, wish.stream, wish.via, wish.dossier)
+    return [stream for stream in wanted if stream is not None]
 
 
 def _first_receipt(verdict: Verdict) -> Receipt:

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     NOT_FOUND = "not-found"
     ALREADY_EXISTS = "already-exists"
     STALE_VERSION = "stale-version"
+    STREAM_FULL = "stream-full"
+    EVENT_TOO_LARGE = "event-too-large"
     EFFECTIVE_TIME_NOT_ALLOWED = "effective-time-not-allowed"
     EFFECTIVE_TIME_BEFORE_KNOWN = "effective-time-before-known"
     EFFECTIVE_TIME_IN_FUTURE = "effective-time-in-future"
