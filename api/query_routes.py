@@ -299,9 +299,10 @@ async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.H
 
 async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Replay:
     await asked.open_stream(reading, stream)
-    instant = query_instant(asked.request, "as_of") or datetime.now(UTC)
+    instant = query_instant(asked.request, "as_of")
     clock = replay.Clock(query_text(asked.request, "clock", r"happened|recorded") or "happened")
     async with asked.backend.reader() as database:
+        instant = instant or await replay.present(database)
         past = await replay.as_of(database, stream, instant, clock)
     return answers.Replay(
         stream=stream,

@@ -42,10 +42,14 @@ class Batcher(Generic[Question, Reply]):
     """
 
     def __init__(
-        self, work: Callable[[list[Question]], Awaitable[list[Reply]]], waiting_max: int = WAITING_MAX
+        self,
+        work: Callable[[list[Question]], Awaitable[list[Reply]]],
+        waiting_max: int = WAITING_MAX,
     ) -> None:
-        """`work` answers a batch in the order of its questions; when a batch fails it is
-        asked again with its halves."""
+        """`work` answers a batch in the order of its questions.
+
+        When a batch fails, it is asked again with each half.
+        """
         self._work = work
         self._waiting_max = waiting_max
         self._waiting: deque[_Asked[Question, Reply]] = deque()

@@ -44,8 +44,10 @@ class DatabaseAwayError(Exception):
 
 
 class Timeouts(Struct, frozen=True):
-    """How long the server lets a session be, in seconds; 0 is without end (PostgreSQL, "Client
-    Connection Defaults")."""
+    """How long the server lets a session be, in seconds; 0 is without end.
+
+    PostgreSQL documentation, "Client Connection Defaults".
+    """
 
     statement: float = 10.0
     lock: float = 5.0
@@ -123,8 +125,7 @@ class Database:
     def __init__(
         self, dsn: str, on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None
     ) -> None:
-        """`dsn` may name several hosts for failover (libpq); `on_open` looks at each connection
-        before it is used."""
+        """`dsn` may name several hosts (libpq); `on_open` sees each connection before its use."""
         self._dsn = dsn
         self._on_open = on_open
         self._connection: AsyncConnection | None = None
@@ -140,7 +141,8 @@ class Database:
         while True:
             try:
                 connection = await self._open()
-                return await bounded(connection, operation(connection))
+                left = max(RETRY_AFTER_S, give_up_at - loop.time())
+                return await bounded(connection, operation(connection), min(ANSWER_S, left))
             except Error as error:
                 if error.sqlstate in _FULL_CODES:
                     raise DatabaseAwayError(str(error)) from error
@@ -195,9 +197,11 @@ def _for_several_hosts(dsn: str) -> dict[str, Any]:
     """After a failover a standby may answer first; we need the one that takes writes."""
     known = conninfo_to_dict(dsn)
     several = "," in str(known.get("host") or known.get("hostaddr") or "")
-    return {} if not several or "target_session_attrs" in known else {
-        "target_session_attrs": "read-write"
-    }
+    return (
+        {}
+        if not several or "target_session_attrs" in known
+        else {"target_session_attrs": "read-write"}
+    )
 
 
 def _settings(connection: AsyncConnection, timeouts: Timeouts) -> bytes:
@@ -209,7 +213,9 @@ def _settings(connection: AsyncConnection, timeouts: Timeouts) -> bytes:
     }
     if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
         bounds["transaction_timeout"] = timeouts.transaction
-    return "; ".join(f"SET {name} = {seconds * 1000:.0f}" for name, seconds in bounds.items()).encode()
+    return "; ".join(
+        f"SET {name} = {seconds * 1000:.0f}" for name, seconds in bounds.items()
+    ).encode()
 
 
 def _cut(connection: AsyncConnection) -> None:

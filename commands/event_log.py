@@ -173,9 +173,7 @@ class EventLog:
         async def call(connection: AsyncConnection) -> list[Any] | None:
             if any(stored.history not in (None, self.history) for stored in batch):
                 return None
-            cursor = await connection.execute(
-                APPEND, (*parameters, datetime.now(UTC)), binary=True
-            )
+            cursor = await connection.execute(APPEND, (*parameters, datetime.now(UTC)), binary=True)
             return await cursor.fetchall()
 
         rows = await self._writer.run(call)

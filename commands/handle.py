@@ -154,18 +154,13 @@ class CommandHandler:
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
-        kept = bool(events) or self._idle_answers.take(wish.actor.int)
-        if not kept:
-            earlier = await self._earlier_verdict(wish, target, now)
-            if earlier is not None:
-                return _first_receipt(earlier)
-        verdict = await self._log.append(
+        verdict = await self._append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
                 context=_context(wish, at, capacity),
                 events=events,
-                key=wish.key if kept else None,
+                key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
                 looked_at=_looked_at(wish, actor, via, related),
@@ -226,17 +221,17 @@ class CommandHandler:
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
 
+    async def _append(self, decided: Append, history: int) -> Verdict:
+        """Append, and keep the answer: where nothing changed, only within the actor's quota."""
+        if decided.events or self._idle_answers.take(decided.context.actor.int):
+            return await self._log.append(decided, history)
+        earlier = await self._log.append(msgspec.structs.replace(decided, detail=None))
+        if earlier.outcome is not Outcome.CONFLICT:
+            return earlier
+        return await self._log.append(msgspec.structs.replace(decided, key=None), history)
+
     async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> Verdict:
         """The answer that this key got before; if it got none, the refusal at hand goes on."""
-        verdict = await self._earlier_verdict(wish, target, now)
-        if verdict is None:
-            raise  # noqa: PLE0704  called only while a refusal is being handled
-        return verdict
-
-    async def _earlier_verdict(
-        self, wish: Wish, target: Versioned, now: datetime
-    ) -> Verdict | None:
-        """The answer that this key got before, if it got one."""
         verdict = await self._log.append(
             Append(
                 stream=wish.stream,
@@ -248,7 +243,9 @@ class CommandHandler:
                 detail=None,
             )
         )
-        return None if verdict.outcome is Outcome.CONFLICT else verdict
+        if verdict.outcome is Outcome.CONFLICT:
+            raise  # noqa: PLE0704  called only while a refusal is being handled
+        return verdict
 
 
 def scope_of(wish: Wish, state: State | None, related: State | None) -> Scope:

@@ -168,7 +168,7 @@ class _Polling(ListenNotifySubscription[ApplicationRecorder]):
             self.stop()
 
 
-def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
+def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[Any, ...]:
     """One command for each stream; its events must follow one another."""
     streams = [list(group) for _, group in groupby(stored_events, key=lambda e: e.originator_id)]
     for events in streams:

@@ -25,7 +25,7 @@ KEPT_BYTES_MAX = 268_435_456
 """Estimated memory of the states that are kept; the least recently used go first."""
 STATE_BYTES_MAX = 65_536
 """Bytes of one state as JSON."""
-_MEMORY_OF_ANY = 700
+_MEMORY_OF_ANY = 300
 _MEMORY_PER_BYTE = 4
 """A state's memory is estimated from its JSON: small values cost objects, text beyond ASCII is wide."""
 
