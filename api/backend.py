@@ -14,7 +14,7 @@ from api.tokens import Tokens
 from commands import deadline
 from commands.batching import Batcher, OverloadedError, Supervised
 from commands.catalogue import in_force
-from commands.database import Database, DatabaseAwayError, connect
+from commands.database import PROBE, Database, DatabaseAwayError, connect
 from commands.event_log import EventLog
 from commands.handle import CommandHandler
 from commands.numbering import Numbering
@@ -57,7 +57,7 @@ class Backend:
         self._free: asyncio.Queue[Database] = asyncio.Queue()
         self._readers = [Database(dsn) for _ in range(READERS)]
         self._waiting = 0
-        self._prober = Database(dsn)
+        self._prober = Database(dsn, timeouts=PROBE)
         self._probing = asyncio.Lock()
         self._probed: tuple[float, int | None] = (-PROBE_EVERY_S, None)
         self._services = Supervised(

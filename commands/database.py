@@ -19,7 +19,8 @@ from commands.arrays import Array, ArrayDumper
 Result = TypeVar("Result")
 
 ANSWER_S = 12.0
-"""How long one statement may go unanswered before its connection is taken for dead."""
+"""How long a new connection may be silent before it is taken for dead."""
+UPKEEP_ANSWER_S = 86_400.0
 RETRY_AFTER_S = 0.2
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=2)
 """More between the database's clock and ours is worth a warning; by five seconds the log follows
@@ -54,13 +55,37 @@ class Timeouts(Struct, frozen=True):
     idle_in_transaction: float = 10.0
     transaction: float = 20.0
 
+    @property
+    def answer(self) -> float:
+        """When the client gives a silent connection up: after the server would have spoken."""
+        return self.statement + 2.0 if self.statement else UPKEEP_ANSWER_S
+
 
 COMMANDS = Timeouts()
 """For sessions that serve requests, and for all that holds a row others wait for."""
 BULK = Timeouts(statement=60.0, lock=20.0, idle_in_transaction=30.0, transaction=120.0)
 """For imports and exports: a transaction of theirs is large, and holds the head only at its end."""
+PROBE = Timeouts(statement=3.0, lock=3.0, idle_in_transaction=3.0, transaction=3.0)
+"""For a try to write, of which somebody waits to hear."""
 UPKEEP = Timeouts(statement=0, lock=60.0, idle_in_transaction=60.0, transaction=0)
 """For migrations: to build an index may take hours, to wait for its sender may not."""
+
+
+class BoundedConnection(AsyncConnection):
+    """A connection that is cut under a statement that goes unanswered for too long.
+
+    A path that has gone silent tells neither side, and a server's own timeouts do not cross it.
+    """
+
+    answer_s = ANSWER_S
+
+    async def wait(self, *args: Any, **options: Any) -> Any:
+        """As the driver has it; raises `psycopg.OperationalError` when cut."""
+        timer = asyncio.get_running_loop().call_later(self.answer_s, _cut, self)
+        try:
+            return await super().wait(*args, **options)
+        finally:
+            timer.cancel()
 
 
 async def connect(
@@ -69,12 +94,12 @@ async def connect(
     *,
     autocommit: bool = True,
     prepare_threshold: int | None = 2,
-) -> AsyncConnection:
+) -> BoundedConnection:
     """A connection on which nothing waits for ever; whoever has it may send an `Array`.
 
     Of several hosts, one that can be written to is taken. Raises `psycopg.OperationalError`.
     """
-    connection = await AsyncConnection.connect(
+    connection = await BoundedConnection.connect(
         dsn,
         autocommit=True,
         prepare_threshold=prepare_threshold,
@@ -86,27 +111,14 @@ async def connect(
         **_for_several_hosts(dsn),
     )
     try:
-        await bounded(connection, connection.execute(_settings(connection, timeouts)))
+        await connection.execute(_settings(connection, timeouts))
         await connection.set_autocommit(autocommit)
+        connection.answer_s = timeouts.answer
     except BaseException:
         await connection.close()
         raise
     connection.adapters.register_dumper(Array, ArrayDumper)
     return connection
-
-
-async def bounded(
-    connection: AsyncConnection, operation: Awaitable[Result], seconds: float = ANSWER_S
-) -> Result:
-    """The operation's result; if it takes too long, the connection is cut under it.
-
-    A path that has gone silent tells neither side. Raises `psycopg.OperationalError` then.
-    """
-    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
-    try:
-        return await operation
-    finally:
-        timer.cancel()
 
 
 def is_away(error: Error) -> bool:
@@ -123,11 +135,15 @@ class Database:
     """One autocommit connection, opened when first needed and again whenever it was lost."""
 
     def __init__(
-        self, dsn: str, on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None
+        self,
+        dsn: str,
+        on_open: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+        timeouts: Timeouts = COMMANDS,
     ) -> None:
         """`dsn` may name several hosts (libpq); `on_open` sees each connection before its use."""
         self._dsn = dsn
         self._on_open = on_open
+        self._timeouts = timeouts
         self._connection: AsyncConnection | None = None
 
     async def run(self, operation: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
@@ -141,8 +157,7 @@ class Database:
         while True:
             try:
                 connection = await self._open()
-                left = max(RETRY_AFTER_S, give_up_at - loop.time())
-                return await bounded(connection, operation(connection), min(ANSWER_S, left))
+                return await operation(connection)
             except Error as error:
                 if error.sqlstate in _FULL_CODES:
                     raise DatabaseAwayError(str(error)) from error
@@ -169,9 +184,9 @@ class Database:
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = connection = await connect(self._dsn)
+            self._connection = connection = await connect(self._dsn, self._timeouts)
             if self._on_open is not None:
-                await bounded(connection, self._on_open(connection))
+                await self._on_open(connection)
         return self._connection
 
 
