@@ -67,7 +67,7 @@ def test_functions_are_for_the_application_alone(database: LogDatabase) -> None:
 def appended(database: LogDatabase, *, count: int, places: list[int], body: bytes = BODY) -> Any:
     """What `append_commands` says to one command of so many events, given these."""
     stream = uuid4()
-    given = (
+    given: tuple[Any, ...] = (
         *([stream], [0], [count], [UUID(int=7)], [str(stream)], [b"f"], [b"{}"]),
         *([1] * len(places), places, ["a.b"] * len(places), [body] * len(places)),
         *([], [], [], datetime.now(UTC)),

@@ -46,7 +46,9 @@ class Path:
         self._silent = set(self._open)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._to["host"], self._to["port"])
+        far_reader, far_writer = await asyncio.open_connection(
+            "127.0.0.1", int(self._to["port"] or 0)
+        )
         self._open |= {writer, far_writer}
         await asyncio.gather(
             self._pass_on(reader, far_writer, writer), self._pass_on(far_reader, writer, writer)
