@@ -239,10 +239,12 @@ class PostgresServer:
                 connection.execute(sql.SQL(make).format(role, secret, limit))
             there = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(there, [DATABASE]).fetchone() is None:
-                for name in ("postgres", "template1"):
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            for name in ("postgres", "template1"):
+                open_to = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
+                if connection.execute(open_to, [APPLICATION, name]).fetchone() == (True,):
                     shut = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC")
                     connection.execute(shut.format(sql.Identifier(name)))
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
             try:
                 psycopg.connect(self.app_dsn).close()
             except psycopg.OperationalError:

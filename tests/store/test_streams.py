@@ -109,7 +109,7 @@ def test_a_long_stream_is_folded_in_slices_and_others_have_their_turn(
                 sizes.append(len(found[stream]))
                 return found
 
-            log.load = counted  # type: ignore[method-assign]
+            log.load = counted  # type: ignore[method-assign,assignment]
             known = Streams(log)
             (state,) = await known.get(stream)
             assert state.version == len(events)
