@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 
-from psycopg import AsyncConnection
+from psycopg import Error
 
 from api.observability import Metrics
 from api.problems import Problem
 from api.tokens import Tokens
-from commands.batching import Batcher, end
+from commands import deadline
+from commands.batching import Batcher, OverloadedError, Supervised
 from commands.catalogue import in_force
-from commands.database import Database
+from commands.database import PROBE, Database, DatabaseAwayError, connect
 from commands.event_log import EventLog
 from commands.handle import CommandHandler
 from commands.numbering import Numbering
@@ -22,6 +24,14 @@ from domain.procedure import Catalogue
 
 READERS = 4
 """Connections of one process for queries; each runs one at a time."""
+WAITING_FOR_READER_MAX = 256
+"""Queries that wait for a connection; more are turned away at once."""
+WAIT_FOR_READER_S = 10.0
+PROBE_S = 5.0
+"""How long a try to write may take before the log is said not to take writes."""
+PROBE_EVERY_S = 1.0
+"""Whoever asks in between gets the last finding."""
+TRY_TO_WRITE = "SELECT position, clock FROM try_to_write()"
 CATCH_UP_S = 10.0
 """How long a query with `?after=` waits for its read model."""
 LOOK_AGAIN_S = 0.01
@@ -51,15 +61,62 @@ class Backend:
         self._progress = Batcher[None, tuple[int, dict[str, int]]](self._look_at_progress)
         self._free: asyncio.Queue[Database] = asyncio.Queue()
         self._readers = [Database(dsn) for _ in range(READERS)]
+        self._waiting = 0
+        self._prober = Database(dsn, timeouts=PROBE)
+        self._probing = asyncio.Lock()
+        self._probed: tuple[float, int | None] = (-PROBE_EVERY_S, None)
+        self._services = Supervised(
+            self.log.run_writer, self.log.run_reader, self._numbering.run, self._progress.run
+        )
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Database]:
-        """A connection for queries, alone for as long as the block lasts."""
-        database = await self._free.get()
+        """A connection for queries, alone for as long as the block lasts.
+
+        Raises `OverloadedError` when too many wait for one, or for too long.
+        """
+        database = await self._free_reader()
         try:
             yield database
         finally:
             self._free.put_nowait(database)
+
+    async def _free_reader(self) -> Database:
+        with suppress(asyncio.QueueEmpty):
+            return self._free.get_nowait()
+        if self._waiting >= WAITING_FOR_READER_MAX:
+            raise OverloadedError
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_FOR_READER_S):
+                return await self._free.get()
+        except TimeoutError:
+            raise OverloadedError from None
+        finally:
+            self._waiting -= 1
+
+    async def can_write(self) -> int:
+        """Position of the newest fact, once the log was seen to take a write a moment ago.
+
+        Raises `DatabaseAwayError` when it does not, or when one of our own services is down.
+        """
+        async with self._probing:
+            now = asyncio.get_running_loop().time()
+            if now - self._probed[0] >= PROBE_EVERY_S:
+                self._probed = (now, await self._probe())
+        position = self._probed[1]
+        if position is None or not self._services.healthy:
+            raise DatabaseAwayError
+        return position
+
+    async def _probe(self) -> int | None:
+        deadline.begin(PROBE_S)
+        try:
+            ((position, clock),) = await self._prober.fetch(TRY_TO_WRITE)
+        except (DatabaseAwayError, Error):
+            return None
+        self.log.clocks.compare(clock, datetime.now(UTC))
+        return int(position)
 
     async def caught_up(self, view: str, position: int) -> None:
         """Wait until a read model shows everything up to a position of the log.
@@ -93,26 +150,17 @@ class Backend:
         """Serve; at the end, let what is being appended finish."""
         for database in self._readers:
             self._free.put_nowait(database)
-        connection = await AsyncConnection.connect(self.dsn)
-        async with connection:
+        async with await connect(self.dsn) as connection:
             self.catalogue = await in_force(connection)
         self.handler = CommandHandler(
             self.log, self.streams, self._numbering, self.catalogue, self._issuers
         )
-        tasks = [
-            asyncio.create_task(work)
-            for work in (
-                self.log.run_writer(),
-                self.log.run_reader(),
-                self._numbering.run(),
-                self._progress.run(),
-            )
-        ]
+        self._services.start()
         try:
             yield
         finally:
-            await end(tasks)
+            await self._services.stop()
             await self.log.close()
             await self._numbering.close()
-            for database in self._readers:
+            for database in (*self._readers, self._prober):
                 await database.close()

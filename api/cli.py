@@ -23,7 +23,7 @@ from api.observability import configure_logs
 from api.settings import Settings, from_environment
 from commands import replay
 from commands.bulk import export_file, import_file
-from commands.database import Database
+from commands.database import BULK, Database, connect
 from domain.payment import payment_id
 from integration.agency import credentials_for, deliver_again, feed_of
 from integration.issuer import LocalIssuer
@@ -154,7 +154,7 @@ def export_events(
 
 
 async def _connected(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    async with await AsyncConnection.connect(_reached().dsn, autocommit=True) as connection:
+    async with await connect(_reached().dsn, BULK) as connection:
         return await work(connection)
 
 
@@ -207,7 +207,7 @@ async def _replay(
     database = Database(dsn)
     try:
         stream = await _stream_of(database, code)
-        instant = (as_of or datetime.now().astimezone()).astimezone()
+        instant = as_of.astimezone() if as_of else await replay.present(database)
         target = payment_id(stream) if payment else stream
         return await replay.as_of(database, target, instant, clock)
     finally:
@@ -261,7 +261,7 @@ def status() -> None:
 
 
 async def _status(dsn: str) -> tuple[int, list[queries.Progress], list[queries.Parked]]:
-    async with await AsyncConnection.connect(dsn) as connection:
+    async with await connect(dsn) as connection:
         row = await (await connection.execute("SELECT position FROM head")).fetchone()
         assert row is not None, "a migrated log has a head"
         views = await queries.progress(connection)

@@ -27,6 +27,7 @@ from api.requests import (
 )
 from api.security_log import note_asked, note_caller, tell_refusal
 from api.tokens import Identity
+from commands import deadline
 from commands.account import OpenAccount
 from commands.command import Command
 from commands.entry import InstantError, composed, in_utc, is_composed
@@ -73,6 +74,7 @@ class CommandApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3.0."""
+        deadline.begin()
         found = route_of(_path(scope)) if scope["type"] == "http" else None
         if found is None or self._reads(scope, found[0]):
             await self._others(scope, receive, send)

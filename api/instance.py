@@ -9,28 +9,35 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.request import urlopen
 
 import msgspec
 import structlog
 from msgspec import Struct
-from psycopg import AsyncConnection
 
 from api.settings import Settings
 from api.workers import WorkerSettings
 from commands.catalogue import load_catalogue, publish
+from commands.database import BULK, UPKEEP, connect
 from commands.migrate import migrate
 from integration.founding import found
 from integration.issuer import LocalIssuer
 from integration.log_lines import FOLDER_MODE, cut
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
-from integration.processes import DataFolder, HeldPort, is_alive, spawn, stop
+from integration.processes import (
+    DataFolder,
+    HeldPort,
+    is_alive,
+    replace_whole,
+    spawn,
+    stop,
+)
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
+SERVER_RESTART_AFTER_S = 3.0
 READY_S = 60.0
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
@@ -112,8 +119,7 @@ class Instance:
         before = self.addresses
         for server in (self.postgres, self.nats):
             if server is not None and not server.is_running():
-                log.error("server_died", server=type(server).__name__)
-                server.start()
+                self._bring_back(server)
         if self.addresses != before:
             # Another program took the port meanwhile: everybody has to learn the new one.
             self._tell_addresses()
@@ -131,6 +137,18 @@ class Instance:
                 log.error("worker_died", worker=name, code=process.returncode)
                 del self._restart_at[name]
                 self._start_worker(name)
+
+    def _bring_back(self, server: PostgresServer | NatsServer) -> None:
+        """Start a server again; one that cannot start, its disk full, is tried again later."""
+        name = type(server).__name__
+        if time.monotonic() < self._restart_at.get(name, 0.0):
+            return
+        log.error("server_died", server=name)
+        try:
+            server.start()
+        except (ServerFailedError, OSError) as error:
+            log.error("server_stays_down", server=name, error=str(error))  # noqa: TRY400  told in one line
+            self._restart_at[name] = time.monotonic() + SERVER_RESTART_AFTER_S
 
     def wait_until_ready(self) -> None:
         """Until the API answers and the read models have begun.
@@ -186,7 +204,7 @@ class Instance:
 
     def _tell_addresses(self) -> None:
         told = self.settings.data_folder / "instance.json"
-        _write_private(told, msgspec.json.encode(self.addresses))
+        replace_whole(told, msgspec.json.encode(self.addresses))
 
     def _names(self) -> list[str]:
         return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views", "feeds"]
@@ -233,14 +251,12 @@ def running(settings: Settings) -> Iterator[Instance]:
 
 
 async def prepare(owner_dsn: str, dsn: str) -> None:
-    """Migrate, publish the packaged catalogue, and open the founder's account."""
-    async with await AsyncConnection.connect(owner_dsn) as owner:
+    """Migrate and publish the packaged catalogue, as the owner; open the founder's account."""
+    async with await connect(owner_dsn, UPKEEP) as owner:
         await migrate(owner)
-    async with await AsyncConnection.connect(dsn) as connection:
-        await publish(connection, load_catalogue())
-        await connection.commit()
+        await publish(owner, load_catalogue())
+    async with await connect(dsn, BULK) as connection:
         await found(connection)
-        await connection.commit()
 
 
 def found_running(settings: Settings) -> Addresses | None:
@@ -256,11 +272,3 @@ def found_running(settings: Settings) -> Addresses | None:
 def _given(address: str | None) -> str:
     assert address is not None, "embedded, or named by the settings"
     return address
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    """All at once: who reads it meanwhile finds the whole of the old one or of the new one."""
-    new = file.with_suffix(".new")
-    new.touch(0o600)
-    new.write_bytes(content)
-    new.replace(file)

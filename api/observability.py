@@ -124,6 +124,11 @@ class Metrics:
         self.head = Gauge(
             "hoso_log_position", "Position of the newest event", registry=self.registry
         )
+        self.clock_ahead = Gauge(
+            "hoso_database_clock_ahead_seconds",
+            "By how much the database's clock was ahead of this process's when last compared",
+            registry=self.registry,
+        )
         self.consumer = Gauge(
             "hoso_consumer_position",
             "How far a consumer of the log has come",

@@ -39,11 +39,10 @@ def handlers(backend: Backend) -> list[HTTPRouteHandler]:
     @get("/health/ready", name="ready")
     async def ready() -> Response[bytes]:
         try:
-            async with backend.reader() as database:
-                rows = await database.fetch(HEAD)
+            position = await backend.can_write()
         except DatabaseAwayError:
             return _json({"status": "database away"}, HTTPStatus.SERVICE_UNAVAILABLE)
-        return _json({"status": "ready", "position": rows[0][0]})
+        return _json({"status": "ready", "position": position})
 
     @get("/metrics", name="metrics")
     async def metrics() -> Response[bytes]:
@@ -70,6 +69,7 @@ async def _refresh(backend: Backend) -> None:
         head = (await database.fetch(HEAD))[0][0]
     gauges = backend.metrics
     gauges.head.set(head)
+    gauges.clock_ahead.set(backend.log.clocks.ahead_s)
     for consumer, position, newest, age_s in consumers:
         gauges.consumer.labels(consumer).set(position)
         gauges.lag.labels(consumer).set(max(0, newest - position))

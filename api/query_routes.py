@@ -339,9 +339,10 @@ async def _history_of(asked: Asked, reading: Reading, key: UUID) -> answers.Hist
 async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Replay:
     capacity = await asked.open_stream(reading, key)
     stream = _stream(reading, key)
-    instant = query_instant(asked.request, "as_of") or datetime.now(UTC)
+    instant = query_instant(asked.request, "as_of")
     clock = replay.Clock(query_text(asked.request, "clock", r"happened|recorded") or "happened")
     async with asked.backend.reader() as database:
+        instant = instant or await replay.present(database)
         past = await replay.as_of(database, stream, instant, clock)
     return answers.Replay(
         stream=stream,

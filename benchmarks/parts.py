@@ -55,12 +55,13 @@ class _Log:
 
     def __init__(self) -> None:
         self.appended: list[Append] = []
+        self.history = 0
         self._position = 0
 
     async def load(self, after: dict[Any, int]) -> dict[Any, list[Record]]:
         return {stream: [] for stream in after}
 
-    async def append(self, command: Append) -> Verdict:
+    async def append(self, command: Append, _history: int | None = None) -> Verdict:
         self.appended.append(command)
         self._position += len(command.events)
         version = command.expected + len(command.events)

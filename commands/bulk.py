@@ -1,11 +1,14 @@
-"""Bulk append by COPY, with every invariant of the single append: new streams whole, or a file."""
+"""Bulk append by COPY, with every invariant of the single append: new streams whole, or a file.
+
+The rows go to a table of their own first, and one function moves them to the log: the head is held
+while they move and not while they are sent, so a bulk append that stands still stops nobody.
+"""
 
 import asyncio
-import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -14,17 +17,17 @@ from uuid import UUID
 
 from msgspec import Struct
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
 
 from commands.arrays import Array, ArrayDumper, integers
 from commands.event_file import BULK_MAX, BadLineError, Batch, Row, as_line, reader_of, receive
-from commands.event_log import read_rows
+from commands.event_log import read_rows, stored_form
 from domain.event import Context
-from domain.record import AnyEvent, decode, encode, name_of
+from domain.record import STREAM_EVENTS_MAX, AnyEvent, decode, encode, name_of
+from domain.refusal import Reason, refuse_if
 
-BULK_COPY = b"""
-COPY event (position, stream_id, version, name, recorded_at, body, leaf_hash)
-FROM STDIN (FORMAT BINARY)
-"""
+STAGE = b"COPY event_import (nth, stream_id, version, name, body) FROM STDIN (FORMAT BINARY)"
+MOVE = b"SELECT append_staged(%b::timestamptz)"
 VERSIONS = b"""
 SELECT w.nth, latest.version
 FROM unnest(%b::uuid[]) WITH ORDINALITY AS w (stream_id, nth)
@@ -41,10 +44,8 @@ JOIN event e ON e.stream_id = w.stream_id AND e.version = w.version
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _UUID_LENGTH = (16).to_bytes(4, "big")
-_HASH_LENGTH = (32).to_bytes(4, "big")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+ATTEMPTS_MAX = 5
+"""How often a batch is compared with the log anew because others wrote to its streams meanwhile."""
 CHUNK_ROWS = 1_000
 """Rows handed over at once: PostgreSQL writes them while the next are made."""
 
@@ -63,9 +64,10 @@ async def append_bulk(
     """Append new streams whole, by COPY, in transactions of at most `BULK_MAX` events or one stream.
 
     All invariants of the single append hold; a stream that exists already raises
-    `psycopg.errors.UniqueViolation` and leaves the batch it was in undone. Returns the number of
-    events appended.
+    `psycopg.errors.UniqueViolation`, one that is too long or has too large an event `Refused`, and
+    each leaves the batch it was in undone. Returns the number of events appended.
     """
+    connection.adapters.register_dumper(Array, ArrayDumper)
     total = 0
     batches = _batches(streams)
     batch = next(batches, [])
@@ -123,42 +125,27 @@ def _created(file: Path) -> BinaryIO:
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-async def _hold_head(connection: AsyncConnection) -> tuple[int, datetime]:
-    """Lock the head until the transaction ends: the newest fact's position, and the time of the next."""
-    cursor = await connection.execute(
-        "SELECT position, greatest(clock_timestamp(), recorded_at) FROM head FOR UPDATE"
-    )
-    head = await cursor.fetchone()
-    assert head is not None, "a migrated log has a head"
-    return head[0], head[1]
-
-
-async def _copy_rows(
-    connection: AsyncConnection, rows: Iterable[Row], after: int, now: datetime
-) -> int:
-    """Write rows after the position and with the time that `_hold_head` told; how many they were."""
-    async with connection.cursor() as cursor:
-        async with cursor.copy(BULK_COPY) as copy:
-            for chunk in _chunks(iter(rows), after, now):
-                await copy.write(chunk)
-        written = cursor.rowcount
-        await cursor.execute(
-            "UPDATE head SET position = %s, recorded_at = %s", (after + written, now)
-        )
-    return written
-
-
-async def _append(connection: AsyncConnection, batch: list[Row]) -> int:
+async def _append(connection: AsyncConnection, rows: Iterable[Row]) -> int:
+    """Append rows in one transaction; how many they were. Raises `UniqueViolation`."""
     async with connection.transaction():
-        return await _copy_rows(connection, batch, *await _hold_head(connection))
+        async with connection.cursor() as cursor, cursor.copy(STAGE) as copy:
+            for chunk in _chunks(iter(rows)):
+                await copy.write(chunk)
+        moved = await (await connection.execute(MOVE, (datetime.now(UTC),))).fetchone()
+    assert moved is not None, "the function tells how many"
+    return int(moved[0])
 
 
 async def _append_batch(connection: AsyncConnection, batch: Batch) -> int:
-    async with connection.transaction():
-        after, now = await _hold_head(connection)
+    for attempt in range(ATTEMPTS_MAX):
         known = await _known(connection, batch)
         rows = await _new_rows(connection, batch, known) if known else batch.rows()
-        return await _copy_rows(connection, rows, after, now) if rows else 0
+        try:
+            return await _append(connection, rows) if rows else 0
+        except UniqueViolation:
+            if attempt == ATTEMPTS_MAX - 1:
+                raise
+    raise AssertionError("every attempt returns or raises")
 
 
 async def _known(connection: AsyncConnection, batch: Batch) -> dict[bytes, int]:
@@ -211,42 +198,35 @@ def _batches(
 ) -> Iterator[list[Row]]:
     batch: list[Row] = []
     for stream, context, events in streams:
+        refuse_if(len(events) > STREAM_EVENTS_MAX, Reason.STREAM_FULL)
         if batch and len(batch) + len(events) > BULK_MAX:
             yield batch
             batch = []
         for version, event in enumerate(events, start=1):
-            batch.append((stream.bytes, version, name_of(event), encode(context, event)))
+            batch.append((stream.bytes, version, name_of(event), stored_form(context, event)))
     if batch:
         yield batch
 
 
-def _chunks(rows: Iterator[Row], after: int, now: datetime) -> Iterator[bytes]:
+def _chunks(rows: Iterator[Row]) -> Iterator[bytes]:
     """The rows as PostgreSQL's binary COPY has them (PostgreSQL 18, COPY, "Binary Format").
 
     Written here because a row through the driver costs as much as all else about it.
     """
-    since_2000 = (now - _POSTGRES_EPOCH) // _MICROSECOND
-    since_1970 = (now - _EPOCH) // _MICROSECOND
     yield _COPY_HEADER
-    position = after
+    nth = 0
     while chunk := list(islice(rows, CHUNK_ROWS)):
         parts: list[bytes] = []
         for stream, version, name, body in chunk:
-            position += 1
-            tag, begin, leaf = _shapes(name)
-            size = len(tag)
-            # As `leaf_hash` has it, with the time counted once for the whole batch.
-            entry = leaf(position, stream, version, since_1970, size, tag) + body
-            row = begin(7, 8, position, 16, stream, 4, version, size, tag, 8, since_2000, len(body))
-            parts += (row, body, _HASH_LENGTH, hashlib.sha256(entry).digest())
+            nth += 1
+            tag, begin = _shape(name)
+            parts += (begin(5, 8, nth, 16, stream, 4, version, len(tag), tag, len(body)), body)
         yield b"".join(parts)
     yield _COPY_TRAILER
 
 
 @cache
-def _shapes(name: str) -> tuple[bytes, Callable[..., bytes], Callable[..., bytes]]:
-    """A name in bytes, what packs a row with it up to the body, and a leaf up to the body."""
+def _shape(name: str) -> tuple[bytes, Callable[..., bytes]]:
+    """A name in bytes, and what packs a row with it up to the body."""
     tag = name.encode()
-    row = struct.Struct(f">hiqi16siii{len(tag)}siqi")
-    leaf = struct.Struct(f">xq16siqi{len(tag)}s")
-    return tag, row.pack, leaf.pack
+    return tag, struct.Struct(f">hiqi16siii{len(tag)}si").pack

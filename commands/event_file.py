@@ -30,7 +30,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from commands.entry import stored_fault
-from domain.record import Body, decode, encode, name_of
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, Body, decode, encode, name_of
 
 Row = tuple[bytes, int, str, bytes]
 """Stream, version, name and stored form of an event on its way to a place in the log."""
@@ -158,7 +158,7 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
     for number, line in enumerate(lines, start=first_line):
         try:
             place = _decode_line(line)
-            fact, stored = _taken(place.body)
+            fact, stored = _taken(place.version, place.body)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise BadLineError(number, str(error)) from error
         stream, version = place.stream.bytes, place.version
@@ -176,15 +176,23 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
     return batch
 
 
-def _taken(body: msgspec.Raw) -> tuple[Body, bytes]:
+def _taken(version: int, body: msgspec.Raw) -> tuple[Body, bytes]:
     """The fact and its stored form. Raises what `_batch` tells of the line."""
     fact = decode(body)
     stored = encode(fact.context, fact.event)
+    _refuse_too_much(version, stored)
     if stored != bytes(body):
         _refuse_unknown(msgspec.json.decode(body), fact)
     if fault := stored_fault(stored, fact):
         raise ValueError(fault)
     return fact, stored
+
+
+def _refuse_too_much(version: int, stored: bytes) -> None:
+    if len(stored) > EVENT_BYTES_MAX:
+        raise ValueError(f"an event has at most {EVENT_BYTES_MAX} bytes, this one {len(stored)}")
+    if version > STREAM_EVENTS_MAX:
+        raise ValueError(f"a stream has at most {STREAM_EVENTS_MAX} events")
 
 
 def _refuse_unknown(given: Any, taken: Any) -> None:

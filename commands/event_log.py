@@ -1,33 +1,48 @@
 """The event log in PostgreSQL: group commit, group load, and reading in order."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import structlog
 from psycopg import AsyncConnection
 
 from commands.arrays import Array, blobs, integers, texts, uuids
 from commands.batching import Batcher
-from commands.database import Database
+from commands.database import Clocks, Database
 from domain.event import Context
-from domain.record import AnyEvent, Passed, Record, decode, encode, name_of
+from domain.record import (
+    EVENT_BYTES_MAX,
+    AnyEvent,
+    Passed,
+    Record,
+    decode,
+    encode,
+    name_of,
+)
+from domain.refusal import Reason, Refused
 from domain.value import Value
 
 APPEND = b"""
 SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
     %b::uuid[], %b::integer[], %b::integer[], %b::uuid[], %b::text[], %b::bytea[], %b::bytea[],
     %b::integer[], %b::integer[], %b::text[], %b::bytea[],
-    %b::integer[], %b::uuid[], %b::integer[])
+    %b::integer[], %b::uuid[], %b::integer[], %b::timestamptz)
 """
 LOAD = b"""
 SELECT e.position, e.stream_id, e.version, e.name, e.recorded_at, e.body
 FROM unnest(%b::uuid[], %b::integer[]) AS w (stream_id, after)
-JOIN event e ON e.stream_id = w.stream_id AND e.version > w.after
+CROSS JOIN LATERAL (
+    SELECT * FROM event e WHERE e.stream_id = w.stream_id AND e.version > w.after
+    ORDER BY e.version LIMIT %b
+) e
 ORDER BY e.stream_id, e.version
 """
+RECORDED_AT = b"SELECT recorded_at FROM event WHERE position = %b"
 READ = b"""
 SELECT position, stream_id, version, name, recorded_at, body FROM event
 WHERE position > %s ORDER BY position LIMIT %s
@@ -37,8 +52,15 @@ SELECT position, stream_id, version, name, recorded_at,
        CASE WHEN name = ANY(%s) THEN body END
 FROM event WHERE position > %s ORDER BY position LIMIT %s
 """
+SLICE = 200
+"""Records of one stream that are loaded at once; others have their turn before the next."""
+TURN = 100
+"""Records that are decoded before others have their turn."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+log = structlog.get_logger(__name__)
 
 
 class Outcome(StrEnum):
@@ -65,7 +87,8 @@ class Append(Value, frozen=True, kw_only=True):
     """Version of the stream that the decision was made on; 0 begins the stream."""
     context: Context
     events: tuple[AnyEvent, ...]
-    key: str
+    key: str | None
+    """None: the answer is not kept, and a repeat is decided anew."""
     fingerprint: bytes
     detail: bytes | None
     looked_at: tuple[tuple[UUID, int], ...] = ()
@@ -83,25 +106,46 @@ class Verdict(Value, frozen=True):
     detail: bytes
 
 
+class _Stored(Value, frozen=True):
+    """A command whose events have their stored form."""
+
+    command: Append
+    bodies: tuple[bytes, ...]
+    history: int | None = None
+    """The number of the log's history that the command was decided on."""
+
+
 class EventLog:
     """Appends and loads of one process, gathered into batches; one writer, one reader."""
 
     def __init__(self, dsn: str) -> None:
-        """`dsn` is the application role's: it can insert, and never update or delete."""
-        self._writer = Database(dsn)
+        """`dsn` is the application role's: it appends through functions, and else only reads."""
+        self._writer = Database(dsn, self._look_back)
         self._reader = Database(dsn)
-        self._appends = Batcher[Append, Verdict](self._append_batch)
+        self._appends = Batcher[_Stored, Verdict](self._append_batch)
         self._loads = Batcher[dict[UUID, int], dict[UUID, list[Record]]](self._load_batch)
+        self._newest = (0, _EPOCH)
+        """Position and time of the newest fact that this process appended or loaded."""
+        self.history = 0
+        """Raised by one each time that the log turns out to lack what it had."""
+        self.when_lost: Callable[[], None] = lambda: None
+        """Called then: all that is remembered is void."""
+        self.clocks = Clocks()
 
-    async def append(self, command: Append) -> Verdict:
+    async def append(self, command: Append, history: int | None = None) -> Verdict:
         """Append one command's events together with its answer, or learn why not.
 
+        `history` is what `self.history` was when the decision's states were looked up; if it has
+        changed, that is a conflict.
         A lost connection is repeated with the same keys: what was committed is not done twice.
+        Raises `Refused` when an event is too large, and `msgspec.ValidationError` when its stored
+        form could not be read again, which is our mistake; nothing is appended then.
         """
-        return await self._appends.ask(command)
+        bodies = tuple(stored_form(command.context, event) for event in command.events)
+        return await self._appends.ask(_Stored(command, bodies, history))
 
     async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Record]]:
-        """The records of each stream after a version, in order."""
+        """The next records of each stream after a version, in order, at most `SLICE` of each."""
         return await self._loads.ask(after)
 
     async def run_writer(self) -> None:
@@ -117,24 +161,59 @@ class EventLog:
         await self._writer.close()
         await self._reader.close()
 
-    async def _append_batch(self, batch: list[Append]) -> list[Verdict]:
+    async def _append_batch(self, batch: list[_Stored]) -> list[Verdict]:
         together, too_late = _that_go_together(batch)
         verdicts = dict(zip(together, await self._append_together(together.values()), strict=True))
-        verdicts |= {nth: _conflict(command) for nth, command in too_late.items()}
+        verdicts |= {nth: _conflict(stored.command) for nth, stored in too_late.items()}
         return [verdicts[nth] for nth in range(len(batch))]
 
-    async def _append_together(self, batch: Collection[Append]) -> list[Verdict]:
-        parameters = append_parameters(batch)
+    async def _append_together(self, batch: Collection[_Stored]) -> list[Verdict]:
+        parameters = _parameters(batch)
 
-        async def call(connection: AsyncConnection) -> list[Any]:
-            cursor = await connection.execute(APPEND, parameters, binary=True)
+        async def call(connection: AsyncConnection) -> list[Any] | None:
+            if any(stored.history not in (None, self.history) for stored in batch):
+                return None
+            cursor = await connection.execute(APPEND, (*parameters, datetime.now(UTC)), binary=True)
             return await cursor.fetchall()
 
         rows = await self._writer.run(call)
-        return [
+        if rows is None:
+            # Decided on a history that is no longer the log's: to be decided anew.
+            return [_conflict(stored.command) for stored in batch]
+        verdicts = [
             Verdict(_OUTCOMES[row[0]], row[1], row[2], row[3], row[4], row[5] or b"")
             for row in rows
         ]
+        told = next((v.recorded_at for v in verdicts if v.outcome is Outcome.DONE), None)
+        if told is not None:
+            self.clocks.compare(told, datetime.now(UTC))
+        self._saw(
+            (verdict.position, verdict.recorded_at)
+            for verdict, stored in zip(verdicts, batch, strict=True)
+            if verdict.outcome is Outcome.DONE and stored.bodies
+        )
+        return verdicts
+
+    def _saw(self, places: Iterable[tuple[int, datetime]]) -> None:
+        newest = max(places, default=self._newest)
+        if newest[0] > self._newest[0]:
+            self._newest = newest
+
+    async def _look_back(self, connection: AsyncConnection) -> None:
+        """Whether the log still holds the newest fact that we know of.
+
+        After a failover to a copy that lacked the last commits it does not, or has another one in
+        that place; what was remembered and decided since is void.
+        """
+        position, recorded_at = self._newest
+        if not position:
+            return
+        row = await (await connection.execute(RECORDED_AT, (position,), binary=True)).fetchone()
+        if row is None or row[0] != recorded_at:
+            log.error("log_lost_facts", position=position)
+            self._newest = (0, _EPOCH)
+            self.history += 1
+            self.when_lost()
 
     async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Record]]]:
         wanted: dict[UUID, int] = {}
@@ -143,12 +222,16 @@ class EventLog:
                 wanted[stream] = min(after, wanted.get(stream, after))
 
         async def call(connection: AsyncConnection) -> list[Any]:
-            parameters = (uuids(wanted), integers(wanted.values()))
+            parameters = (uuids(wanted), integers(wanted.values()), SLICE)
             return await (await connection.execute(LOAD, parameters, binary=True)).fetchall()
 
+        rows = await self._reader.run(call)
+        self._saw((row[0], row[4]) for row in rows)
         found: dict[UUID, list[Record]] = {}
-        for row in await self._reader.run(call):
+        for nth, row in enumerate(rows, start=1):
             found.setdefault(row[1], []).append(to_record(row))
+            if nth % TURN == 0:
+                await asyncio.sleep(0)
         return [
             {
                 stream: [r for r in found.get(stream, ()) if r.version > after]
@@ -158,25 +241,38 @@ class EventLog:
         ]
 
 
-def _that_go_together(batch: list[Append]) -> tuple[dict[int, Append], dict[int, Append]]:
+def stored_form(context: Context, event: AnyEvent) -> bytes:
+    """The stored form of an event, read back before anybody stores it.
+
+    Raises `Refused` when it is too large, and `msgspec.ValidationError` when it cannot be read.
+    """
+    body = encode(context, event)
+    if len(body) > EVENT_BYTES_MAX:
+        raise Refused(Reason.EVENT_TOO_LARGE, f"{len(body)} bytes, at most {EVENT_BYTES_MAX}")
+    decode(body)
+    return body
+
+
+def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[int, _Stored]]:
     """By place in the batch: the commands that do not meet, and those that come too late.
 
     A command comes too late when an earlier one of the batch writes what it is to write or rests
     on, or has its key: it will be decided anew on what is then known.
     """
-    together: dict[int, Append] = {}
-    too_late: dict[int, Append] = {}
+    together: dict[int, _Stored] = {}
+    too_late: dict[int, _Stored] = {}
     written: set[Any] = set()
-    for nth, command in enumerate(batch):
+    for nth, stored in enumerate(batch):
+        command = stored.command
         key = (command.context.actor.int, command.key)
         stream = command.stream.int
         if written.isdisjoint((key, stream, *(seen.int for seen, _ in command.looked_at))):
-            together[nth] = command
+            together[nth] = stored
             written.add(key)
             if command.events:
                 written.add(stream)
         else:
-            too_late[nth] = command
+            too_late[nth] = stored
     return together, too_late
 
 
@@ -185,25 +281,37 @@ def _conflict(command: Append) -> Verdict:
 
 
 def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
-    """The arrays that `append_commands` takes."""
+    """The arrays that `append_commands` takes, the time apart."""
+    return _parameters(
+        [
+            _Stored(command, tuple(stored_form(command.context, e) for e in command.events))
+            for command in batch
+        ]
+    )
+
+
+def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
+    commands = [stored.command for stored in batch]
     events = [
-        (nth, place, name_of(event), encode(command.context, event))
-        for nth, command in enumerate(batch, start=1)
-        for place, event in enumerate(command.events, start=1)
+        (nth, place, name_of(event), body)
+        for nth, stored in enumerate(batch, start=1)
+        for place, (event, body) in enumerate(
+            zip(stored.command.events, stored.bodies, strict=True), start=1
+        )
     ]
     looks = [
         (nth, stream, version)
-        for nth, command in enumerate(batch, start=1)
+        for nth, command in enumerate(commands, start=1)
         for stream, version in command.looked_at
     ]
     return (
-        uuids(command.stream for command in batch),
-        integers(command.expected for command in batch),
-        integers(len(command.events) for command in batch),
-        uuids(command.context.actor for command in batch),
-        texts(command.key for command in batch),
-        blobs(command.fingerprint for command in batch),
-        blobs(command.detail for command in batch),
+        uuids(command.stream for command in commands),
+        integers(command.expected for command in commands),
+        integers(len(command.events) for command in commands),
+        uuids(command.context.actor for command in commands),
+        texts(command.key for command in commands),
+        blobs(command.fingerprint for command in commands),
+        blobs(command.detail for command in commands),
         integers(nth for nth, _, _, _ in events),
         integers(place for _, place, _, _ in events),
         texts(name for _, _, name, _ in events),

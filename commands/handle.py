@@ -21,7 +21,8 @@ from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
 from commands.persons import named_accounts
-from commands.streams import NOTHING, State, Streams, Versioned
+from commands.quota import Quota
+from commands.streams import NOTHING, State, Streams, Versioned, after
 from domain.account import Account, Issuers, account_id
 from domain.agreement import Agreement
 from domain.calendar import CITY_TIME, Calendar
@@ -40,6 +41,11 @@ ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
 CLAIM_KEY = "\x01claim "
 """Begins the key under which a transaction is taken; no client's key has a control character."""
+
+IDLE_ANSWERS_MAX = 200
+IDLE_ANSWERS_WITHIN_S = 3600.0
+"""Of an actor's answers to commands that changed nothing (refused, or already so), so many are kept in
+this time by each process; the others are given, not kept, and a repeat of theirs is decided anew."""
 
 DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     dossier.DossierCommand: dossier_decider.decide,
@@ -133,6 +139,7 @@ class CommandHandler:
         self._numbering = numbering
         self._catalogue = catalogue
         self._in_flight: set[tuple[int, str]] = set()
+        self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
 
     async def handle(self, wish: Wish) -> Receipt:
         """Do it, or give the first answer again.
@@ -148,6 +155,9 @@ class CommandHandler:
                 receipt = await self._attempt(wish, on_memory=attempt == 0)
                 if receipt is not None:
                     return receipt
+                if attempt:
+                    # What we remember may be ahead of a log that lost facts: fold it anew.
+                    self._streams.forget(*_streams_of(wish))
         finally:
             self._in_flight.discard(key)
         raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
@@ -158,6 +168,7 @@ class CommandHandler:
         The first round decides on what is remembered: nearly always it is so still, and the log
         refuses what it is not. No refusal rests on memory.
         """
+        history = self._log.history
         actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
         now = datetime.now(UTC)
         try:
@@ -166,6 +177,7 @@ class CommandHandler:
             at, capacity = self._allowed(wish, actor, via, target, related, now)
             setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
             detail, events = await self._decide(wish, target, setting, capacity)
+            state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
                 return None
@@ -174,7 +186,7 @@ class CommandHandler:
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
-        verdict = await self._log.append(
+        verdict = await self._append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
@@ -184,7 +196,8 @@ class CommandHandler:
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
                 looked_at=_looked_at(wish, actor, via, related, named),
-            )
+            ),
+            history,
         )
         # An answer is given again only to an actor who, as of now, is not suspended.
         unsure = on_memory and verdict.outcome is Outcome.REPEATED
@@ -193,7 +206,8 @@ class CommandHandler:
         if verdict.outcome is not Outcome.DONE:
             return _first_receipt(verdict)
         if events:
-            self._streams.advance(wish.stream, target, events, at)
+            newest = Versioned(state, verdict.version, verdict.recorded_at)
+            self._streams.remember(wish.stream, newest, size)
         return _receipt(verdict, detail)
 
     async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
@@ -310,6 +324,15 @@ class CommandHandler:
             return None
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
+
+    async def _append(self, decided: Append, history: int) -> Verdict:
+        """Append, and keep the answer: where nothing changed, only within the actor's quota."""
+        if decided.events or self._idle_answers.take(decided.context.actor.int):
+            return await self._log.append(decided, history)
+        earlier = await self._log.append(msgspec.structs.replace(decided, detail=None))
+        if earlier.outcome is not Outcome.CONFLICT:
+            return earlier
+        return await self._log.append(msgspec.structs.replace(decided, key=None), history)
 
     async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> Verdict:
         """The answer that this key got before; if it got none, the refusal at hand goes on."""
@@ -460,6 +483,12 @@ def _looked_at(
     if named:
         looked_at += zip(_named(wish), (account.version for account in named), strict=True)
     return tuple(looked_at)
+
+
+def _streams_of(wish: Wish) -> list[UUID]:
+    """All that a decision rests on."""
+    wanted = (wish.actor, wish.stream, wish.via, wish.dossier)
+    return [stream for stream in wanted if stream is not None]
 
 
 def _first_receipt(verdict: Verdict) -> Receipt:

@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 7_406_001
 """Two migrating processes take turns."""
 APPLICATION = "hoso_app"
-"""The role that the program works as: it may insert into the log, and never change it."""
+"""The role that the program works as: it reads, and appends through functions."""
 
 
 class RoleMissingError(ValueError):

@@ -12,11 +12,8 @@ from commands.database import Database
 from domain.identity import dossier_code
 
 TAKE = b"""
-INSERT INTO dossier_number AS n (agency, day, last)
-SELECT * FROM unnest(%b::text[], %b::text[]::date[], %b::integer[]) AS w (agency, day, count)
-ORDER BY agency, day
-ON CONFLICT (agency, day) DO UPDATE SET last = n.last + excluded.last
-RETURNING agency, day, last
+SELECT agency, day, last
+FROM take_dossier_numbers(%b::text[], %b::text[]::date[], %b::integer[])
 """
 
 

@@ -6,6 +6,7 @@ same SQL function and the same table.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
@@ -167,7 +168,7 @@ class _Polling(ListenNotifySubscription[ApplicationRecorder]):
             self.stop()
 
 
-def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
+def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[Any, ...]:
     """One command for each stream; its events must follow one another."""
     streams = [list(group) for _, group in groupby(stored_events, key=lambda e: e.originator_id)]
     for events in streams:
@@ -188,4 +189,5 @@ def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
         [event.topic for event in stored_events],
         [event.state for event in stored_events],
         *([], [], []),
+        datetime.now(UTC),
     )

@@ -1,6 +1,7 @@
 """Replay for auditors: the full history of a stream, and its state at any past instant."""
 
-from datetime import datetime
+import asyncio
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,10 @@ HISTORY = b"""
 SELECT position, stream_id, version, name, recorded_at, body FROM event
 WHERE stream_id = %s AND version > %s ORDER BY version LIMIT %s
 """
+PRESENT = b"SELECT recorded_at FROM head"
 PAGE_MAX = 1_000
+TURN = 100
+"""Records that are folded before others have their turn."""
 
 
 class Clock(StrEnum):
@@ -48,7 +52,24 @@ async def history(
     async def read(connection: AsyncConnection) -> list[Any]:
         return await (await connection.execute(HISTORY, wanted, binary=True)).fetchall()
 
-    return [to_record(row) for row in await database.run(read)]
+    records = []
+    for nth, row in enumerate(await database.run(read), start=1):
+        records.append(to_record(row))
+        if nth % TURN == 0:
+            await asyncio.sleep(0)
+    return records
+
+
+async def present(database: Database) -> datetime:
+    """The instant that has all that is recorded: now, or later where a clock ran ahead."""
+
+    async def read(connection: AsyncConnection) -> datetime:
+        row = await (await connection.execute(PRESENT, binary=True)).fetchone()
+        assert row is not None, "a migrated log has a head"
+        recorded_at: datetime = row[0]
+        return max(datetime.now(UTC), recorded_at)
+
+    return await database.run(read)
 
 
 async def as_of(database: Database, stream: UUID, instant: datetime, clock: Clock) -> Replayed:
@@ -60,8 +81,10 @@ async def as_of(database: Database, stream: UUID, instant: datetime, clock: Cloc
     kept: list[Record] = []
     while page := await history(database, stream, kept[-1].version if kept else 0):
         fitting = [r for r in page if time_of(r, clock) <= instant]
-        for record in fitting:
+        for nth, record in enumerate(fitting, start=1):
             state = evolve(state, record.event, record.context.effective_at)
+            if nth % TURN == 0:
+                await asyncio.sleep(0)
         kept += fitting
         if len(fitting) < len(page) or len(page) < PAGE_MAX:
             break

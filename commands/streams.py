@@ -1,23 +1,34 @@
 """The present state of a stream: folded once, then only brought up to date."""
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from commands.event_log import EventLog
+import msgspec
+
+from commands.event_log import SLICE, EventLog
 from domain import account, agreement, dossier, payment, transaction
 from domain.account import Account
 from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
-from domain.record import Record, event_types
+from domain.record import STREAM_EVENTS_MAX, Record, event_types
+from domain.refusal import Reason, Refused
 from domain.transaction import Transaction
 from domain.value import Value
 
 State = Dossier | Account | Payment | Agreement | Transaction
-KEPT_MAX = 100_000
-"""States kept in memory, about 2 KiB each; the least recently used go first."""
+KEPT_BYTES_MAX = 268_435_456
+"""Estimated memory of the states that are kept; the least recently used go first."""
+STATE_BYTES_MAX = 65_536
+"""Bytes of one state as JSON."""
+_MEMORY_OF_ANY = 300
+_MEMORY_PER_BYTE = 4
+"""A state's memory is estimated from its JSON: small values cost objects, text beyond ASCII is wide."""
 
 _EVOLVE_KIND: dict[str, Any] = {
     "dossier": dossier.evolve,
@@ -36,9 +47,12 @@ class Versioned(Value, frozen=True):
 
     state: State | None
     version: int
+    recorded_at: datetime | None = None
+    """Of the newest fact in it, where known: tells another history of the same length apart."""
 
 
 NOTHING = Versioned(None, 0)
+_encode = msgspec.json.Encoder().encode
 
 
 def evolve(state: State | None, event: Event, at: Any) -> State:
@@ -51,27 +65,47 @@ def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
     """The state after these records, which follow `start` without a gap."""
     if not records:
         return start
-    state, version = start.state, start.version
+    state = start.state
     for record in records:
         state = evolve(state, record.event, record.context.effective_at)
-        version = record.version
-    return Versioned(state, version)
+    return Versioned(state, records[-1].version, records[-1].recorded_at)
 
 
 class Streams:
     """States by stream, as of now or as they are remembered."""
 
-    def __init__(self, log: EventLog) -> None:
-        """States are folded from this log."""
+    def __init__(self, log: EventLog, bytes_max: int = KEPT_BYTES_MAX) -> None:
+        """States are folded from this log, and forgotten when it turns out to lack what it had."""
         self._log = log
+        self._bytes_max = bytes_max
+        self._bytes = 0
         # By the id's number: hashing and comparing a UUID runs Python code, several times a command.
-        self._kept: OrderedDict[int, Versioned] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Versioned, int]] = OrderedDict()
+        log.when_lost = self.forget_all
 
     async def get(self, *streams: UUID) -> list[Versioned]:
-        """Their states as of now, in one look."""
-        known = {stream: self._kept.get(stream.int, NOTHING) for stream in streams}
-        news = await self._log.load({stream: state.version for stream, state in known.items()})
-        newest = {stream: fold(news[stream], state) for stream, state in known.items()}
+        """Their states as of now, in one look; a long stream takes several, and others their turns.
+
+        What is remembered counts only where the log still holds the fact that it ends with.
+        """
+        newest = {stream: self._known(stream) for stream in streams}
+        going = list(newest)
+        while going:
+            after = {stream: max(0, newest[stream].version - 1) for stream in going}
+            found = await self._log.load(after)
+            following = []
+            for stream in going:
+                records, known = found[stream], newest[stream]
+                if known.version and not _continues(known, records):
+                    self.forget(stream)
+                    newest[stream] = NOTHING
+                    following.append(stream)
+                    continue
+                newest[stream] = fold(records[1:] if known.version else records, known)
+                if len(records) == SLICE:
+                    following.append(stream)
+                    await asyncio.sleep(0)
+            going = following
         for stream, state in newest.items():
             self.remember(stream, state)
         return [newest[stream] for stream in streams]
@@ -91,8 +125,12 @@ class Streams:
                 missing.append(stream)
         if not missing:
             return found
-        await self.get(*missing)
-        return [self._remembered(stream) for stream, _ in wanted]
+        looked_up = dict(zip(missing, await self.get(*missing), strict=True))
+        return [looked_up.get(stream) or self._remembered(stream) for stream, _ in wanted]
+
+    def _known(self, stream: UUID) -> Versioned:
+        kept = self._kept.get(stream.int)
+        return NOTHING if kept is None or kept[0].recorded_at is None else kept[0]
 
     def _remembered(self, stream: UUID) -> Versioned:
         number = stream.int
@@ -100,24 +138,65 @@ class Streams:
         if kept is None:
             return NOTHING
         self._kept.move_to_end(number)
-        return kept
+        return kept[0]
 
-    def advance(self, stream: UUID, known: Versioned, events: tuple[Event, ...], at: Any) -> None:
-        """Take over what was just appended on top of `known`, without reading it again."""
-        state, version = known.state, known.version
-        for event in events:
-            state = evolve(state, event, at)
-            version += 1
-        self.remember(stream, Versioned(state, version))
-
-    def remember(self, stream: UUID, newest: Versioned) -> None:
-        """Keep a state, unless a newer one is kept already."""
+    def remember(self, stream: UUID, newest: Versioned, size: int | None = None) -> None:
+        """Keep a state, unless a newer one is kept already; `size` is that of its JSON, if known."""
         if not newest.version:
             return
         number = stream.int
         kept = self._kept.get(number)
-        if kept is None or kept.version < newest.version:
-            self._kept[number] = newest
+        if kept is None or kept[0].version < newest.version:
+            size = _memory_of(json_size(newest.state) if size is None else size)
+            self._kept[number] = (newest, size)
+            self._bytes += size - (0 if kept is None else kept[1])
         self._kept.move_to_end(number)
-        if len(self._kept) > KEPT_MAX:
-            self._kept.popitem(last=False)
+        while self._bytes > self._bytes_max:
+            _, (_, size) = self._kept.popitem(last=False)
+            self._bytes -= size
+
+    def forget(self, *streams: UUID) -> None:
+        """Fold these from the beginning when they are next asked for."""
+        for stream in streams:
+            _, size = self._kept.pop(stream.int, (NOTHING, 0))
+            self._bytes -= size
+
+    def forget_all(self) -> None:
+        """Trust nothing that is remembered."""
+        self._kept.clear()
+        self._bytes = 0
+
+
+def after(known: Versioned, events: Sequence[Event], at: Any) -> tuple[State | None, int]:
+    """The state after events that are about to be appended on top of `known`, and its JSON's size.
+
+    Raises `Refused` when the stream or its state would become too large.
+    """
+    if known.version + len(events) > STREAM_EVENTS_MAX:
+        raise Refused(Reason.STREAM_FULL, f"at most {STREAM_EVENTS_MAX} events")
+    state = known.state
+    for event in events:
+        state = evolve(state, event, at)
+    size = json_size(state)
+    if size > STATE_BYTES_MAX:
+        raise Refused(Reason.STREAM_FULL, f"at most {STATE_BYTES_MAX} bytes of what must be known")
+    return state, size
+
+
+def json_size(state: State | None) -> int:
+    """Bytes of the state as JSON."""
+    return len(_encode(state))
+
+
+def _memory_of(size: int) -> int:
+    """About how many bytes of memory a state takes whose JSON has this size."""
+    return _MEMORY_OF_ANY + _MEMORY_PER_BYTE * size
+
+
+def _continues(known: Versioned, records: Sequence[Record]) -> bool:
+    """Whether records that begin with the newest known fact begin with just that one."""
+    return (
+        bool(records)
+        and records[0].version == known.version
+        and records[0].recorded_at == known.recorded_at
+    )

@@ -18,6 +18,13 @@ from domain.value import Value
 AnyEvent = DossierEvent | AccountEvent | PaymentEvent | AgreementEvent | TransactionEvent
 
 
+EVENT_BYTES_MAX = 262_144
+"""Bytes of an event's stored form, by whatever door it enters the log. With its envelope it stays
+below what one NATS message may carry (`max_payload`, 1 MiB)."""
+STREAM_EVENTS_MAX = 10_000
+"""Events of a stream: a dossier has tens; more is a program gone wrong."""
+
+
 class Body(Value, frozen=True):
     """What is stored of an event besides its place: readable JSON, in psql too."""
 

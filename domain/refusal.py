@@ -26,6 +26,8 @@ class Reason(StrEnum):
     ALREADY_OTHERWISE = "already-otherwise"
     TOO_MANY = "too-many"
     NAMED_ACCOUNT_UNFIT = "named-account-unfit"
+    STREAM_FULL = "stream-full"
+    EVENT_TOO_LARGE = "event-too-large"
     EFFECTIVE_TIME_NOT_ALLOWED = "effective-time-not-allowed"
     EFFECTIVE_TIME_BEFORE_KNOWN = "effective-time-before-known"
     EFFECTIVE_TIME_TOO_EARLY = "effective-time-too-early"

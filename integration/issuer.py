@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
-from integration.processes import write_private
+from integration.processes import write_once
 
 LOCAL_ISSUER = "https://issuer.hoso.local"
 KEY_ID = "local-1"
@@ -33,14 +33,7 @@ class LocalIssuer:
 
     def __init__(self, folder: Path) -> None:
         """The key file is readable by its owner alone."""
-        file = folder / "ed25519.pem"
-        if not file.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            made = Ed25519PrivateKey.generate()
-            write_private(
-                file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            )
-        key = load_pem_private_key(file.read_bytes(), None)
+        key = load_pem_private_key(write_once(folder / "ed25519.pem", _new_key), None)
         assert isinstance(key, Ed25519PrivateKey), "the file holds the key that was written"
         self._key = key
 
@@ -72,3 +65,8 @@ class LocalIssuer:
         """The public key as a JSON Web Key Set (RFC 7517)."""
         key: dict[str, Any] = json.loads(OKPAlgorithm.to_jwk(self._key.public_key()))
         return {"keys": [{**key, "kid": KEY_ID, "use": "sig", "alg": "EdDSA"}]}
+
+
+def _new_key() -> bytes:
+    made = Ed25519PrivateKey.generate()
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

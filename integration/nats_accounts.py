@@ -10,6 +10,8 @@ from typing import Any
 import nkeys
 from msgspec import Struct
 
+from integration.processes import write_once
+
 OPERATOR, ACCOUNT, USER = (
     nkeys.PREFIX_BYTE_OPERATOR,
     nkeys.PREFIX_BYTE_ACCOUNT,
@@ -97,11 +99,8 @@ def key_of(seed: str) -> Key:
 
 
 def _kept(file: Path, prefix: int) -> Key:
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(0o600)
-        file.write_text(nkeys.encode_seed(os.urandom(32), prefix).decode())
-    return key_of(file.read_text())
+    made = write_once(file, lambda: bytes(nkeys.encode_seed(os.urandom(32), prefix)))
+    return key_of(made.decode())
 
 
 def _account_claims(*, storage: int) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from urllib.request import urlopen
 
 from integration.nats_accounts import NatsAccounts, service_credentials
 from integration.postgres_server import ServerFailedError
-from integration.processes import free_port, is_alive, spawn, stop
+from integration.processes import (
+    free_port,
+    is_alive,
+    replace_whole,
+    spawn,
+    stop,
+    write_once,
+)
 
 START_S = 30.0
 ATTEMPTS_MAX = 3
@@ -55,9 +62,7 @@ class NatsServer:
         Raises `ServerFailedError` with the end of the log when it does not come up in time.
         """
         self._stop_orphan()
-        if not self.credentials.exists():
-            self.credentials.touch(0o600)
-            self.credentials.write_text(service_credentials(self.accounts.account))
+        write_once(self.credentials, lambda: service_credentials(self.accounts.account).encode())
         for attempt in range(ATTEMPTS_MAX):
             self.port = free_port(self.port or self._preferred)
             monitor = free_port()
@@ -73,8 +78,7 @@ class NatsServer:
 
     def _spawn(self, monitor: int) -> None:
         configuration = self.folder / "nats.conf"
-        configuration.touch(0o600)
-        configuration.write_text(self._configuration(monitor))
+        replace_whole(configuration, self._configuration(monitor).encode())
         self._process = spawn(
             [program(), "-c", configuration],
             log=self.log,

@@ -14,11 +14,23 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from integration.processes import can_appear_as, free_port, is_alive, spawn, stop
+from integration.processes import (
+    can_appear_as,
+    free_port,
+    is_alive,
+    spawn,
+    stop,
+    sync_folder,
+    write_once,
+)
 
 OWNER = "hoso_owner"
 APPLICATION = "hoso_app"
 DATABASE = "hoso"
+APPLICATION_CONNECTIONS = 90
+"""Of the server's hundred: the owner always finds one."""
+LAST_DATABASE = "5"
+"""The folder of the database `postgres` (its fixed OID since PostgreSQL 15)."""
 START_S = 60.0
 ATTEMPTS_MAX = 5
 RETRY_S = 1.0
@@ -93,7 +105,7 @@ class PostgresServer:
 
         Raises `ServerFailedError` with the end of the log when it does not come up in time.
         """
-        if not (self.folder / "data" / "PG_VERSION").exists():
+        if not self._is_made():
             self._make()
         self._stop_orphan()
         for attempt in range(ATTEMPTS_MAX):
@@ -108,7 +120,19 @@ class PostgresServer:
                 time.sleep(RETRY_S)
             else:
                 break
-        self._make_database()
+        try:
+            self._make_database()
+        except psycopg.Error as error:
+            raise ServerFailedError(
+                self._failure(f"the database is not usable: {error}")
+            ) from error
+
+    def _is_made(self) -> bool:
+        """Whether initdb came to its end: the database `postgres` is the last that it makes.
+
+        Programs before this one made the cluster in place, and a kill left half of it.
+        """
+        return (self.folder / "data" / "base" / LAST_DATABASE / "PG_VERSION").exists()
 
     def _spawn(self) -> None:
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
@@ -140,29 +164,44 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _address(self, role: str, database: str = DATABASE) -> str:
-        password = (self.folder / f"{role}.password").read_text()
-        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{role}:{self._password(role)}@127.0.0.1:{self.port}/{database}"
+
+    def _password(self, role: str) -> str:
+        file = self.folder / f"{role}.password"
+        password = file.read_text()
+        if not password:
+            raise ServerFailedError(f"{file} is empty; put the role's password there.")
+        return password
 
     def _make(self) -> None:
-        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        """Make the cluster beside its place, and move it there when it is whole and on disk."""
+        new = self.folder / "data.new"
+        for leftover in (new, self.folder / "data"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         for role in (OWNER, APPLICATION):
-            secret = self.folder / f"{role}.password"
-            secret.touch(0o600)
-            secret.write_text(secrets.token_urlsafe(24))
+            write_once(self.folder / f"{role}.password", lambda: secrets.token_urlsafe(24).encode())
         if self._uid is not None and not can_appear_as(self._uid):
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, self._uid, self._uid)
         arguments: list[str | Path] = [
-            *(program("initdb"), "-D", self.folder / "data", "-U", OWNER, "-E", "UTF8"),
-            *("--locale=C", "--auth=scram-sha-256", "--no-sync"),
+            *(program("initdb"), "-D", new, "-U", OWNER, "-E", "UTF8"),
+            *("--locale=C", "--auth=scram-sha-256"),
             *("--pwfile", self.folder / f"{OWNER}.password"),
         ]
         made = spawn(
             arguments, log=self.log, uid=self._uid, environment={"PATH": os.defpath, "LC_ALL": "C"}
         )
-        if made.wait(START_S) != 0:
+        try:
+            code = made.wait(START_S)
+        except subprocess.TimeoutExpired:
+            made.kill()
+            made.wait()
+            code = None
+        if code != 0:
             raise ServerFailedError(self._failure("initdb failed"))
+        new.rename(self.folder / "data")
+        sync_folder(self.folder)
 
     def _stop_orphan(self) -> None:
         """End a server that outlived its parent: it holds the folder, and maybe an old port."""
@@ -194,16 +233,27 @@ class PostgresServer:
         raise ServerFailedError(self._failure(f"PostgreSQL was not ready after {START_S:.0f} s"))
 
     def _make_database(self) -> None:
-        address = self._address(OWNER, "postgres")
-        secret = (self.folder / f"{APPLICATION}.password").read_text()
-        with psycopg.connect(address, autocommit=True) as connection:
+        """Make the application's role and database, and give the role the password of its file."""
+        role = sql.Identifier(APPLICATION)
+        secret = sql.Literal(self._password(APPLICATION))
+        limit = sql.Literal(APPLICATION_CONNECTIONS)
+        with psycopg.connect(self._address(OWNER, "postgres"), autocommit=True) as connection:
             known = "SELECT 1 FROM pg_roles WHERE rolname = %s"
             if connection.execute(known, [APPLICATION]).fetchone() is None:
-                role, word = sql.Identifier(APPLICATION), sql.Literal(secret)
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, word))
+                make = "CREATE ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}"
+                connection.execute(sql.SQL(make).format(role, secret, limit))
             there = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(there, [DATABASE]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            for name in ("postgres", "template1"):
+                open_to = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
+                if connection.execute(open_to, [APPLICATION, name]).fetchone() == (True,):
+                    shut = sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC")
+                    connection.execute(shut.format(sql.Identifier(name)))
+            try:
+                psycopg.connect(self.app_dsn).close()
+            except psycopg.OperationalError:
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
 
     def _failure(self, what: str) -> str:
         tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []

@@ -42,6 +42,7 @@ class DataFolder:
         Raises `AlreadyRunningError` with one sentence that names the folder and the holder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        make_unlisted(self.path)
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,6 +60,58 @@ class DataFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def make_unlisted(folder: Path) -> None:
+    """Let others pass through our own folder, and see nothing of what is in it.
+
+    They must pass: a server of ours may run as another user.
+    """
+    if folder.stat().st_uid == os.geteuid():
+        folder.chmod(0o711)
+
+
+def write_once(file: Path, make: Callable[[], bytes]) -> bytes:
+    """What the file holds, made now if it is not there; for its owner's eyes alone.
+
+    The file appears whole and on disk, or not at all: it is written beside its place and renamed.
+    An empty one was left by a crash of an older program and is made again. Raises `OSError`.
+    """
+    try:
+        if found := file.read_bytes():
+            return found
+    except FileNotFoundError:
+        pass
+    content = make()
+    replace_whole(file, content)
+    return content
+
+
+def replace_whole(file: Path, content: bytes) -> None:
+    """Write a private file at once. Raises `OSError`.
+
+    Who reads it meanwhile, or after a crash, finds the whole of the old one or of the new one.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -133,16 +186,6 @@ def spawn(
             preexec_fn=_prepare(uid, death_signal),  # noqa: PLW1509  as little as can be
             start_new_session=True,
         )
-
-
-def write_private(file: Path, content: bytes) -> None:
-    """A file of its owner's alone, all at once: a crash leaves the old one or the new, never half."""
-    new = file.with_name(file.name + ".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
-        output.write(content)
-        output.flush()
-        os.fsync(output.fileno())
-    new.replace(file)
 
 
 def stop(

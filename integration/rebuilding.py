@@ -9,8 +9,8 @@ from functools import partial
 from multiprocessing import get_context
 
 from msgspec import Struct
-from psycopg import AsyncConnection
 
+from commands.database import BULK, connect
 from commands.event_log import read_wanted
 from integration.processes import calm_collector
 from projections.rebuild import rebuild_together
@@ -60,7 +60,7 @@ def _rebuild(dsn: str, names: tuple[str, ...]) -> Rebuilt:
 
 async def _from_log(dsn: str, views: list[View]) -> dict[str, int]:
     wanted = {name for view in views for name in view.events}
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with await connect(dsn, BULK) as connection:
         return await rebuild_together(
             dsn, views, lambda after: read_wanted(connection, wanted, after)
         )

@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription
 from nats.js import errors as js_errors
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
+from commands.database import connect
 from commands.event_log import head_position, read_rows
 from integration.bus import (
     AWAY,
@@ -128,16 +129,7 @@ class Election:
                 return connection
 
     async def _connect(self) -> AsyncConnection:
-        return await AsyncConnection.connect(
-            self._dsn,
-            autocommit=True,
-            prepare_threshold=2,
-            connect_timeout=5,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-        )
+        return await connect(self._dsn)
 
     async def _try(self, connection: AsyncConnection) -> bool:
         row = await (

@@ -60,7 +60,19 @@ class Standing(Struct, frozen=True):
 
 async def connect(dsn: str) -> AsyncConnection:
     """A read model may lose its last moments in a power cut: its position goes with its rows."""
-    connection = await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=2)
+    connection = await AsyncConnection.connect(
+        dsn,
+        autocommit=True,
+        prepare_threshold=2,
+        connect_timeout=5,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+    )
+    # A process that stands still in a transaction holds the positions of its views.
+    await connection.execute("SET idle_in_transaction_session_timeout = '30s'")
+    await connection.execute("SET lock_timeout = '60s'")
     await connection.execute("SET synchronous_commit = off")
     await connection.execute("SET timezone = 'UTC'")
     return connection

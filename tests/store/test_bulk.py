@@ -18,8 +18,10 @@ from commands.bulk import Imported, append_bulk, export_file, import_file
 from commands.event_file import BadLineError, as_line, read_batches
 from commands.event_log import leaf_hash, read_rows
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
+from domain.dossier import DossierSupplemented, SubmittedPaper
 from domain.event import Context
-from domain.record import AnyEvent, encode
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, encode
+from domain.refusal import Refused
 from tests.store.conftest import LogDatabase
 
 OPENED = CitizenOpened(issuer="i", subject="s", name="Mẫu")
@@ -274,4 +276,24 @@ def test_rows_are_handed_over_in_chunks(
         assert await stored(connection) == MIXED
 
     monkeypatch.setattr(bulk, "CHUNK_ROWS", 2)
+    on(database, check)
+
+
+def test_events_and_streams_have_their_bounds_in_a_file_too(
+    database: LogDatabase, file: Path
+) -> None:
+    async def check(connection: AsyncConnection) -> None:
+        papers = (SubmittedPaper(code="x" * 200),) * (EVENT_BYTES_MAX // 200)
+        large = fact(B, 1, DossierSupplemented(papers=papers))
+        file.write_bytes(MIXED[0] + large)
+        with pytest.raises(BadLineError, match=f"line 2: .*at most {EVENT_BYTES_MAX} bytes"):
+            await import_file(connection, file)
+        file.write_bytes(MIXED[0] + fact(B, STREAM_EVENTS_MAX + 1, OPENED))
+        with pytest.raises(BadLineError, match=f"line 2: .*at most {STREAM_EVENTS_MAX} events"):
+            await import_file(connection, file)
+        for events in ((AccountSuspended(explanation="x" * EVENT_BYTES_MAX),), (OPENED,) * 10_001):
+            with pytest.raises(Refused):
+                await append_bulk(connection, [(A, context(A), events)])
+        assert await stored(connection) == []
+
     on(database, check)

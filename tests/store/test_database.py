@@ -1,0 +1,203 @@
+"""Connections: silent, read-only, locked out, cut; every wait ends, and work goes on afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from commands import deadline
+from commands.database import Database, DatabaseAwayError, Timeouts, connect
+from commands.event_log import EventLog, Outcome
+from tests.store.conftest import LogDatabase
+from tests.store.test_event_log import OPENED, append, running
+
+QUICK = Timeouts(statement=0.5, lock=0.3, idle_in_transaction=0.5, transaction=1.0)
+
+
+class Path:
+    """A way to the database that can go silent: what is sent is taken, and nothing comes back."""
+
+    def __init__(self, dsn: str) -> None:
+        self._to = conninfo_to_dict(dsn)
+        self._dsn = dsn
+        self._silent: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def laid(self) -> AsyncIterator[str]:
+        """The address at its near end."""
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            yield make_conninfo(self._dsn, host="127.0.0.1", port=port)
+        finally:
+            server.close()
+            for writer in self._open:
+                writer.transport.abort()
+
+    def fall_silent(self) -> None:
+        """What is open now is not heard of again; what is opened later is."""
+        self._silent = set(self._open)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(
+            "127.0.0.1", int(self._to["port"] or 0)
+        )
+        self._open |= {writer, far_writer}
+        await asyncio.gather(
+            self._pass_on(reader, far_writer, writer), self._pass_on(far_reader, writer, writer)
+        )
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, near: asyncio.StreamWriter
+    ) -> None:
+        while data := await reader.read(65_536):
+            if near not in self._silent:
+                to.write(data)
+        to.close()
+
+
+def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(check(), 60))
+
+
+def test_a_path_that_falls_silent_is_given_up(database: LogDatabase) -> None:
+    async def check() -> None:
+        way = Path(database.app)
+        async with way.laid() as dsn:
+            asking = Database(dsn, timeouts=QUICK)
+            assert await asking.fetch("SELECT 1") == [(1,)]
+            way.fall_silent()
+            assert await asking.fetch("SELECT 2") == [(2,)]
+            await asking.close()
+
+    run(check)
+
+
+def test_a_server_that_turned_read_only_is_left(database: LogDatabase) -> None:
+    """As after a failover: the session that we have is the old primary's, now a standby."""
+
+    async def check() -> None:
+        async with running(database.app) as log:
+            await log.append(append(uuid4(), 0, OPENED))
+            honest = log._writer._connection
+            assert honest is not None
+            await honest.execute("SET default_transaction_read_only = on")
+            verdict = await log.append(append(uuid4(), 0, OPENED))
+            assert (verdict.outcome, verdict.position) == (Outcome.DONE, 2)
+
+    run(check)
+
+
+def test_several_hosts_are_asked_for_the_one_that_takes_writes(database: LogDatabase) -> None:
+    async def check() -> None:
+        there = conninfo_to_dict(database.app)
+        several = make_conninfo(
+            database.app, host=f"127.0.0.1,{there['host']}", port=f"1,{there['port']}"
+        )
+        with psycopg.connect(database.owner, autocommit=True) as owner:
+            name = owner.info.dbname
+            owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+        with pytest.raises(psycopg.OperationalError):
+            await connect(several)
+        await (await connect(database.app)).close()
+
+    run(check)
+
+
+def test_who_holds_the_head_is_waited_for_until_the_deadline(database: LogDatabase) -> None:
+    async def check() -> None:
+        async with running(database.app) as log:
+            with psycopg.connect(database.owner) as holder:
+                holder.execute("SELECT position FROM head FOR UPDATE")
+                deadline.begin(1.0)
+                with pytest.raises(DatabaseAwayError):
+                    await log.append(append(uuid4(), 0, OPENED, key="k"))
+            deadline.begin()
+            verdict = await log.append(append(uuid4(), 0, OPENED, key="k"))
+            assert verdict.outcome in (Outcome.DONE, Outcome.REPEATED)
+            assert verdict.position == 1
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        *((code, True) for code in ("25006", "25P03", "25P04", "57P01", "08006", "40001", "53300")),
+        *((code, True) for code in ("53100", "55P03", "57014")),
+        *((code, False) for code in ("54000", "54001", "22021", "23505", "42501", "0A000")),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(database: LogDatabase, code: str, away: bool) -> None:
+    async def check() -> None:
+        asking = Database(database.app)
+        tries = 0
+
+        async def fail(connection: AsyncConnection) -> None:
+            nonlocal tries
+            tries += 1
+            await connection.execute(
+                f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$".encode()
+            )
+
+        deadline.begin(1.0)
+        with pytest.raises(DatabaseAwayError if away else psycopg.Error):
+            await asking.run(fail)
+        assert tries == 1 or (away and code != "53100")
+        assert await asking.fetch("SELECT 1") == [(1,)]
+        await asking.close()
+
+    run(check)
+
+
+def test_every_session_is_bounded(database: LogDatabase) -> None:
+    async def check() -> None:
+        async with await connect(database.app, QUICK) as connection:
+            names = (
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+                "transaction_timeout",
+            )
+            told = [
+                (await (await connection.execute(f"SHOW {name}".encode())).fetchone())
+                for name in names
+            ]
+            assert told == [("500ms",), ("300ms",), ("500ms",), ("1s",)]
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                await connection.execute("SELECT pg_sleep(5)")
+
+    run(check)
+
+
+def test_a_command_that_the_database_refuses_harms_itself_alone(database: LogDatabase) -> None:
+    async def check() -> None:
+        async with running(database.app) as log:
+            keys = ["a", "\0", "b"]
+            said = await asyncio.gather(
+                *(log.append(append(uuid4(), 0, OPENED, key=key)) for key in keys),
+                return_exceptions=True,
+            )
+            assert isinstance(said[1], psycopg.DataError)
+            for other in (said[0], said[2]):
+                assert not isinstance(other, BaseException)
+                assert other.outcome is Outcome.DONE
+
+    run(check)
+
+
+def test_a_log_without_a_newest_fact_has_lost_nothing(database: LogDatabase) -> None:
+    async def check() -> None:
+        log = EventLog(database.app)
+        await log._writer.fetch("SELECT 1")
+        assert log.history == 0
+        await log.close()
+
+    run(check)
