@@ -30,6 +30,7 @@ from api.parameters import (
     query_uuid,
 )
 from api.problems import Problem
+from api.read_models import faults
 from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
 from api.tokens import Identity
 from commands import replay
@@ -46,6 +47,11 @@ from projections.ledger import PaymentRow
 CITY = "H29"
 POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
+INCOMPLETE = "Hoso-Incomplete"
+"""Header of a list whose read model stands still for so many streams, of any agency."""
+UNTOLD = frozenset({"feed"})
+"""An agency is not told how much there is that it does not get."""
+PARKED = "the read model could not take what was recorded of it; the history has all of it"
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 log = structlog.get_logger()
@@ -71,6 +77,8 @@ class Asked(Struct, frozen=True):
     backend: Backend
     request: AnyRequest
     identity: Identity
+    headers: dict[str, str]
+    """Of the answer."""
 
     async def allow(self, reading: Reading, scope: Scope) -> None:
         """Refuse unless the caller may read this; his rights are those of this moment."""
@@ -79,7 +87,10 @@ class Asked(Struct, frozen=True):
 
     async def open_stream(self, reading: Reading, stream: UUID) -> State:
         """The present state of a stream that exists and that the caller may read."""
-        found, caller = await self.backend.streams.get(stream, self.identity.actor)
+        streams = self.backend.streams
+        found, (caller,) = await asyncio.gather(
+            streams.readable(stream), streams.get(self.identity.actor)
+        )
         self._authorise(reading, scope_of_state(found.state), caller)
         if found.state is None:
             raise Problem(HTTPStatus.NOT_FOUND, "not-found")
@@ -96,10 +107,33 @@ class Asked(Struct, frozen=True):
         account = caller.state if isinstance(caller.state, Account) else None
         authorise(reading, self.identity.actor, account, scope, datetime.now(UTC))
 
-    async def ask(self, view: str, query: Callable[..., Awaitable[Any]], *key: Any) -> Any:
-        """A query of a read model, once that has come as far as `?after=`."""
-        await self.backend.caught_up(view, query_int(self.request, "after", 0))
+    async def ask(
+        self,
+        view: str,
+        query: Callable[..., Awaitable[Any]],
+        *key: Any,
+        streams: tuple[UUID, ...] = (),
+    ) -> Any:
+        """A query of a read model, once that has come as far as `?after=`.
+
+        `streams` are those that the answer is about; without them it is a list, and marked where
+        the read model stands still for any. Raises 503 when it stands still for one of `streams`.
+        """
+        models = self.backend.read_models
+        models.refuse_ahead(view)
+        after = query_int(self.request, "after", 0)
+        parked = (await models.caught_up(view, after)).parked if after else False
         async with self.backend.reader() as database:
+            if parked and streams:
+                since = await database.run(lambda c: queries.parked_at(c, view, streams))
+                if since is not None and since <= after:
+                    raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
+            elif not streams and view not in UNTOLD:
+                count = models.parked(view)
+                if parked:
+                    count = await database.run(lambda c: queries.parked_by(c, view, after))
+                if count:
+                    self.headers[INCOMPLETE] = f"parked-streams={count}"
             return await database.run(lambda connection: query(connection, *key))
 
     @property
@@ -135,8 +169,8 @@ def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
         unknown = set(request.query_params) - allowed
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
-        found = await route.respond(Asked(backend, request, identity), key)
         headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
+        found = await route.respond(Asked(backend, request, identity, headers), key)
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
         return Response(encode(found), media_type="application/json", headers=headers)
@@ -169,13 +203,18 @@ def _found(row: Any) -> Any:
 
 async def _card(asked: Asked, dossier: UUID) -> Card:
     await asked.open_stream(Reading.DOSSIER, dossier)
-    return _found(await asked.ask("card", queries.card, dossier))  # type: ignore[no-any-return]
+    card = await asked.ask("card", queries.card, dossier, streams=(dossier,))
+    return _found(card)  # type: ignore[no-any-return]
 
 
 async def _card_by_code(asked: Asked, code: str) -> Card:
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
         await asked.allow(Reading.DOSSIER, Scope())
+        if INCOMPLETE in asked.headers:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
+    if asked.headers.pop(INCOMPLETE, None):
+        return await _card(asked, _found(card).dossier)
     await asked.open_stream(Reading.DOSSIER, _found(card).dossier)
     return card  # type: ignore[no-any-return]
 
@@ -193,7 +232,8 @@ async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
     await asked.open_stream(Reading.DOSSIER, dossier)
     last = query_cursor(asked.request, tuple[int])
     key = (dossier, last[0] if last else 0, asked.limit)
-    rows = await asked.ask("timeline", queries.timeline, *key)
+    streams = (dossier, payment_id(dossier))
+    rows = await asked.ask("timeline", queries.timeline, *key, streams=streams)
     return answers.TimelinePage(items=rows, next=_next(asked, rows, "position"))
 
 
@@ -219,8 +259,7 @@ async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
     await asked.allow(Reading.COUNTERS, Scope(agency=path_text(agency, AGENCY)))
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total = await asked.ask("counters", queries.counters_total, days, scope)
-    rows = await asked.ask("counters", queries.counters_by_day, days, scope, last, asked.limit)
+    total, rows = await asked.ask("counters", queries.counters, days, scope, last, asked.limit)
     return answers.CountersAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
 
 
@@ -228,8 +267,7 @@ async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
     await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total = await asked.ask("ledger", queries.ledger_total, days, scope)
-    rows = await asked.ask("ledger", queries.ledger_by_day, days, scope, last, asked.limit)
+    total, rows = await asked.ask("ledger", queries.ledger, days, scope, last, asked.limit)
     return answers.LedgerAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
 
 
@@ -242,13 +280,16 @@ async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
 
 
 async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
-    await asked.open_stream(Reading.PAYMENT, payment_id(dossier))
-    return _found(await asked.ask("ledger", queries.payment_of_dossier, dossier))  # type: ignore[no-any-return]
+    streams = (payment_id(dossier),)
+    await asked.open_stream(Reading.PAYMENT, *streams)
+    payment = await asked.ask("ledger", queries.payment_of_dossier, dossier, streams=streams)
+    return _found(payment)  # type: ignore[no-any-return]
 
 
 async def _account(asked: Asked, account: UUID) -> Entry:
     await asked.open_stream(Reading.ACCOUNT, account)
-    return _found(await asked.ask("directory", queries.account, account))  # type: ignore[no-any-return]
+    entry = await asked.ask("directory", queries.account, account, streams=(account,))
+    return _found(entry)  # type: ignore[no-any-return]
 
 
 async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
@@ -292,9 +333,12 @@ async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.H
     await asked.open_stream(reading, stream)
     last = query_cursor(asked.request, tuple[int])
     async with asked.backend.reader() as database:
-        records = await replay.history(database, stream, last[0] if last else 0, asked.limit)
+        key = (stream, last[0] if last else 0, asked.limit)
+        records, more = await replay.history(database, *key)
     facts = [answers.fact(record) for record in records]
-    return answers.History(stream=stream, facts=facts, next=_next(asked, facts, "version"))
+    return answers.History(
+        stream=stream, facts=facts, next=cursor(facts[-1].version) if more else None
+    )
 
 
 async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Replay:
@@ -346,7 +390,7 @@ async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
         head = (await database.fetch("SELECT position FROM head"))[0][0]
         views = await database.run(queries.progress)
         parked = await database.run(queries.parked)
-    return answers.StatusAnswer(head=head, views=views, parked=parked)
+    return answers.StatusAnswer(head=head, views=views, faults=faults(views), parked=parked)
 
 
 async def _me(asked: Asked, _key: None) -> answers.Me:
@@ -362,8 +406,8 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
 
 
 def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
-    """The cursor after a full page; a page that is not full is the last."""
-    if len(rows) < asked.limit:
+    """The cursor after a full page; a page that is not full is the last, unless it was cut."""
+    if len(rows) < asked.limit and not getattr(rows, "more", False):
         return None
     return cursor(*(getattr(rows[-1], name) for name in key))
 

@@ -13,7 +13,7 @@ from commands.arrays import Array, blobs, integers, texts, uuids
 from commands.batching import Batcher
 from commands.database import Database
 from domain.event import Context
-from domain.record import AnyEvent, Passed, Record, decode, encode, name_of
+from domain.record import AnyEvent, Passed, Stored, encode, event_types, name_of, read
 from domain.value import Value
 
 APPEND = b"""
@@ -34,7 +34,7 @@ WHERE position > %s ORDER BY position LIMIT %s
 """
 READ_WANTED = b"""
 SELECT position, stream_id, version, name, recorded_at,
-       CASE WHEN name = ANY(%s) THEN body END
+       CASE WHEN name <> ALL(%s) THEN body END
 FROM event WHERE position > %s ORDER BY position LIMIT %s
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ class EventLog:
         self._writer = Database(dsn)
         self._reader = Database(dsn)
         self._appends = Batcher[Append, Verdict](self._append_batch)
-        self._loads = Batcher[dict[UUID, int], dict[UUID, list[Record]]](self._load_batch)
+        self._loads = Batcher[dict[UUID, int], dict[UUID, list[Stored]]](self._load_batch)
 
     async def append(self, command: Append) -> Verdict:
         """Append one command's events together with its answer, or learn why not.
@@ -100,7 +100,7 @@ class EventLog:
         """
         return await self._appends.ask(command)
 
-    async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Record]]:
+    async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
         """The records of each stream after a version, in order."""
         return await self._loads.ask(after)
 
@@ -136,7 +136,7 @@ class EventLog:
             for row in rows
         ]
 
-    async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Record]]]:
+    async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Stored]]]:
         wanted: dict[UUID, int] = {}
         for question in batch:
             for stream, after in question.items():
@@ -146,7 +146,7 @@ class EventLog:
             parameters = (uuids(wanted), integers(wanted.values()))
             return await (await connection.execute(LOAD, parameters, binary=True)).fetchall()
 
-        found: dict[UUID, list[Record]] = {}
+        found: dict[UUID, list[Stored]] = {}
         for row in await self._reader.run(call):
             found.setdefault(row[1], []).append(to_record(row))
         return [
@@ -214,10 +214,9 @@ def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
     )
 
 
-def to_record(row: Sequence[Any]) -> Record:
-    """A record from position, stream, version, name, recorded time and stored form."""
-    body = decode(row[5])
-    return Record(row[0], row[1], row[2], row[3], row[4], body.context, body.event)
+def to_record(row: Sequence[Any]) -> Stored:
+    """What is read of position, stream, version, name, recorded time and stored form."""
+    return read(*row)
 
 
 async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list[tuple[Any, ...]]:
@@ -227,7 +226,7 @@ async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list
 
 async def read_log(
     connection: AsyncConnection, after: int = 0, page: int = 5_000
-) -> AsyncIterator[list[Record]]:
+) -> AsyncIterator[list[Stored]]:
     """The whole log after a position, page by page, up to its present end."""
     while rows := await read_rows(connection, after, page):
         after = rows[-1][0]
@@ -236,16 +235,21 @@ async def read_log(
 
 async def read_wanted(
     connection: AsyncConnection, names: Collection[str], after: int = 0, page: int = 5_000
-) -> AsyncIterator[list[Record | Passed]]:
-    """As `read_log`, but only events of these names are fetched and decoded."""
-    wanted = list(names)
+) -> AsyncIterator[list[Stored | Passed]]:
+    """As `read_log`, but known events of other names are neither fetched nor decoded.
+
+    Events of names that this version of the program does not know are not passed over in silence.
+    """
+    unwanted = list(event_types().keys() - set(names))
     while True:
-        cursor = await connection.execute(READ_WANTED, (wanted, after, page), binary=True)
+        cursor = await connection.execute(READ_WANTED, (unwanted, after, page), binary=True)
         rows = await cursor.fetchall()
         if not rows:
             return
         after = rows[-1][0]
-        yield [Passed(row[0]) if row[5] is None else to_record(row) for row in rows]
+        yield [
+            Passed(row[0], row[1], row[2], row[4]) if row[5] is None else read(*row) for row in rows
+        ]
 
 
 async def head_position(connection: AsyncConnection) -> int:

@@ -1,6 +1,7 @@
 """The present state of a stream: folded once, then only brought up to date."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
-from domain.record import Record, event_types
+from domain.record import Stored, Unreadable, event_types
 from domain.value import Value
 
 State = Dossier | Account | Payment | Agreement
@@ -45,15 +46,41 @@ def evolve(state: State | None, event: Event, at: Any) -> State:
     return result
 
 
-def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
-    """The state after these records, which follow `start` without a gap."""
+class StreamUnreadableError(Exception):
+    """A stream has a fact that this version of the program cannot take: nothing can be decided on."""
+
+    def __init__(self, fact: Stored) -> None:
+        """`fact` is the first such one."""
+        super().__init__(f"{fact.stream}: {fact.name} at version {fact.version}")
+
+
+def fold(records: Sequence[Stored], start: Versioned = NOTHING) -> Versioned:
+    """The state after these records, which follow `start` without a gap.
+
+    Raises `StreamUnreadableError`.
+    """
+    state, stuck_at = fold_readable(records, start)
+    if stuck_at is not None:
+        raise StreamUnreadableError(stuck_at)
+    return state
+
+
+def fold_readable(
+    records: Sequence[Stored], start: Versioned = NOTHING
+) -> tuple[Versioned, Stored | None]:
+    """The state up to the first fact that cannot be taken, and that fact; None if all can be."""
     if not records:
-        return start
+        return start, None
     state, version = start.state, start.version
     for record in records:
-        state = evolve(state, record.event, record.context.effective_at)
+        if isinstance(record, Unreadable):
+            return Versioned(state, version), record
+        try:
+            state = evolve(state, record.event, record.context.effective_at)
+        except Exception:  # noqa: BLE001  what was recorded may be anything
+            return Versioned(state, version), record
         version = record.version
-    return Versioned(state, version)
+    return Versioned(state, version), None
 
 
 class Streams:
@@ -66,13 +93,22 @@ class Streams:
         self._kept: OrderedDict[int, Versioned] = OrderedDict()
 
     async def get(self, *streams: UUID) -> list[Versioned]:
-        """Their states as of now, in one look."""
+        """Their states as of now, in one look. Raises `StreamUnreadableError`."""
         known = {stream: self._kept.get(stream.int, NOTHING) for stream in streams}
         news = await self._log.load({stream: state.version for stream, state in known.items()})
         newest = {stream: fold(news[stream], state) for stream, state in known.items()}
         for stream, state in newest.items():
             self.remember(stream, state)
         return [newest[stream] for stream in streams]
+
+    async def readable(self, stream: UUID) -> Versioned:
+        """The state as far as the stream can be read: enough to show its history, not to decide."""
+        known = self._kept.get(stream.int, NOTHING)
+        news = await self._log.load({stream: known.version})
+        state, stuck_at = fold_readable(news[stream], known)
+        if stuck_at is None:
+            self.remember(stream, state)
+        return state
 
     async def recall(self, *wanted: tuple[UUID, int]) -> list[Versioned]:
         """States as they are remembered, of at least these versions.

@@ -6,7 +6,7 @@ from typing import Annotated, assert_never
 from msgspec import Meta
 from msgspec.structs import replace
 
-from domain.event import AgencyId, Event, Moment, ShortText, Text
+from domain.event import OF_MENTIONED, AgencyId, Event, Moment, ShortText, Text
 from domain.identity import ProcedureCode
 from domain.value import Value
 
@@ -32,7 +32,7 @@ class AgreementSigned(Event, frozen=True, kw_only=True, tag="agreement.signed"):
 class AgreementEnded(Event, frozen=True, kw_only=True, tag="agreement.ended"):
     """Chấm dứt thỏa thuận."""
 
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 AgreementEvent = AgreementSigned | AgreementEnded

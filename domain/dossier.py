@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain.event import (
     OF_APPLICANT,
+    OF_MENTIONED,
     OF_REPRESENTATIVE,
     AgencyId,
     Event,
@@ -78,7 +79,7 @@ class Applicant(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     name: Annotated[ShortText, OF_APPLICANT]
     account: UUID | None = None
     national_id: Annotated[NationalId | None, OF_APPLICANT] = None
-    tax_code: TaxCode | None = None
+    tax_code: Annotated[TaxCode | None, OF_APPLICANT] = None
     phone: Annotated[ShortText | None, OF_APPLICANT] = None
     email: Annotated[ShortText | None, OF_APPLICANT] = None
     address: Annotated[ShortText | None, OF_APPLICANT] = None
@@ -91,7 +92,7 @@ class Representative(
 
     name: Annotated[ShortText, OF_REPRESENTATIVE]
     national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
-    authority: ShortText
+    authority: Annotated[ShortText, OF_REPRESENTATIVE]
 
 
 class SubmittedPaper(
@@ -142,8 +143,8 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
 class DossierTurnedAway(Event, frozen=True, kw_only=True, tag="dossier.turned_away"):
     """Từ chối tiếp nhận (mẫu 03)."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierAssigned(Event, frozen=True, kw_only=True, tag="dossier.assigned"):
@@ -168,7 +169,7 @@ class ConsultationRequested(Event, frozen=True, kw_only=True, tag="dossier.consu
 
     consultation: str
     agency: AgencyId
-    question: Text
+    question: Annotated[Text, OF_MENTIONED]
     due_at: Moment
 
 
@@ -177,14 +178,14 @@ class ConsultationAnswered(Event, frozen=True, kw_only=True, tag="dossier.consul
 
     consultation: str
     opinion: Opinion
-    answer: Text
+    answer: Annotated[Text, OF_MENTIONED]
 
 
 class DossierSuspended(Event, frozen=True, kw_only=True, tag="dossier.suspended"):
     """Tạm dừng tính thời hạn."""
 
     ground: Ground
-    basis: ShortText
+    basis: Annotated[ShortText, OF_MENTIONED]
 
 
 class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
@@ -201,8 +202,8 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
 
     at_reception: bool
     papers: tuple[str, ...]
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
     reply_by: Moment | None = None
 
 
@@ -211,13 +212,13 @@ class DossierRescheduled(Event, frozen=True, kw_only=True, tag="dossier.reschedu
 
     due_before: Moment | None
     due_at: Moment
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class ResultApproved(Event, frozen=True, kw_only=True, tag="dossier.result_approved"):
     """Phê duyệt kết quả."""
 
-    summary: Text
+    summary: Annotated[Text, OF_MENTIONED]
 
 
 class ResultSigned(Event, frozen=True, kw_only=True, tag="dossier.result_signed"):
@@ -237,8 +238,8 @@ class ResultIssued(Event, frozen=True, kw_only=True, tag="dossier.result_issued"
 class DossierDenied(Event, frozen=True, kw_only=True, tag="dossier.denied"):
     """Từ chối giải quyết: a result with its reasons, not a non-acceptance."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class WithdrawalRequested(Event, frozen=True, kw_only=True, tag="dossier.withdrawal_requested"):
@@ -251,14 +252,14 @@ class WithdrawalDecided(Event, frozen=True, kw_only=True, tag="dossier.withdrawa
     """Quyết định cho rút hoặc không cho rút hồ sơ."""
 
     granted: bool
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierStopped(Event, frozen=True, kw_only=True, tag="dossier.stopped"):
     """Dừng giải quyết (mẫu 05)."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
     withdrawn: bool = False
 
 
@@ -267,7 +268,7 @@ class ResultReturned(Event, frozen=True, kw_only=True, tag="dossier.result_retur
 
     delivery: Delivery
     receiver: Annotated[ShortText | None, OF_APPLICANT] = None
-    tracking: ShortText | None = None
+    tracking: Annotated[ShortText | None, OF_APPLICANT] = None
 
 
 class DossierClosed(Event, frozen=True, kw_only=True, tag="dossier.closed"):

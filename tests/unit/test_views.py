@@ -396,4 +396,5 @@ def test_an_agreement_covers_nothing_that_was_recorded_before_it_was_signed() ->
 
 
 def test_a_field_that_the_event_lacks_is_left_out() -> None:
-    assert feed.picked({"applicant": {"name": "x"}}, {"applicant.phone", "papers"}) == {}
+    whole = {"applicant": {"name": "x"}}
+    assert feed.picked("dossier.lodged", whole, {"applicant.phone", "papers"}) == {}
