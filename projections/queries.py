@@ -281,7 +281,7 @@ LEFT JOIN event last ON last.position = p.position AND (
 CROSS JOIN LATERAL (
     SELECT count(*) AS streams FROM (
         SELECT FROM view.parked k WHERE (k.view, k.generation) = (p.view, p.generation) LIMIT 1000
-    ) some
+    ) counted
 ) parked
 WHERE p.live ORDER BY p.view
 """
@@ -293,7 +293,7 @@ PARKED_BY = """
 SELECT count(*) FROM (
     SELECT FROM view.parked k JOIN view.progress p USING (view, generation)
     WHERE p.live AND k.view = %(view)s AND k.position <= %(position)s LIMIT 1000
-) some
+) counted
 """
 PARKED = """
 SELECT k.view, k.stream_id, k.position, k.error, k.parked_at

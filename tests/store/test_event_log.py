@@ -25,7 +25,7 @@ from commands.event_log import (
 )
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
-from domain.record import AnyEvent
+from domain.record import AnyEvent, name_of
 from tests.store.conftest import LogDatabase
 
 OPENED = CitizenOpened(issuer="i", subject="s", name="Mẫu")

@@ -180,14 +180,12 @@ def test_the_timeline_holds_no_personal_data() -> None:
     assert "Bé" not in text
     assert "079185000001" not in text
     assert "Tám" not in text
-    assert "giấy ủy quyền" in text
+    assert "giấy ủy quyền" not in text
 
 
 @pytest.mark.parametrize("name", sorted(n for n, k in event_types().items() if personal_fields(k)))
 def test_every_personal_field_of_every_event_stays_out_of_the_timeline(name: str) -> None:
-    assert {".".join(path) for path in timeline.PERSONAL[name]} == set(
-        personal_fields(event_types()[name])
-    )
+    assert set(timeline.PERSONAL[name]) == set(personal_fields(event_types()[name]))
 
 
 def test_a_dossier_is_on_the_list_of_its_holder_until_it_is_closed() -> None:
@@ -349,16 +347,15 @@ def test_a_feed_item_is_a_cloud_event_with_agreed_fields_only() -> None:
     assert (item.agency, item.sequence, item.position) == ("H29.2", 42, 101)
     assert msgspec.json.decode(item.event) == {
         "specversion": "1.0",
-        "id": f"{DOSSIER}/1",
+        "id": "H29.2/42",
         "source": "/hoso/H29",
         "type": "vn.gov.hcm.hoso.dossier.lodged",
-        "subject": "H29.7-251117-0001",
+        "subject": str(DOSSIER),
         "time": "2025-11-17T02:00:00Z",
         "datacontenttype": "application/json",
         "sequence": "00000000000000000042",
         "recordedtime": "2025-11-17T02:00:00Z",
         "dossier": str(DOSSIER),
-        "procedure": "1.001193",
         "data": {"applicant": {"name": "Trần Thị Bé"}, "channel": "online"},
     }
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from api import backend
+from api import read_models
 from commands import event_log, recorder, replay
 from commands.batching import end
 from commands.event_log import Append
