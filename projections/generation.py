@@ -1,6 +1,6 @@
 """One generation of a view's tables: made, moved along the log, switched to, dropped."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -20,7 +20,10 @@ BATCH_MAX = 5_000
 PARKED_MAX = 1_000
 """Parked streams that are read for a batch whether it has them or not; of more, its own only."""
 
-LIVE = b"SELECT generation, position, shape FROM view.progress WHERE view = %b AND live FOR UPDATE"
+LIVE = b"""
+SELECT generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = %b AND live FOR UPDATE
+"""
 IS_OF_THIS_LOG = b"""
 SELECT p.position = 0 OR EXISTS (
     SELECT FROM event e WHERE e.position = p.position AND (
@@ -31,8 +34,8 @@ SELECT p.position = 0 OR EXISTS (
 ) FROM view.progress p WHERE view = %b AND live
 """
 LIVE_TOGETHER = b"""
-SELECT view, generation, position, shape FROM view.progress
-WHERE view = ANY(%b) AND live ORDER BY view FOR UPDATE
+SELECT view, generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = ANY(%b) AND live ORDER BY view FOR UPDATE
 """
 PARKED_TOGETHER = b"""
 SELECT view, stream_id FROM view.parked JOIN view.progress USING (view, generation)
@@ -44,8 +47,8 @@ SET position = %b, last_stream = %b, last_version = %b, last_recorded_at = %b
 WHERE view = ANY(%b) AND live
 """
 ASIDE = b"""
-SELECT generation, position, shape FROM view.progress
-WHERE view = %b AND generation = %b FOR UPDATE
+SELECT generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = %b AND generation = %b FOR UPDATE
 """
 PARKED = b"""
 SELECT view, stream_id FROM view.parked WHERE view = %b AND generation = %b
@@ -69,6 +72,10 @@ class HoleError(Exception):
     """Records do not follow each other, or not on what the view has; read from `position` again."""
 
 
+class OtherLogError(Exception):
+    """The view has taken other records than the log holds in their places: rebuild it."""
+
+
 class StaleViewError(Exception):
     """The tables were made by another definition of the view than this program's: rebuild it."""
 
@@ -85,7 +92,7 @@ def is_of_the_data(error: BaseException) -> bool:
     if isinstance(error, Error):
         return isinstance(error, REFUSALS)
     return isinstance(error, Exception) and not isinstance(
-        error, HoleError | StaleViewError | OSError
+        error, HoleError | OtherLogError | StaleViewError | OSError
     )
 
 
@@ -95,6 +102,18 @@ class Standing(Struct, frozen=True):
     generation: int
     position: int
     shape: str
+    last_stream: UUID | None
+    """None before the first record, and where an older program made the generation."""
+    last_version: int | None
+    last_recorded_at: datetime | None
+
+    def differs(self, records: Sequence[Place]) -> bool:
+        """Whether the record taken last is another one in these records."""
+        nth = self.position - records[0].position
+        if self.last_stream is None or not 0 <= nth < len(records):
+            return False
+        taken = (self.position, self.last_stream, self.last_version, self.last_recorded_at)
+        return taken != _mark(records[nth])
 
 
 async def connect(dsn: str) -> AsyncConnection:
@@ -150,6 +169,8 @@ async def transact(
         standing = await locked(connection, view, generation)
         if standing is None or standing.shape != shape(view):
             raise StaleViewError(view.name)
+        if standing.differs(records):
+            raise OtherLogError(view.name)
         fresh = _fresh(standing, records)
         if not fresh:
             return standing.position
@@ -168,12 +189,13 @@ async def transact_together(
     connection: AsyncConnection,
     views: Sequence[View],
     records: Sequence[Place],
-    aside: Mapping[str, int],
+    aside: dict[str, int],
 ) -> dict[str, int]:
     """One transaction for several live views: each statement costs, and most batches are small.
 
     The position of each view then. A view that the records do not follow on stays where it is;
-    left out is one that another definition made, or whose generation is named in `aside`.
+    left out is one that another definition made, or whose generation is named in `aside`. Into that
+    goes one that has taken other records than these in their places.
     """
     async with connection.transaction():
         standings = await _locked_together(connection, views)
@@ -184,6 +206,8 @@ async def transact_together(
             standing = standings.get(view.name)
             if standing is None or standing.shape != shape(view):
                 continue
+            if standing.differs(records):
+                aside[view.name] = standing.generation
             if aside.get(view.name) == standing.generation:
                 continue
             positions[view.name] = standing.position

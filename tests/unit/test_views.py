@@ -13,7 +13,14 @@ from domain import payment as p
 from domain.agreement import AgreementSigned
 from domain.event import Context
 from domain.procedure import FeeKind
-from domain.record import AnyEvent, Record, event_types, name_of, personal_fields
+from domain.record import (
+    AnyEvent,
+    Record,
+    event_types,
+    field_names,
+    name_of,
+    personal_fields,
+)
 from projections import card, counters, directory, feed, ledger, timeline, worklist
 from projections.view import Out, StreamView, shape
 from projections.views import VIEWS
@@ -395,3 +402,80 @@ def test_an_agreement_covers_nothing_that_was_recorded_before_it_was_signed() ->
 def test_a_field_that_the_event_lacks_is_left_out() -> None:
     whole = {"applicant": {"name": "x"}}
     assert feed.picked("dossier.lodged", whole, {"applicant.phone", "papers"}) == {}
+
+
+def test_a_whole_that_is_named_leaves_out_personal_parts_that_are_not() -> None:
+    (item,) = shared(standing(fields=frozenset({"applicant", "applicant.name", "representative"})))
+    data = msgspec.json.decode(item.event)["data"]
+    assert data == {"applicant": {"kind": "citizen", "name": "Trần Thị Bé"}, "representative": {}}
+
+
+def test_free_text_is_shared_only_by_its_name() -> None:
+    denied = d.DossierDenied(clause="Bà Tư", explanation="Ông Năm")
+    terms: dict[str, Any] = {"events": frozenset({"dossier.denied"})}
+    (item,) = shared(standing(**terms, fields=frozenset({"explanation"})), event=denied)
+    assert msgspec.json.decode(item.event)["data"] == {"explanation": "Ông Năm"}
+
+
+def test_code_and_procedure_are_in_the_envelope_only_where_they_are_agreed() -> None:
+    (item,) = shared(standing(fields=frozenset({"code", "procedure"})))
+    event = msgspec.json.decode(item.event)
+    assert (event["subject"], event["procedure"]) == ("H29.7-251117-0001", "1.001193")
+    (item,) = shared(standing())
+    assert "1.001193" not in bytes(item.event).decode()
+    assert "H29.7-251117-0001" not in bytes(item.event).decode()
+
+
+def test_an_item_that_no_message_holds_is_refused() -> None:
+    huge = msgspec.structs.replace(LODGED, case="x" * feed.ITEM_BYTES_MAX)
+    with pytest.raises(feed.ItemTooLargeError):
+        shared(standing(fields=frozenset({"case"})), event=huge)
+
+
+FREE_TEXT = {"explanation", "question", "answer", "summary", "note", "clause", "basis", "evidence"}
+
+
+def test_free_text_is_marked_as_personal_in_every_event() -> None:
+    unmarked = [
+        (name, field)
+        for name, kind in event_types().items()
+        for field in field_names(kind) - personal_fields(kind).keys()
+        if field.rpartition(".")[2] in FREE_TEXT
+    ]
+    assert unmarked == []
+    assert {"reason", "on_behalf_of"} <= personal_fields(Context).keys()
+
+
+def test_the_timeline_shows_neither_reason_nor_principal() -> None:
+    one = record(ISSUED)
+    context = msgspec.structs.replace(one.context, reason="Ông Năm", on_behalf_of="Bà Tư")
+    out = Out()
+    timeline.fold(None, msgspec.structs.replace(one, context=context), out)
+    text = msgspec.json.encode(out.inserted[0][1]).decode()
+    assert "Ông Năm" not in text
+    assert "Bà Tư" not in text
+
+
+def test_no_personal_field_is_inside_a_list() -> None:
+    """`personal_fields` does not look there."""
+
+    def inner(info: Any, *, within: bool) -> list[Any]:
+        match info:
+            case msgspec.inspect.Metadata(extra={"personal": _}) if within:
+                return [info]
+            case msgspec.inspect.Metadata(type=one):
+                return inner(one, within=within)
+            case msgspec.inspect.UnionType(types=types):
+                return [found for one in types for found in inner(one, within=within)]
+            case msgspec.inspect.StructType(fields=fields):
+                return [found for f in fields for found in inner(f.type, within=within)]
+            case (
+                msgspec.inspect.VarTupleType(item_type=one)
+                | msgspec.inspect.FrozenSetType(item_type=one)
+            ):
+                return inner(one, within=True)
+            case _:
+                return []
+
+    for kind in event_types().values():
+        assert inner(msgspec.inspect.type_info(kind), within=False) == []
