@@ -35,6 +35,7 @@ from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
 from api.tokens import Identity
 from commands import replay
 from commands.authority import Reading, Scope, authorise
+from commands.database import Database
 from commands.handle import scope_of_state
 from commands.streams import State, Versioned
 from domain.account import Account, AccountKind
@@ -48,7 +49,8 @@ CITY = "H29"
 POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
 INCOMPLETE = "Hoso-Incomplete"
-"""Header of a list whose read model stands still for so many streams, of any agency."""
+"""Header of an answer whose read model stands still for so many streams; a list: of any agency."""
+POSITION_MAX = 2**63 - 1
 UNTOLD = frozenset({"feed"})
 """An agency is not told how much there is that it does not get."""
 PARKED = "the read model could not take what was recorded of it; the history has all of it"
@@ -116,25 +118,35 @@ class Asked(Struct, frozen=True):
     ) -> Any:
         """A query of a read model, once that has come as far as `?after=`.
 
-        `streams` are those that the answer is about; without them it is a list, and marked where
-        the read model stands still for any. Raises 503 when it stands still for one of `streams`.
+        `streams` are those that the answer is about; without them it is a list. It is marked where
+        the read model stands still for one of them, or for any. Raises 503 when it does so since
+        `?after=` or earlier for one of `streams`: a row would be older than what was asked for.
         """
         models = self.backend.read_models
         models.refuse_ahead(view)
         after = query_int(self.request, "after", 0)
-        parked = (await models.caught_up(view, after)).parked if after else False
+        parked = bool(models.parked(view))
+        if after:
+            parked = (await models.caught_up(view, after)).parked
         async with self.backend.reader() as database:
-            if parked and streams:
-                since = await database.run(lambda c: queries.parked_at(c, view, streams))
-                if since is not None and since <= after:
-                    raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
-            elif not streams and view not in UNTOLD:
-                count = models.parked(view)
-                if parked:
-                    count = await database.run(lambda c: queries.parked_by(c, view, after))
-                if count:
-                    self.headers[INCOMPLETE] = f"parked-streams={count}"
+            if parked and view not in UNTOLD:
+                await self._mark(database, view, after, streams)
             return await database.run(lambda connection: query(connection, *key))
+
+    async def _mark(
+        self, database: Database, view: str, after: int, streams: tuple[UUID, ...]
+    ) -> None:
+        """Tell by a header, or refuse, when the read model stands still for a part of the answer."""
+        if streams:
+            since = await database.run(lambda c: queries.parked_at(c, view, streams))
+            if since is not None and since <= after:
+                raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
+            count = int(since is not None)
+        else:
+            until = after or POSITION_MAX
+            count = await database.run(lambda c: queries.parked_by(c, view, until))
+        if count:
+            self.headers[INCOMPLETE] = f"parked-streams={count}"
 
     @property
     def limit(self) -> int:
@@ -211,7 +223,7 @@ async def _card_by_code(asked: Asked, code: str) -> Card:
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
         await asked.allow(Reading.DOSSIER, Scope())
-        if INCOMPLETE in asked.headers:
+        if INCOMPLETE in asked.headers and query_int(asked.request, "after", 0):
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
     if asked.headers.pop(INCOMPLETE, None):
         return await _card(asked, _found(card).dossier)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from domain.agreement import AgreementEnded, AgreementSigned
 from domain.dossier import DossierAccepted, DossierLodged
+from domain.event import stream_id
 from domain.record import Record, Stored, event_types, personal_fields, without
 from projections.view import Batch, Table
 
@@ -242,7 +243,7 @@ def cloud_event(
     code = route.code if "code" in fields else None
     return CloudEvent(
         specversion="1.0",
-        id=f"{agency}/{sequence}",
+        id=str(event_id(record, agency, sequence)),
         source=SOURCE,
         type=TYPE_PREFIX + record.name,
         subject=code or str(record.stream),
@@ -254,6 +255,15 @@ def cloud_event(
         procedure=route.procedure if "procedure" in fields else "",
         data=picked(record.name, whole, fields),
     )
+
+
+def event_id(record: Record, agency: str, sequence: int) -> UUID:
+    """The id of an item: of what its envelope says anyway, so nothing can be learnt by trying.
+
+    Not of the event's version or position, which count what the agency does not get.
+    """
+    recorded_at = record.recorded_at.astimezone(UTC).isoformat()
+    return stream_id("feed", f"{agency}/{sequence}/{record.stream}/{record.name}/{recorded_at}")
 
 
 def picked(name: str, whole: Mapping[str, Any], fields: AbstractSet[str]) -> dict[str, Any]:

@@ -89,6 +89,8 @@ def test_no_row_is_older_than_the_position_asked_for(desk: Person, broken: Any) 
     path = f"/v1/dossiers/{broken['id']}"
     before = desk.ask(path, after=broken["position"])
     assert before["version"] == broken["version"]
+    eventually(lambda: desk.http.get(path).headers.get("Hoso-Incomplete") == "parked-streams=1")
+    assert desk.http.get("/v1/dossiers/by-code/H29.101-251117-9999").status_code in (403, 404)
     for asked in (path, f"{path}/timeline"):
         answer = desk.http.get(asked, params={"after": broken["unreadable"]})
         assert (answer.status_code, code_of(answer)) == (503, "read-model-parked"), asked

@@ -354,7 +354,7 @@ def test_a_feed_item_is_a_cloud_event_with_agreed_fields_only() -> None:
     assert (item.agency, item.sequence, item.position) == ("H29.2", 42, 101)
     assert msgspec.json.decode(item.event) == {
         "specversion": "1.0",
-        "id": "H29.2/42",
+        "id": str(feed.event_id(record(LODGED), "H29.2", 42)),
         "source": "/hoso/H29",
         "type": "vn.gov.hcm.hoso.dossier.lodged",
         "subject": str(DOSSIER),
@@ -424,6 +424,16 @@ def test_code_and_procedure_are_in_the_envelope_only_where_they_are_agreed() -> 
     (item,) = shared(standing())
     assert "1.001193" not in bytes(item.event).decode()
     assert "H29.7-251117-0001" not in bytes(item.event).decode()
+
+
+def test_the_id_of_an_item_does_not_depend_on_what_the_agency_does_not_get() -> None:
+    (item,) = shared(standing())
+    later = msgspec.structs.replace(record(LODGED), version=7, position=900)
+    route = feed.Route(dossier=DOSSIER, procedure="1.001193")
+    (other,) = feed.shared({"dossier.lodged": [standing()]}, {"H29.2": 41}, route, later)
+    assert other.event == item.event
+    next_one = feed.event_id(later, "H29.2", 43)
+    assert str(next_one) != msgspec.json.decode(item.event)["id"]
 
 
 def test_an_item_that_no_message_holds_is_refused() -> None:

@@ -17,7 +17,7 @@ import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
 from domain.event import stream_id
 from domain.record import Record, Stored
-from projections import card, queries, runner
+from projections import card, feed, queries, runner
 from projections import rebuild as rebuilding
 from projections.difference import difference
 from projections.generation import HoleError, StaleViewError
@@ -554,7 +554,7 @@ def test_feeds_are_dense_in_log_order_and_hold_agreed_fields_only(
             last[agency] = (sequence, position)
             event = msgspec.json.decode(text)
             record = by_position[position]
-            assert event["id"] == f"{agency}/{sequence}"
+            assert event["id"] == str(feed.event_id(record, agency, sequence))
             assert event["sequence"] == f"{sequence:020d}"
             assert event["data"].keys() <= {"applicant", "procedure", "code", "number", "outcome"}
             assert event["data"].get("applicant", {}).keys() <= {"name"}
