@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from api.read_models import Fault
 from commands.streams import State
 from domain.event import Context
 from domain.procedure import Agency, Procedure
-from domain.record import Record
+from domain.record import Stored, Unreadable
 from projections.card import Card
 from projections.counters import AgencyDay
 from projections.directory import Entry
@@ -89,16 +90,21 @@ class FeedPage(Struct, frozen=True, kw_only=True):
 
 
 class Fact(Struct, frozen=True, kw_only=True):
-    """A record as auditors read it: its place, both its times, who and why, and the event."""
+    """A record as auditors read it: its place, both its times, who and why, and the event.
+
+    Of one that this version of the program cannot read, only what is known.
+    """
 
     position: int
     stream: UUID
     version: int
     name: str
-    happened_at: datetime
+    happened_at: datetime | None
     recorded_at: datetime
-    context: Context
-    event: dict[str, Any]
+    context: Context | None
+    event: dict[str, Any] | None
+    unreadable: str | msgspec.UnsetType = msgspec.UNSET
+    """Kind and place of the fault; left out of all other facts."""
 
 
 class History(Page, frozen=True, kw_only=True):
@@ -144,11 +150,13 @@ class AgencyList(Struct, frozen=True, kw_only=True):
 
 
 class StatusAnswer(Struct, frozen=True, kw_only=True):
-    """How far the consumers of the log have come."""
+    """How far the consumers of the log have come, and what is wrong with them."""
 
     head: int
     views: list[Progress]
+    faults: list[Fault]
     parked: list[Parked]
+    """The first 1,000."""
 
 
 class Me(Struct, frozen=True, kw_only=True):
@@ -161,15 +169,16 @@ class Me(Struct, frozen=True, kw_only=True):
     roles: list[dict[str, Any]]
 
 
-def fact(record: Record) -> Fact:
+def fact(record: Stored) -> Fact:
     """A record in its public shape."""
     return Fact(
         position=record.position,
         stream=record.stream,
         version=record.version,
         name=record.name,
-        happened_at=record.context.effective_at,
+        happened_at=record.context.effective_at if record.context else None,
         recorded_at=record.recorded_at,
         context=record.context,
-        event=msgspec.to_builtins(record.event),
+        event=None if isinstance(record, Unreadable) else msgspec.to_builtins(record.event),
+        unreadable=record.error if isinstance(record, Unreadable) else msgspec.UNSET,
     )

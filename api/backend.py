@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
 
 from psycopg import Error
 
 from api.observability import Metrics
-from api.problems import Problem
+from api.read_models import ReadModels
 from api.tokens import Tokens
 from commands import deadline
-from commands.batching import Batcher, OverloadedError, Supervised
+from commands.batching import OverloadedError, Supervised
 from commands.catalogue import in_force
 from commands.database import PROBE, Database, DatabaseAwayError, connect
 from commands.event_log import EventLog
@@ -32,12 +31,6 @@ PROBE_S = 5.0
 PROBE_EVERY_S = 1.0
 """Whoever asks in between gets the last finding."""
 TRY_TO_WRITE = "SELECT position, clock FROM try_to_write()"
-CATCH_UP_S = 10.0
-"""How long a query with `?after=` waits for its read model."""
-LOOK_AGAIN_S = 0.01
-PROGRESS = """
-SELECT h.position, p.view, p.position FROM head h LEFT JOIN view.progress p ON p.live
-"""
 
 
 class Backend:
@@ -58,15 +51,19 @@ class Backend:
         self.log = EventLog(dsn)
         self.streams = Streams(self.log)
         self._numbering = Numbering(dsn)
-        self._progress = Batcher[None, tuple[int, dict[str, int]]](self._look_at_progress)
         self._free: asyncio.Queue[Database] = asyncio.Queue()
         self._readers = [Database(dsn) for _ in range(READERS)]
+        self.read_models = ReadModels(self.reader)
         self._waiting = 0
         self._prober = Database(dsn, timeouts=PROBE)
         self._probing = asyncio.Lock()
         self._probed: tuple[float, int | None] = (-PROBE_EVERY_S, None)
         self._services = Supervised(
-            self.log.run_writer, self.log.run_reader, self._numbering.run, self._progress.run
+            self.log.run_writer,
+            self.log.run_reader,
+            self._numbering.run,
+            self.read_models.run,
+            self.read_models.watch,
         )
 
     @asynccontextmanager
@@ -117,33 +114,6 @@ class Backend:
             return None
         self.log.clocks.compare(clock, datetime.now(UTC))
         return int(position)
-
-    async def caught_up(self, view: str, position: int) -> None:
-        """Wait until a read model shows everything up to a position of the log.
-
-        Raises 400 for a position that the log has not reached, 503 when it takes too long.
-        """
-        if not position:
-            return
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + CATCH_UP_S
-        while True:
-            head, positions = await self._progress.ask(None)
-            if positions.get(view, 0) >= position:
-                return
-            if position > head:
-                detail = f"the log ends at {head}"
-                raise Problem(HTTPStatus.BAD_REQUEST, "position-unknown", detail)
-            if loop.time() > give_up_at:
-                headers = {"Retry-After": "1"}
-                raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-behind", headers=headers)
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def _look_at_progress(self, asked: list[None]) -> list[tuple[int, dict[str, int]]]:
-        """One look answers all who wait."""
-        async with self.reader() as database:
-            rows = await database.fetch(PROGRESS)
-        return [(rows[0][0], {row[1]: row[2] for row in rows})] * len(asked)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -20,11 +20,13 @@ from rich.table import Table
 from api import answers
 from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
+from api.read_models import faults
 from api.settings import Settings, from_environment
 from commands import replay
 from commands.bulk import export_file, import_file
 from commands.database import BULK, Database, connect
 from domain.payment import payment_id
+from domain.record import Unreadable
 from integration.agency import credentials_for, deliver_again, feed_of
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
@@ -42,6 +44,7 @@ app = App(
     version_flags=["--version"],
 )
 console = Console()
+PARKED_SHOWN = 20
 encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -190,11 +193,11 @@ def replay_dossier(
         table.add_row(
             str(record.version),
             str(record.position),
-            record.context.effective_at.isoformat(timespec="minutes"),
+            record.context.effective_at.isoformat(timespec="minutes") if record.context else "",
             record.recorded_at.isoformat(timespec="milliseconds"),
-            record.name,
-            record.context.role or "",
-            record.context.agency or "",
+            f"{record.name} (unreadable)" if isinstance(record, Unreadable) else record.name,
+            (record.context and record.context.role) or "",
+            (record.context and record.context.agency) or "",
         )
     console.print(table)
     console.print(f"State after {past.version} facts, by the {past.clock} clock:")
@@ -254,10 +257,18 @@ def status() -> None:
     console.print(f"{addresses.base_url}   the log ends at {head}")
     table = Table("read model", "generation", "position", "behind", "parked streams")
     for view in views:
-        stuck = sum(1 for stream in parked if stream.view == view.view)
         behind = str(head - view.position)
-        table.add_row(view.view, str(view.generation), str(view.position), behind, str(stuck))
+        stuck = str(view.parked)
+        table.add_row(view.view, str(view.generation), str(view.position), behind, stuck)
     console.print(table)
+    for fault in faults(views):
+        console.print(f"{fault.view} is {fault.state}: {fault.remedy}", style="red")
+    for stream in parked[:PARKED_SHOWN]:
+        console.print(f"{stream.view} stands still for {stream.stream_id} at {stream.position}")
+    if parked:
+        console.print(
+            "Once the program can take these events: hoso rebuild, with the views' names."
+        )
 
 
 async def _status(dsn: str) -> tuple[int, list[queries.Progress], list[queries.Parked]]:

@@ -154,6 +154,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.faulty = Gauge(
+            "hoso_read_model_faulty",
+            "1 while a read model is missing, outdated, ahead of the log, or behind",
+            ["consumer", "state"],
+            registry=self.registry,
+        )
+
     def latency_of(self, command: str) -> Callable[[float], None]:
         """Where to count a command of this name and the seconds it took."""
         return self._latency.labels(command).observe

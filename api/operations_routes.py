@@ -11,19 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import openapi
 from api.backend import Backend
+from api.read_models import faults
+from commands.batching import OverloadedError
 from commands.database import DatabaseAwayError
+from projections import queries
 
-CONSUMERS = """
-SELECT p.view, p.position, h.position,
-       coalesce(extract(epoch FROM clock_timestamp() - e.recorded_at), 0)::float8
-FROM view.progress p CROSS JOIN head h
-LEFT JOIN event e ON e.position = p.position + 1
-WHERE p.live
-"""
-PARKED = """
-SELECT k.view, count(*) FROM view.parked k JOIN view.progress p USING (view, generation)
-WHERE p.live GROUP BY k.view
-"""
 HEAD = "SELECT position FROM head"
 
 
@@ -40,9 +32,11 @@ def handlers(backend: Backend) -> list[HTTPRouteHandler]:
     async def ready() -> Response[bytes]:
         try:
             position = await backend.can_write()
-        except DatabaseAwayError:
+            async with backend.reader() as database:
+                views = await database.run(queries.progress)
+        except (DatabaseAwayError, OverloadedError):
             return _json({"status": "database away"}, HTTPStatus.SERVICE_UNAVAILABLE)
-        return _json({"status": "ready", "position": position})
+        return _readiness(position, views)
 
     @get("/metrics", name="metrics")
     async def metrics() -> Response[bytes]:
@@ -61,22 +55,37 @@ def handlers(backend: Backend) -> list[HTTPRouteHandler]:
     return [live, ready, metrics, described, docs]
 
 
+def _readiness(head: int, views: list[queries.Progress]) -> Response[bytes]:
+    """Ready, degraded (some streams are parked: 200), or not ready (a read model is wrong: 503)."""
+    found = faults(views)
+    parked = {view.view: view.parked for view in views if view.parked}
+    status = "read models not ready" if found else "degraded" if parked else "ready"
+    body: dict[str, Any] = {"status": status, "position": head}
+    if found:
+        body["read_models"] = found
+    if parked:
+        body["parked_streams"] = parked
+    return _json(body, HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK)
+
+
 async def _refresh(backend: Backend) -> None:
     """Bring the gauges of all consumers of the log up to date."""
     async with backend.reader() as database:
-        consumers = await database.fetch(CONSUMERS)
-        parked = await database.fetch(PARKED)
+        views = await database.run(queries.progress)
         head = (await database.fetch(HEAD))[0][0]
     gauges = backend.metrics
     gauges.head.set(head)
     gauges.clock_ahead.set(backend.log.clocks.ahead_s)
-    for consumer, position, newest, age_s in consumers:
-        gauges.consumer.labels(consumer).set(position)
-        gauges.lag.labels(consumer).set(max(0, newest - position))
-        gauges.lag_seconds.labels(consumer).set(age_s)
     gauges.parked.clear()
-    for consumer, count in parked:
-        gauges.parked.labels(consumer).set(count)
+    for view in views:
+        gauges.consumer.labels(view.view).set(view.position)
+        gauges.lag.labels(view.view).set(max(0, head - view.position))
+        gauges.lag_seconds.labels(view.view).set(view.behind_s)
+        if view.parked:
+            gauges.parked.labels(view.view).set(view.parked)
+    gauges.faulty.clear()
+    for fault in faults(views):
+        gauges.faulty.labels(fault.view, fault.state).set(1)
 
 
 def _json(body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response[bytes]:

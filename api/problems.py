@@ -11,6 +11,7 @@ from msgspec import Struct
 from commands.batching import OverloadedError
 from commands.database import DatabaseAwayError
 from commands.handle import InFlightError, KeyReusedError
+from commands.streams import StreamUnreadableError
 from domain.refusal import Reason, Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -149,6 +150,11 @@ def _from(error: Exception) -> Problem:  # noqa: PLR0911  one return for each ki
         case KeyReusedError():
             detail = "this Idempotency-Key was used for another request"
             return Problem(S.UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail)
+        case StreamUnreadableError():
+            detail = (
+                "something in it was recorded by a newer version of this program, or is damaged"
+            )
+            return Problem(S.SERVICE_UNAVAILABLE, "stream-unreadable", detail)
         case OverloadedError() | DatabaseAwayError():
             return Problem(S.SERVICE_UNAVAILABLE, "unavailable", headers={"Retry-After": "1"})
         case HTTPException():

@@ -29,11 +29,13 @@ from api.parameters import (
     query_uuid,
 )
 from api.problems import Problem
+from api.read_models import faults
 from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
 from api.security_log import note_asked, note_caller, tell_reading
 from api.tokens import Identity
 from commands import replay
 from commands.authority import Caller, Capacity, Reading, Scope, authorise, check_software
+from commands.database import Database
 from commands.handle import account_of, of_kind, scope_of_state
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
@@ -48,6 +50,12 @@ from projections.ledger import PaymentRow
 
 POLL_WAIT_MAX_S = 30
 FEED_LOOK_S = 0.05
+INCOMPLETE = "Hoso-Incomplete"
+"""Header of an answer whose read model stands still for so many streams; a list: of any agency."""
+POSITION_MAX = 2**63 - 1
+UNTOLD = frozenset({"feed"})
+"""An agency is not told how much there is that it does not get."""
+PARKED = "the read model could not take what was recorded of it; the history has all of it"
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -72,6 +80,8 @@ class Asked(Struct, frozen=True):
     backend: Backend
     request: AnyRequest
     identity: Identity
+    headers: dict[str, str]
+    """Of the answer."""
 
     async def allow(self, reading: Reading, scope: Scope) -> Capacity:
         """Refuse unless the caller may read this; his rights are those of this moment."""
@@ -90,11 +100,13 @@ class Asked(Struct, frozen=True):
         Whoever may not learns neither whether it exists nor, if it does, of what kind it is.
         """
         wanted = (payment_id(stream), stream) if reading is Reading.PAYMENT else (stream,)
-        found, *callers = await self._look(*wanted)
-        of_dossier = callers.pop(0) if reading is Reading.PAYMENT else NOTHING
+        (found, *more), caller = await asyncio.gather(
+            self.backend.streams.readable(*wanted), self.caller()
+        )
+        of_dossier = more[0] if more else NOTHING
         state = of_kind(found, KINDS[reading]).state
         scope = scope_of_state(state or of_kind(of_dossier, Dossier).state)
-        capacity = authorise(reading, self._caller(*callers), scope, datetime.now(UTC))
+        capacity = authorise(reading, caller, scope, datetime.now(UTC))
         if state is None:
             raise Refused(Reason.NOT_FOUND)
         return capacity
@@ -117,11 +129,44 @@ class Asked(Struct, frozen=True):
             software=account_of(software),
         )
 
-    async def ask(self, view: str, query: Callable[..., Awaitable[Any]], *key: Any) -> Any:
-        """A query of a read model, once that has come as far as `?after=`."""
-        await self.backend.caught_up(view, query_int(self.request, "after", 0))
+    async def ask(
+        self,
+        view: str,
+        query: Callable[..., Awaitable[Any]],
+        *key: Any,
+        streams: tuple[UUID, ...] = (),
+    ) -> Any:
+        """A query of a read model, once that has come as far as `?after=`.
+
+        `streams` are those that the answer is about; without them it is a list. It is marked where
+        the read model stands still for one of them, or for any. Raises 503 when it does so since
+        `?after=` or earlier for one of `streams`: a row would be older than what was asked for.
+        """
+        models = self.backend.read_models
+        models.refuse_ahead(view)
+        after = query_int(self.request, "after", 0)
+        parked = bool(models.parked(view))
+        if after:
+            parked = (await models.caught_up(view, after)).parked
         async with self.backend.reader() as database:
+            if parked and view not in UNTOLD:
+                await self._mark(database, view, after, streams)
             return await database.run(lambda connection: query(connection, *key))
+
+    async def _mark(
+        self, database: Database, view: str, after: int, streams: tuple[UUID, ...]
+    ) -> None:
+        """Tell by a header, or refuse, when the read model stands still for a part of the answer."""
+        if streams:
+            since = await database.run(lambda c: queries.parked_at(c, view, streams))
+            if since is not None and since <= after:
+                raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
+            count = int(since is not None)
+        else:
+            until = after or POSITION_MAX
+            count = await database.run(lambda c: queries.parked_by(c, view, until))
+        if count:
+            self.headers[INCOMPLETE] = f"parked-streams={count}"
 
     @property
     def limit(self) -> int:
@@ -167,10 +212,9 @@ def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
         unknown = set(request.query_params) - allowed
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
-        found = await route.respond(Asked(backend, request, identity), key)
-        request_id = request_id_of(request.headers)
-        tell_reading(request.scope, request_id, found)
-        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store"}
+        headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
+        found = await route.respond(Asked(backend, request, identity, headers), key)
+        tell_reading(request.scope, headers["X-Request-Id"], found)
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
         return Response(encode(found), media_type="application/json", headers=headers)
@@ -203,13 +247,18 @@ def _found(row: Any) -> Any:
 
 async def _card(asked: Asked, dossier: UUID) -> Card:
     await asked.open_stream(Reading.DOSSIER, dossier)
-    return _found(await asked.ask("card", queries.card, dossier))  # type: ignore[no-any-return]
+    card = await asked.ask("card", queries.card, dossier, streams=(dossier,))
+    return _found(card)  # type: ignore[no-any-return]
 
 
 async def _card_by_code(asked: Asked, code: str) -> Card:
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
         await asked.allow(Reading.DOSSIER, Scope(hidden=True))
+        if INCOMPLETE in asked.headers and query_int(asked.request, "after", 0):
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
+    if asked.headers.pop(INCOMPLETE, None):
+        return await _card(asked, _found(card).dossier)
     await asked.open_stream(Reading.DOSSIER, _found(card).dossier)
     return card  # type: ignore[no-any-return]
 
@@ -228,7 +277,8 @@ async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
     capacity = await asked.open_stream(Reading.DOSSIER, dossier)
     last = query_cursor(asked.request, tuple[int])
     key = (dossier, last[0] if last else 0, asked.limit)
-    rows = await asked.ask("timeline", queries.timeline, *key)
+    streams = (dossier, payment_id(dossier))
+    rows = await asked.ask("timeline", queries.timeline, *key, streams=streams)
     shown = sight.happenings(rows, capacity)
     return answers.TimelinePage(items=shown, next=_next(asked, rows, "position"))
 
@@ -255,8 +305,7 @@ async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
     await asked.allow(Reading.COUNTERS, Scope(agency=path_text(agency, AGENCY)))
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total = await asked.ask("counters", queries.counters_total, days, scope)
-    rows = await asked.ask("counters", queries.counters_by_day, days, scope, last, asked.limit)
+    total, rows = await asked.ask("counters", queries.counters, days, scope, last, asked.limit)
     return answers.CountersAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
 
 
@@ -264,8 +313,7 @@ async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
     await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total = await asked.ask("ledger", queries.ledger_total, days, scope)
-    rows = await asked.ask("ledger", queries.ledger_by_day, days, scope, last, asked.limit)
+    total, rows = await asked.ask("ledger", queries.ledger, days, scope, last, asked.limit)
     return answers.LedgerAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
 
 
@@ -278,13 +326,16 @@ async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
 
 
 async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
+    streams = (payment_id(dossier),)
     await asked.open_stream(Reading.PAYMENT, dossier)
-    return _found(await asked.ask("ledger", queries.payment_of_dossier, dossier))  # type: ignore[no-any-return]
+    payment = await asked.ask("ledger", queries.payment_of_dossier, dossier, streams=streams)
+    return _found(payment)  # type: ignore[no-any-return]
 
 
 async def _account(asked: Asked, account: UUID) -> Entry:
     await asked.open_stream(Reading.ACCOUNT, account)
-    return _found(await asked.ask("directory", queries.account, account))  # type: ignore[no-any-return]
+    entry = await asked.ask("directory", queries.account, account, streams=(account,))
+    return _found(entry)  # type: ignore[no-any-return]
 
 
 async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
@@ -331,9 +382,12 @@ async def _history_of(asked: Asked, reading: Reading, key: UUID) -> answers.Hist
     stream = _stream(reading, key)
     last = query_cursor(asked.request, tuple[int])
     async with asked.backend.reader() as database:
-        records = await replay.history(database, stream, last[0] if last else 0, asked.limit)
+        page = (stream, last[0] if last else 0, asked.limit)
+        records, more = await replay.history(database, *page)
     shown = sight.facts(records, capacity)
-    return answers.History(stream=stream, facts=shown, next=_next(asked, records, "version"))
+    return answers.History(
+        stream=stream, facts=shown, next=cursor(records[-1].version) if more else None
+    )
 
 
 async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Replay:
@@ -350,7 +404,7 @@ async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Repla
         clock=clock.value,
         version=past.version,
         state=answers.state_shown(past.state),
-        facts=sight.facts(list(past.records), capacity),
+        facts=sight.facts(past.records, capacity),
     )
 
 
@@ -392,7 +446,7 @@ async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
         head = (await database.fetch("SELECT position FROM head"))[0][0]
         views = await database.run(queries.progress)
         parked = await database.run(queries.parked)
-    return answers.StatusAnswer(head=head, views=views, parked=parked)
+    return answers.StatusAnswer(head=head, views=views, faults=faults(views), parked=parked)
 
 
 async def _me(asked: Asked, _key: None) -> answers.Me:
@@ -409,8 +463,8 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
 
 
 def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
-    """The cursor after a full page; a page that is not full is the last."""
-    if len(rows) < asked.limit:
+    """The cursor after a full page; a page that is not full is the last, unless it was cut."""
+    if len(rows) < asked.limit and not getattr(rows, "more", False):
         return None
     return cursor(*(getattr(rows[-1], name) for name in key))
 

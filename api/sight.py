@@ -1,5 +1,6 @@
 """What of a dossier's past is shown in which capacity: need to know, field by field."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from api import answers
 from commands.authority import Capacity, Sight
 from domain.dossier import ConsultationRequested, DossierLodged, DossierSupplemented
-from domain.record import Record, event_types, personal_fields
+from domain.record import Stored, Unreadable, event_types, personal_fields
 from projections.timeline import Happening
 
 SHOWN: dict[Sight, frozenset[str]] = {
@@ -35,21 +36,21 @@ OF_CONSULTATION = frozenset(
 """What a consulted agency gets to see: what was handed in, and what it was asked."""
 
 
-def facts(records: list[Record], capacity: Capacity) -> list[answers.Fact]:
+def facts(records: Sequence[Stored], capacity: Capacity) -> list[answers.Fact]:
     """The records that this capacity may see, each without what it need not know."""
     return [fact(record, capacity.sight) for record in records if _concerns(record, capacity)]
 
 
-def fact(record: Record, sight: Sight) -> answers.Fact:
+def fact(record: Stored, sight: Sight) -> answers.Fact:
     """One record; in less than full sight without personal data but what the sight shows."""
     whole = answers.fact(record)
     if sight is Sight.FULL:
         return whole
-    event = dict(whole.event)
-    for path in HIDDEN[sight][record.name]:
+    event = None if whole.event is None else dict(whole.event)
+    for path in HIDDEN[sight].get(record.name, ()):
         _leave_out(event, path)
     # What an officer wrote of his own accord may say anything of anybody.
-    context = replace(whole.context, on_behalf_of=None, reason=None)
+    context = whole.context and replace(whole.context, on_behalf_of=None, reason=None)
     return msgspec.structs.replace(whole, event=event, context=context)
 
 
@@ -60,9 +61,11 @@ def happenings(rows: list[Happening], capacity: Capacity) -> list[Happening]:
     return [row for row in rows if _in_consultation(row.name, row.detail.get("agency"), capacity)]
 
 
-def _concerns(record: Record, capacity: Capacity) -> bool:
+def _concerns(record: Stored, capacity: Capacity) -> bool:
     if capacity.sight is not Sight.CONSULTATION:
         return True
+    if isinstance(record, Unreadable):
+        return False
     return _in_consultation(record.name, getattr(record.event, "agency", None), capacity)
 
 
@@ -71,7 +74,7 @@ def _in_consultation(name: str, asked: str | None, capacity: Capacity) -> bool:
     return name in OF_CONSULTATION and (asked is None or asked in capacity.places)
 
 
-def _leave_out(event: dict[str, Any], path: tuple[str, ...]) -> None:
+def _leave_out(event: dict[str, Any] | None, path: tuple[str, ...]) -> None:
     *parents, last = path
     place: Any = event
     for parent in parents:

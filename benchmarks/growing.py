@@ -215,7 +215,7 @@ def _act(told: Told, expected: int) -> Append:
 
 async def _read(database: Database, told: Told, nth: int) -> int:
     if nth % 2:
-        return len(await replay.history(database, told.dossier))
+        return len((await replay.history(database, told.dossier))[0])
     instant = told.pattern.streams[0][1].effective_at + timedelta(days=1)
     past = await replay.as_of(database, told.dossier, instant, replay.Clock.HAPPENED)
     assert past.state is not None, "the dossier exists"

@@ -19,10 +19,12 @@ from domain.record import (
     EVENT_BYTES_MAX,
     AnyEvent,
     Passed,
-    Record,
+    Stored,
     decode,
     encode,
+    event_types,
     name_of,
+    read,
 )
 from domain.refusal import Reason, Refused
 from domain.value import Value
@@ -49,7 +51,7 @@ WHERE position > %s ORDER BY position LIMIT %s
 """
 READ_WANTED = b"""
 SELECT position, stream_id, version, name, recorded_at,
-       CASE WHEN name = ANY(%s) THEN body END
+       CASE WHEN name <> ALL(%s) THEN body END
 FROM event WHERE position > %s ORDER BY position LIMIT %s
 """
 SLICE = 200
@@ -123,7 +125,7 @@ class EventLog:
         self._writer = Database(dsn, self._look_back)
         self._reader = Database(dsn)
         self._appends = Batcher[_Stored, Verdict](self._append_batch)
-        self._loads = Batcher[dict[UUID, int], dict[UUID, list[Record]]](self._load_batch)
+        self._loads = Batcher[dict[UUID, int], dict[UUID, list[Stored]]](self._load_batch)
         self._newest = (0, _EPOCH)
         """Position and time of the newest fact that this process appended or loaded."""
         self.history = 0
@@ -144,7 +146,7 @@ class EventLog:
         bodies = tuple(stored_form(command.context, event) for event in command.events)
         return await self._appends.ask(_Stored(command, bodies, history))
 
-    async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Record]]:
+    async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
         """The next records of each stream after a version, in order, at most `SLICE` of each."""
         return await self._loads.ask(after)
 
@@ -215,7 +217,7 @@ class EventLog:
             self.history += 1
             self.when_lost()
 
-    async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Record]]]:
+    async def _load_batch(self, batch: list[dict[UUID, int]]) -> list[dict[UUID, list[Stored]]]:
         wanted: dict[UUID, int] = {}
         for question in batch:
             for stream, after in question.items():
@@ -227,7 +229,7 @@ class EventLog:
 
         rows = await self._reader.run(call)
         self._saw((row[0], row[4]) for row in rows)
-        found: dict[UUID, list[Record]] = {}
+        found: dict[UUID, list[Stored]] = {}
         for nth, row in enumerate(rows, start=1):
             found.setdefault(row[1], []).append(to_record(row))
             if nth % TURN == 0:
@@ -322,10 +324,9 @@ def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
     )
 
 
-def to_record(row: Sequence[Any]) -> Record:
-    """A record from position, stream, version, name, recorded time and stored form."""
-    body = decode(row[5])
-    return Record(row[0], row[1], row[2], row[3], row[4], body.context, body.event)
+def to_record(row: Sequence[Any]) -> Stored:
+    """What is read of position, stream, version, name, recorded time and stored form."""
+    return read(*row)
 
 
 async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list[tuple[Any, ...]]:
@@ -335,7 +336,7 @@ async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list
 
 async def read_log(
     connection: AsyncConnection, after: int = 0, page: int = 5_000
-) -> AsyncIterator[list[Record]]:
+) -> AsyncIterator[list[Stored]]:
     """The whole log after a position, page by page, up to its present end."""
     while rows := await read_rows(connection, after, page):
         after = rows[-1][0]
@@ -344,16 +345,21 @@ async def read_log(
 
 async def read_wanted(
     connection: AsyncConnection, names: Collection[str], after: int = 0, page: int = 5_000
-) -> AsyncIterator[list[Record | Passed]]:
-    """As `read_log`, but only events of these names are fetched and decoded."""
-    wanted = list(names)
+) -> AsyncIterator[list[Stored | Passed]]:
+    """As `read_log`, but known events of other names are neither fetched nor decoded.
+
+    Events of names that this version of the program does not know are not passed over in silence.
+    """
+    unwanted = list(event_types().keys() - set(names))
     while True:
-        cursor = await connection.execute(READ_WANTED, (wanted, after, page), binary=True)
+        cursor = await connection.execute(READ_WANTED, (unwanted, after, page), binary=True)
         rows = await cursor.fetchall()
         if not rows:
             return
         after = rows[-1][0]
-        yield [Passed(row[0]) if row[5] is None else to_record(row) for row in rows]
+        yield [
+            Passed(row[0], row[1], row[2], row[4]) if row[5] is None else read(*row) for row in rows
+        ]
 
 
 async def head_position(connection: AsyncConnection) -> int:

@@ -1,6 +1,7 @@
 """Replay for auditors: the full history of a stream, and its state at any past instant."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -11,17 +12,26 @@ from psycopg import AsyncConnection
 
 from commands.database import Database
 from commands.event_log import read_log, to_record
-from commands.streams import EVOLVE, State, Versioned, evolve
-from domain.record import Record
+from commands.streams import EVOLVE, NOTHING, State, Versioned, fold_readable
+from domain.record import Record, Stored, Unreadable
 
 HISTORY = b"""
-SELECT position, stream_id, version, name, recorded_at, body FROM event
-WHERE stream_id = %s AND version > %s ORDER BY version LIMIT %s
+SELECT position, stream_id, version, name, recorded_at, body, found FROM (
+    SELECT position, stream_id, version, name, recorded_at, body, count(*) OVER () AS found,
+           sum(octet_length(body)) OVER (ORDER BY version) - octet_length(body) AS before
+    FROM (
+        SELECT position, stream_id, version, name, recorded_at, body FROM event
+        WHERE stream_id = %s AND version > %s ORDER BY version LIMIT %s
+    ) page
+) sized
+WHERE before < %s ORDER BY version
 """
 PRESENT = b"SELECT recorded_at FROM head"
 PAGE_MAX = 1_000
 TURN = 100
 """Records that are folded before others have their turn."""
+PAGE_BYTES_MAX = 4 << 20
+"""Of the stored forms in one page; the last one may go beyond, for a page has at least one."""
 
 
 class Clock(StrEnum):
@@ -40,24 +50,35 @@ class Replayed(Struct, frozen=True, kw_only=True):
     version: int
     """Highest version that counts; 0: nothing yet."""
     state: State | None
-    records: tuple[Record, ...]
+    records: tuple[Stored, ...]
+    """Where one cannot be read, it is the last, and `state` is that before it."""
 
 
 async def history(
-    database: Database, stream: UUID, after: int = 0, limit: int = PAGE_MAX
-) -> list[Record]:
-    """The records of a stream in order, at most `limit` after a version."""
-    wanted = (stream, after, min(limit, PAGE_MAX))
+    database: Database,
+    stream: UUID,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> tuple[list[Stored], bool]:
+    """What is read of a stream in order, after a version, and whether there is more.
+
+    At most `limit` facts; fewer where they are large.
+    """
+    rows_max = min(limit, PAGE_MAX)
+    wanted = (stream, after, rows_max, bytes_max)
 
     async def read(connection: AsyncConnection) -> list[Any]:
         return await (await connection.execute(HISTORY, wanted, binary=True)).fetchall()
 
+    rows = await database.run(read)
+    more = bool(rows) and (rows[0][6] == rows_max or len(rows) < rows[0][6])
     records = []
-    for nth, row in enumerate(await database.run(read), start=1):
-        records.append(to_record(row))
+    for nth, row in enumerate(rows, start=1):
+        records.append(to_record(row[:6]))
         if nth % TURN == 0:
             await asyncio.sleep(0)
-    return records
+    return records, more
 
 
 async def present(database: Database) -> datetime:
@@ -77,33 +98,52 @@ async def as_of(database: Database, stream: UUID, instant: datetime, clock: Cloc
 
     By either clock these are the first so-many facts: times never fall within a stream.
     """
-    state: State | None = None
-    kept: list[Record] = []
-    while page := await history(database, stream, kept[-1].version if kept else 0):
+    past = NOTHING
+    kept: list[Stored] = []
+    more = True
+    while more:
+        page, more = await history(database, stream, kept[-1].version if kept else 0)
         fitting = [r for r in page if time_of(r, clock) <= instant]
-        for nth, record in enumerate(fitting, start=1):
-            state = evolve(state, record.event, record.context.effective_at)
-            if nth % TURN == 0:
-                await asyncio.sleep(0)
+        past, stuck_at = await _fold_in_turns(fitting, past)
+        if stuck_at is not None:
+            kept += [r for r in fitting if r.version <= stuck_at.version]
+            break
         kept += fitting
-        if len(fitting) < len(page) or len(page) < PAGE_MAX:
+        if len(fitting) < len(page):
             break
     return Replayed(
         stream=stream,
         as_of=instant,
         clock=clock,
-        version=kept[-1].version if kept else 0,
-        state=state,
+        version=past.version,
+        state=past.state,
         records=tuple(kept),
     )
 
 
+async def _fold_in_turns(
+    records: Sequence[Stored], start: Versioned
+) -> tuple[Versioned, Stored | None]:
+    """As `fold_readable`, but others have their turn in between."""
+    past = start
+    for first in range(0, len(records), TURN):
+        past, stuck_at = fold_readable(records[first : first + TURN], past)
+        if stuck_at is not None:
+            return past, stuck_at
+        await asyncio.sleep(0)
+    return past, None
+
+
 async def fold_log(connection: AsyncConnection) -> dict[UUID, Versioned]:
-    """The present state of every stream, from the log alone."""
+    """The present state of every stream, from the log alone, as far as it can be read."""
     states: dict[UUID, State] = {}
     versions: dict[UUID, int] = {}
+    stuck: set[UUID] = set()
     async for page in read_log(connection):
         for record in page:
+            if isinstance(record, Unreadable) or record.stream in stuck:
+                stuck.add(record.stream)
+                continue
             stream, event = record.stream, record.event
             state = states.get(stream)
             states[stream] = EVOLVE[type(event)](state, event, record.context.effective_at)
@@ -111,9 +151,11 @@ async def fold_log(connection: AsyncConnection) -> dict[UUID, Versioned]:
     return {stream: Versioned(state, versions[stream]) for stream, state in states.items()}
 
 
-def time_of(record: Record, clock: Clock) -> datetime:
-    """When the fact happened, or when it was recorded."""
-    return record.recorded_at if clock is Clock.RECORDED else record.context.effective_at
+def time_of(record: Stored, clock: Clock) -> datetime:
+    """When the fact happened, or when it was recorded; the latter where no more is known."""
+    if clock is Clock.RECORDED or record.context is None:
+        return record.recorded_at
+    return record.context.effective_at
 
 
 def shown(record: Record) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
-from domain.record import STREAM_EVENTS_MAX, Record, event_types
+from domain.record import STREAM_EVENTS_MAX, Stored, Unreadable, event_types
 from domain.refusal import Reason, Refused
 from domain.transaction import Transaction
 from domain.value import Value
@@ -61,14 +61,39 @@ def evolve(state: State | None, event: Event, at: Any) -> State:
     return result
 
 
-def fold(records: list[Record], start: Versioned = NOTHING) -> Versioned:
-    """The state after these records, which follow `start` without a gap."""
-    if not records:
-        return start
-    state = start.state
+class StreamUnreadableError(Exception):
+    """A stream has a fact that this version of the program cannot take: nothing can be decided on."""
+
+    def __init__(self, fact: Stored) -> None:
+        """`fact` is the first such one."""
+        super().__init__(f"{fact.stream}: {fact.name} at version {fact.version}")
+
+
+def fold(records: Sequence[Stored], start: Versioned = NOTHING) -> Versioned:
+    """The state after these records, which follow `start` without a gap.
+
+    Raises `StreamUnreadableError`.
+    """
+    state, stuck_at = fold_readable(records, start)
+    if stuck_at is not None:
+        raise StreamUnreadableError(stuck_at)
+    return state
+
+
+def fold_readable(
+    records: Sequence[Stored], start: Versioned = NOTHING
+) -> tuple[Versioned, Stored | None]:
+    """The state up to the first fact that cannot be taken, and that fact; None if all can be."""
+    newest = start
     for record in records:
-        state = evolve(state, record.event, record.context.effective_at)
-    return Versioned(state, records[-1].version, records[-1].recorded_at)
+        if isinstance(record, Unreadable):
+            return newest, record
+        try:
+            state = evolve(newest.state, record.event, record.context.effective_at)
+        except Exception:  # noqa: BLE001  what was recorded may be anything
+            return newest, record
+        newest = Versioned(state, record.version, record.recorded_at)
+    return newest, None
 
 
 class Streams:
@@ -86,13 +111,30 @@ class Streams:
     async def get(self, *streams: UUID) -> list[Versioned]:
         """Their states as of now, in one look; a long stream takes several, and others their turns.
 
+        Raises `StreamUnreadableError`.
+        """
+        newest, stuck = await self._up_to_date(streams)
+        for fact in stuck:
+            raise StreamUnreadableError(fact)
+        return newest
+
+    async def readable(self, *streams: UUID) -> list[Versioned]:
+        """Their states as far as they can be read: enough to show a history, not to decide."""
+        newest, _ = await self._up_to_date(streams)
+        return newest
+
+    async def _up_to_date(self, streams: Sequence[UUID]) -> tuple[list[Versioned], list[Stored]]:
+        """The states, and the facts that could not be taken.
+
         What is remembered counts only where the log still holds the fact that it ends with.
         """
         newest = {stream: self._known(stream) for stream in streams}
+        stuck: list[Stored] = []
         going = list(newest)
         while going:
-            after = {stream: max(0, newest[stream].version - 1) for stream in going}
-            found = await self._log.load(after)
+            found = await self._log.load(
+                {stream: max(0, newest[stream].version - 1) for stream in going}
+            )
             following = []
             for stream in going:
                 records, known = found[stream], newest[stream]
@@ -101,14 +143,17 @@ class Streams:
                     newest[stream] = NOTHING
                     following.append(stream)
                     continue
-                newest[stream] = fold(records[1:] if known.version else records, known)
-                if len(records) == SLICE:
+                new = records[1:] if known.version else records
+                newest[stream], fact = fold_readable(new, known)
+                if fact is not None:
+                    stuck.append(fact)
+                elif len(records) == SLICE:
                     following.append(stream)
                     await asyncio.sleep(0)
             going = following
         for stream, state in newest.items():
             self.remember(stream, state)
-        return [newest[stream] for stream in streams]
+        return [newest[stream] for stream in streams], stuck
 
     async def recall(self, *wanted: tuple[UUID, int]) -> list[Versioned]:
         """States as they are remembered, of at least these versions.
@@ -193,7 +238,7 @@ def _memory_of(size: int) -> int:
     return _MEMORY_OF_ANY + _MEMORY_PER_BYTE * size
 
 
-def _continues(known: Versioned, records: Sequence[Record]) -> bool:
+def _continues(known: Versioned, records: Sequence[Stored]) -> bool:
     """Whether records that begin with the newest known fact begin with just that one."""
     return (
         bool(records)

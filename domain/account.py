@@ -8,7 +8,16 @@ from uuid import UUID
 from msgspec import Meta
 from msgspec.structs import replace
 
-from domain.event import OF_HOLDER, AgencyId, Event, Moment, ShortText, Text, stream_id
+from domain.event import (
+    OF_HOLDER,
+    OF_MENTIONED,
+    AgencyId,
+    Event,
+    Moment,
+    ShortText,
+    Text,
+    stream_id,
+)
 from domain.identity import NationalId, TaxCode
 from domain.text import VISIBLE_ASCII
 from domain.value import Value
@@ -66,7 +75,7 @@ class CitizenOpened(Event, frozen=True, kw_only=True, tag="account.citizen_opene
     """Mở tài khoản công dân."""
 
     issuer: Issuer
-    subject: Subject
+    subject: Annotated[Subject, OF_HOLDER]
     name: Annotated[ShortText, OF_HOLDER]
     phone: Annotated[ShortText | None, OF_HOLDER] = None
     email: Annotated[ShortText | None, OF_HOLDER] = None
@@ -76,7 +85,7 @@ class OrganisationOpened(Event, frozen=True, kw_only=True, tag="account.organisa
     """Mở tài khoản tổ chức."""
 
     issuer: Issuer
-    subject: Subject
+    subject: Annotated[Subject, OF_HOLDER]
     name: ShortText
     tax_code: TaxCode
     contact: Annotated[ShortText | None, OF_HOLDER] = None
@@ -86,7 +95,7 @@ class OfficerOpened(Event, frozen=True, kw_only=True, tag="account.officer_opene
     """Mở tài khoản cán bộ."""
 
     issuer: Issuer
-    subject: Subject
+    subject: Annotated[Subject, OF_HOLDER]
     name: Annotated[ShortText, OF_HOLDER]
     agency: AgencyId
     title: ShortText
@@ -106,7 +115,7 @@ class IdentityVerified(Event, frozen=True, kw_only=True, tag="account.identity_v
 
     level: Annotated[int, Meta(ge=1, le=2)]
     national_id: Annotated[NationalId, OF_HOLDER]
-    evidence: ShortText
+    evidence: Annotated[ShortText, OF_HOLDER]
 
 
 class RoleGranted(Event, frozen=True, kw_only=True, tag="account.role_granted"):
@@ -123,19 +132,19 @@ class RoleRevoked(Event, frozen=True, kw_only=True, tag="account.role_revoked"):
 
     role: Role
     agency: AgencyId
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class AccountSuspended(Event, frozen=True, kw_only=True, tag="account.suspended"):
     """Tạm khóa tài khoản."""
 
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class AccountReactivated(Event, frozen=True, kw_only=True, tag="account.reactivated"):
     """Mở khóa tài khoản."""
 
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 AccountEvent = (

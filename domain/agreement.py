@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Meta
 from msgspec.structs import replace
 
-from domain.event import AgencyId, Event, Moment, ShortText, Text
+from domain.event import OF_MENTIONED, AgencyId, Event, Moment, ShortText, Text
 from domain.identity import ProcedureCode
 from domain.value import Value
 
@@ -41,7 +41,7 @@ class AgreementCountersigned(Event, frozen=True, kw_only=True, tag="agreement.co
 class AgreementEnded(Event, frozen=True, kw_only=True, tag="agreement.ended"):
     """Chấm dứt thỏa thuận."""
 
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 AgreementEvent = AgreementSigned | AgreementCountersigned | AgreementEnded

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from domain.digest import digest
 from domain.event import (
     OF_APPLICANT,
+    OF_MENTIONED,
     OF_REPRESENTATIVE,
     AgencyId,
     Event,
@@ -79,7 +80,7 @@ class Applicant(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     name: Annotated[ShortText, OF_APPLICANT]
     account: UUID | None = None
     national_id: Annotated[NationalId | None, OF_APPLICANT] = None
-    tax_code: TaxCode | None = None
+    tax_code: Annotated[TaxCode | None, OF_APPLICANT] = None
     phone: Annotated[ShortText | None, OF_APPLICANT] = None
     email: Annotated[ShortText | None, OF_APPLICANT] = None
     address: Annotated[ShortText | None, OF_APPLICANT] = None
@@ -92,7 +93,7 @@ class Representative(
 
     name: Annotated[ShortText, OF_REPRESENTATIVE]
     national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
-    authority: ShortText
+    authority: Annotated[ShortText, OF_REPRESENTATIVE]
     """The paper that gives the mandate, by its number and day."""
     account: UUID | None = None
 
@@ -148,8 +149,8 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
 class DossierTurnedAway(Event, frozen=True, kw_only=True, tag="dossier.turned_away"):
     """Từ chối tiếp nhận (mẫu 03)."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierAssigned(Event, frozen=True, kw_only=True, tag="dossier.assigned"):
@@ -174,7 +175,7 @@ class ConsultationRequested(Event, frozen=True, kw_only=True, tag="dossier.consu
 
     consultation: str
     agency: AgencyId
-    question: Text
+    question: Annotated[Text, OF_MENTIONED]
     due_at: Moment
 
 
@@ -183,14 +184,14 @@ class ConsultationAnswered(Event, frozen=True, kw_only=True, tag="dossier.consul
 
     consultation: str
     opinion: Opinion
-    answer: Text
+    answer: Annotated[Text, OF_MENTIONED]
 
 
 class DossierSuspended(Event, frozen=True, kw_only=True, tag="dossier.suspended"):
     """Tạm dừng tính thời hạn."""
 
     ground: Ground
-    basis: ShortText
+    basis: Annotated[ShortText, OF_MENTIONED]
 
 
 class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
@@ -209,8 +210,8 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
 
     at_reception: bool
     papers: tuple[str, ...]
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
     reply_by: Moment | None = None
 
 
@@ -219,13 +220,13 @@ class DossierRescheduled(Event, frozen=True, kw_only=True, tag="dossier.reschedu
 
     due_before: Moment | None
     due_at: Moment
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class ResultApproved(Event, frozen=True, kw_only=True, tag="dossier.result_approved"):
     """Phê duyệt kết quả."""
 
-    summary: Text
+    summary: Annotated[Text, OF_MENTIONED]
 
 
 class ResultSigned(Event, frozen=True, kw_only=True, tag="dossier.result_signed"):
@@ -245,8 +246,8 @@ class ResultIssued(Event, frozen=True, kw_only=True, tag="dossier.result_issued"
 class DossierDenied(Event, frozen=True, kw_only=True, tag="dossier.denied"):
     """Từ chối giải quyết: a result with its reasons, not a non-acceptance."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class WithdrawalRequested(Event, frozen=True, kw_only=True, tag="dossier.withdrawal_requested"):
@@ -259,14 +260,14 @@ class WithdrawalDecided(Event, frozen=True, kw_only=True, tag="dossier.withdrawa
     """Quyết định cho rút hoặc không cho rút hồ sơ."""
 
     granted: bool
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierStopped(Event, frozen=True, kw_only=True, tag="dossier.stopped"):
     """Dừng giải quyết (mẫu 05)."""
 
-    clause: ShortText
-    explanation: Text
+    clause: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
     withdrawn: bool = False
 
 
@@ -275,7 +276,7 @@ class ResultReturned(Event, frozen=True, kw_only=True, tag="dossier.result_retur
 
     delivery: Delivery
     receiver: Annotated[ShortText | None, OF_APPLICANT] = None
-    tracking: ShortText | None = None
+    tracking: Annotated[ShortText | None, OF_APPLICANT] = None
 
 
 class DossierClosed(Event, frozen=True, kw_only=True, tag="dossier.closed"):

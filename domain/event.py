@@ -16,6 +16,8 @@ OF_APPLICANT = Meta(extra={"personal": "applicant"})
 OF_REPRESENTATIVE = Meta(extra={"personal": "representative"})
 OF_HOLDER = Meta(extra={"personal": "account_holder"})
 OF_PAYER = Meta(extra={"personal": "payer"})
+OF_MENTIONED = Meta(extra={"personal": "mentioned"})
+"""Free text, in which people write about people: whoever is mentioned."""
 """Marks a field as personal data and says whose, so that it can be sealed with that person's key."""
 
 AgencyId = Annotated[str, Meta(pattern=r"^[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}\Z", max_length=35)]
@@ -56,9 +58,9 @@ class Context(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Agency in whose name an officer acted."""
     via: UUID | None = None
     """Software that acted with the actor's authority (RFC 8693 `act`): the simulator, an import."""
-    on_behalf_of: str | None = None
+    on_behalf_of: Annotated[str | None, OF_MENTIONED] = None
     """The person, organisation or agency for whom the actor acted, if not for himself."""
-    reason: str | None = None
+    reason: Annotated[str | None, OF_MENTIONED] = None
     trace: str | None = None
     """W3C trace id."""
     schema: int = 1

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from domain.digest import digest
-from domain.event import OF_PAYER, AgencyId, Event, Moment, ShortText, Text, stream_id
+from domain.event import OF_MENTIONED, OF_PAYER, AgencyId, Event, Moment, ShortText, Text, stream_id
 from domain.identity import ProcedureCode
 from domain.procedure import FeeKind, Vnd
 from domain.value import Value
@@ -101,7 +101,7 @@ class OutcomeUnknown(Event, frozen=True, kw_only=True, tag="payment.outcome_unkn
     """Chưa rõ kết quả giao dịch; only an inquiry decides it."""
 
     attempt: Reference
-    explanation: ShortText
+    explanation: Annotated[ShortText, OF_MENTIONED]
 
 
 class PaymentSettled(Event, frozen=True, kw_only=True, tag="payment.settled"):
@@ -116,7 +116,7 @@ class RefundAsked(Event, frozen=True, kw_only=True, tag="payment.refund_asked"):
 
     refund: Reference
     amount_vnd: Vnd
-    explanation: Text
+    explanation: Annotated[Text, OF_MENTIONED]
     by: UUID | None = None
     """Who asked, and may not approve or pay it out."""
 

@@ -1,7 +1,8 @@
 """An event in its place in the log, and its stored form."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -44,14 +45,45 @@ class Record(Value, frozen=True):
     event: AnyEvent
 
 
-class Passed(Value, frozen=True):
-    """A place in the log whose event the reader did not ask for: only its number is known."""
+class Unreadable(Value, frozen=True):
+    """A fact that this version of the program cannot read: a newer one wrote it, or it is damaged.
+
+    Its stream stands still here, and no other: nobody can say what the fact changed.
+    """
 
     position: int
+    stream: UUID
+    version: int
+    name: str
+    recorded_at: datetime
+    error: str
+    """Kind and place of the fault; never a value, which may be a person's."""
+    context: Context | None = None
+    """Who did it and when it happened, where that much can be read."""
+
+
+class Passed(Value, frozen=True):
+    """A place in the log whose event the reader did not ask for."""
+
+    position: int
+    stream: UUID
+    version: int
+    recorded_at: datetime
+
+
+Stored: TypeAlias = Record | Unreadable
+"""What is read of a stored fact."""
+
+
+class _Contextual(Value, frozen=True):
+    context: Context
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Body)
+_context_decoder = msgspec.json.Decoder(_Contextual)
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What `decode` raises: UnicodeDecodeError is a ValueError."""
 
 
 def name_of(event: Event) -> str:
@@ -67,9 +99,34 @@ def encode(context: Context, event: AnyEvent) -> bytes:
 def decode(body: bytes) -> Body:
     """The event and context of a stored form.
 
-    Raises `msgspec.ValidationError` for a form that no version of this program wrote.
+    Raises one of `UNREADABLE` for a form that this version of the program does not know.
     """
     return _decoder.decode(body)
+
+
+def read(
+    position: int, stream: UUID, version: int, name: str, recorded_at: datetime, body: bytes
+) -> Stored:
+    """The record of a place in the log and a stored form; `Unreadable` where it cannot be read."""
+    try:
+        found = _decoder.decode(body)
+    except UNREADABLE as error:
+        place = (position, stream, version, name, recorded_at)
+        return Unreadable(*place, _fault(error), _context_of(body))
+    return Record(position, stream, version, name, recorded_at, found.context, found.event)
+
+
+def _fault(error: Exception) -> str:
+    """Kind and place, without the text between, which may quote a value."""
+    _, at, path = str(error).rpartition(" - at ")
+    return f"{type(error).__name__}{at}{path}" if at else type(error).__name__
+
+
+def _context_of(body: bytes) -> Context | None:
+    try:
+        return _context_decoder.decode(body).context
+    except UNREADABLE:
+        return None
 
 
 def event_types() -> dict[str, type[Event]]:
@@ -81,6 +138,17 @@ def event_types() -> dict[str, type[Event]]:
 def personal_fields(kind: type[Struct]) -> dict[str, str]:
     """The dotted fields of a struct that are personal data, and whose (DESIGN: sealing by person)."""
     return {path: owner for path, owner in _fields(kind).items() if owner is not None}
+
+
+def without(value: dict[str, Any], names: Iterable[str]) -> None:
+    """Take these dotted fields out of an event or context that was turned into JSON values."""
+    for name in names:
+        *parents, last = name.split(".")
+        place: Any = value
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(last, None)
 
 
 def field_names(kind: type[Struct]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from nats.js import JetStreamContext
 from nats.js import errors as js_errors
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamState
 
-from domain.record import Body, Record
+from domain.record import UNREADABLE, Body, Record, Stored, read
 
 EVENTS = "EVENTS"
 """The stream whose sequence is the position in the log."""
@@ -65,6 +65,15 @@ class _Outgoing(Struct, frozen=True):
     body: msgspec.Raw
 
 
+class _Envelope(Struct, frozen=True):
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    recorded_at: datetime
+    body: msgspec.Raw
+
+
 class _Incoming(Struct, frozen=True):
     position: int
     stream: UUID
@@ -76,6 +85,7 @@ class _Incoming(Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Incoming).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def to_message(row: Sequence[Any]) -> bytes:
@@ -85,12 +95,17 @@ def to_message(row: Sequence[Any]) -> bytes:
     return _encode(_Outgoing(position, stream, version, name, recorded_at, msgspec.Raw(body)))
 
 
-def from_message(data: bytes) -> Record:
-    """The record that a message carries.
+def from_message(data: bytes) -> Stored:
+    """What is read of the record that a message carries.
 
-    Raises `msgspec.ValidationError` for what no version of this program sent.
+    Raises one of `domain.record.UNREADABLE` for what no version of this program sent.
     """
-    message = _decode(data)
+    try:
+        message = _decode(data)
+    except UNREADABLE:
+        sent = _decode_envelope(data)
+        place = (sent.position, sent.stream, sent.version, sent.name, sent.recorded_at)
+        return read(*place, bytes(sent.body))
     return Record(
         message.position,
         message.stream,

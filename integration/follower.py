@@ -11,7 +11,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
 from commands.event_log import head_position, read_rows, to_record
-from domain.record import Record
+from domain.record import Stored
 from integration.bus import (
     AWAY,
     EVENTS,
@@ -55,7 +55,7 @@ class Projector(Protocol):
     async def open(self) -> None:
         """Read positions."""
 
-    async def project(self, records: Sequence[Record]) -> None:
+    async def project(self, records: Sequence[Stored]) -> None:
         """Take contiguous records."""
 
     async def close(self) -> None:
@@ -159,9 +159,9 @@ class Follower:
         if pull is not None:
             await pull.close()
 
-    def _following(self, messages: Sequence[Msg]) -> list[Record]:
+    def _following(self, messages: Sequence[Msg]) -> list[Stored]:
         """The records that follow on what the read models have, up to the first hole."""
-        following: list[Record] = []
+        following: list[Stored] = []
         position = self.position
         for message in messages:
             record = from_message(message.data)

@@ -1,6 +1,7 @@
 """Data-sharing feeds: for each agency exactly what its agreements entitle it to, numbered from 1."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,16 @@ from msgspec.structs import replace
 
 from domain.agreement import AgreementCountersigned, AgreementEnded, AgreementSigned
 from domain.dossier import DossierAccepted, DossierLodged
-from domain.record import Record, event_types
+from domain.event import stream_id
+from domain.record import Record, Stored, event_types, personal_fields, without
 from projections.view import Batch, Table
 
+ITEM_BYTES_MAX = (1 << 20) - (64 << 10)
+"""Of one item: a NATS message holds 1 MiB unless told otherwise, its headers included."""
 SOURCE = "/hoso/H29"
 TYPE_PREFIX = "vn.gov.hcm.hoso."
+PERSONAL = {name: tuple(personal_fields(kind)) for name, kind in event_types().items()}
+"""Dotted fields by the name of the event."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -74,8 +80,16 @@ class FeedItem(Struct, frozen=True, kw_only=True):
     """CloudEvents 1.0, to be sent byte for byte."""
 
 
+class ItemTooLargeError(Exception):
+    """An event whose agreed fields do not go into one message."""
+
+
 class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """JSON event format of CloudEvents 1.0; extension attributes have lower-case names."""
+    """JSON event format of CloudEvents 1.0; extension attributes have lower-case names.
+
+    Nothing in it tells of what the agency does not get: it counts neither the log nor the dossier's
+    other events, and names code and procedure only where they are agreed.
+    """
 
     specversion: str
     id: str
@@ -87,7 +101,8 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sequence: str
     recordedtime: datetime
     dossier: str
-    procedure: str
+    """The dossier's id: opaque, the same in all its events."""
+    procedure: str = ""
     data: dict[str, Any]
 
 
@@ -118,6 +133,11 @@ class _State:
         self.by_event: dict[str, list[Standing]] = {}
         self.index()
 
+    def end(self, agreement: UUID) -> None:
+        """Share nothing more by this agreement; any other id is passed over."""
+        if self.standing.pop(agreement, None) is not None:
+            self.index()
+
     def index(self) -> None:
         """Look agreements up by event name, in order of signing."""
         self.by_event = {}
@@ -134,8 +154,11 @@ class FeedView(Struct, frozen=True, kw_only=True):
     tables: tuple[Table, ...]
     revision: int = 2
 
-    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
-        """Load agreements, routes and counters; fold; write back what differs."""
+    async def project(self, batch: Batch, records: Sequence[Stored]) -> None:
+        """Load agreements, routes and counters; fold; write back what differs.
+
+        An agreement with a fact that cannot be read stands no longer: it may have been ended.
+        """
         if not records:
             return
         before = await batch.load(ROUTE, {r.stream for r in records if _is_of_dossier(r)})
@@ -144,7 +167,7 @@ class FeedView(Struct, frozen=True, kw_only=True):
         state = _State(signed.values(), proposed.values(), dict(before))
         heads = {row.agency: row.sequence for row in (await batch.load_all(HEAD)).values()}
         state.heads = dict(heads)
-        batch.apply(records, lambda record: take(state, record, batch))
+        batch.apply(records, lambda record: take(state, record, batch), parked=state.end)
         for dossier, route in state.routes.items():
             if route is not before.get(dossier):
                 batch.put(ROUTE, route)
@@ -216,39 +239,57 @@ def shared(
     for agency, agreements in entitled.items():
         sequence = heads.get(agency, 0) + 1
         fields = {name for standing in agreements for name in standing.fields}
+        event = _encoder.encode(cloud_event(record, route, agency, sequence, fields))
+        if len(event) > ITEM_BYTES_MAX:
+            raise ItemTooLargeError
         yield FeedItem(
             agency=agency,
             sequence=sequence,
             position=record.position,
             agreements=tuple(standing.agreement for standing in agreements),
-            event=msgspec.Raw(_encoder.encode(cloud_event(record, route, sequence, fields))),
+            event=msgspec.Raw(event),
         )
 
 
-def cloud_event(record: Record, route: Route, sequence: int, fields: Iterable[str]) -> CloudEvent:
+def cloud_event(
+    record: Record, route: Route, agency: str, sequence: int, fields: AbstractSet[str]
+) -> CloudEvent:
     """The event as it leaves; times of the envelope in UTC."""
     whole = msgspec.to_builtins(record.event, order="deterministic")
+    code = route.code if "code" in fields else None
     return CloudEvent(
         specversion="1.0",
-        id=f"{record.stream}/{record.version}",
+        id=str(event_id(record, agency, sequence)),
         source=SOURCE,
         type=TYPE_PREFIX + record.name,
-        subject=route.code or str(record.stream),
+        subject=code or str(record.stream),
         time=record.context.effective_at.astimezone(UTC),
         datacontenttype="application/json",
         sequence=f"{sequence:020d}",
         recordedtime=record.recorded_at.astimezone(UTC),
         dossier=str(route.dossier),
-        procedure=route.procedure,
-        data=picked(whole, fields),
+        procedure=route.procedure if "procedure" in fields else "",
+        data=picked(record.name, whole, fields),
     )
 
 
-def picked(whole: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
-    """Only the named fields, dotted where nested; a named whole includes its parts."""
+def event_id(record: Record, agency: str, sequence: int) -> UUID:
+    """The id of an item: of what its envelope says anyway, so nothing can be learnt by trying.
+
+    Not of the event's version or position, which count what the agency does not get.
+    """
+    recorded_at = record.recorded_at.astimezone(UTC).isoformat()
+    return stream_id("feed", f"{agency}/{sequence}/{record.stream}/{record.name}/{recorded_at}")
+
+
+def picked(name: str, whole: Mapping[str, Any], fields: AbstractSet[str]) -> dict[str, Any]:
+    """Only the named fields, dotted where nested.
+
+    A named whole includes its parts, but for personal ones that are not named themselves.
+    """
     data: dict[str, Any] = {}
-    for name in sorted(fields):
-        *parents, last = name.split(".")
+    for field in sorted(fields):
+        *parents, last = field.split(".")
         source: Any = whole
         for parent in parents:
             source = source.get(parent) if isinstance(source, dict) else None
@@ -258,6 +299,7 @@ def picked(whole: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = source[last]
+    without(data, (field for field in PERSONAL[name] if field not in fields))
     return data
 
 
@@ -271,7 +313,7 @@ def _write_agreements(
             batch.put(table, standing)
 
 
-def _is_of_dossier(record: Record) -> bool:
+def _is_of_dossier(record: Stored) -> bool:
     return record.name.startswith("dossier.")
 
 

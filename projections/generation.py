@@ -1,38 +1,64 @@
 """One generation of a view's tables: made, moved along the log, switched to, dropped."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
-from psycopg import AsyncConnection, DataError, IntegrityError
+from psycopg import AsyncConnection, DataError, Error, IntegrityError, errors
 
-from domain.record import Passed, Record
-from projections.view import Batch, Memory, View, shape
+from domain.record import Passed, Stored, Unreadable
+from projections.view import Batch, Memory, View, described, looked_at_unreadable, shape
 
-Place: TypeAlias = Record | Passed
+Place: TypeAlias = Stored | Passed
 """An event, or the place of one that no view asked for."""
 
 BATCH_MAX = 5_000
 """Records of one transaction: bounds memory, and how long a lock is held."""
+PARKED_MAX = 1_000
+"""Parked streams that are read for a batch whether it has them or not; of more, its own only."""
 
-LIVE = b"SELECT generation, position, shape FROM view.progress WHERE view = %b AND live FOR UPDATE"
+LIVE = b"""
+SELECT generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = %b AND live FOR UPDATE
+"""
+IS_OF_THIS_LOG = b"""
+SELECT p.position = 0 OR EXISTS (
+    SELECT FROM event e WHERE e.position = p.position AND (
+        p.last_stream IS NULL OR
+        (e.stream_id, e.version, e.recorded_at)
+        = (p.last_stream, p.last_version, p.last_recorded_at)
+    )
+) FROM view.progress p WHERE view = %b AND live
+"""
 LIVE_TOGETHER = b"""
-SELECT view, generation, position, shape FROM view.progress
-WHERE view = ANY(%b) AND live ORDER BY view FOR UPDATE
+SELECT view, generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = ANY(%b) AND live ORDER BY view FOR UPDATE
 """
 PARKED_TOGETHER = b"""
 SELECT view, stream_id FROM view.parked JOIN view.progress USING (view, generation)
+WHERE view = ANY(%b) AND live AND (%b::uuid[] IS NULL OR stream_id = ANY(%b::uuid[])) LIMIT %b
+"""
+MOVE_TOGETHER = b"""
+UPDATE view.progress
+SET position = %b, last_stream = %b, last_version = %b, last_recorded_at = %b
 WHERE view = ANY(%b) AND live
 """
-MOVE_TOGETHER = b"UPDATE view.progress SET position = %b WHERE view = ANY(%b) AND live"
 ASIDE = b"""
-SELECT generation, position, shape FROM view.progress
-WHERE view = %b AND generation = %b FOR UPDATE
+SELECT generation, position, shape, last_stream, last_version, last_recorded_at
+FROM view.progress WHERE view = %b AND generation = %b FOR UPDATE
 """
-PARKED = b"SELECT stream_id FROM view.parked WHERE view = %b AND generation = %b"
-MOVE = b"UPDATE view.progress SET position = %b WHERE view = %b AND generation = %b"
+PARKED = b"""
+SELECT view, stream_id FROM view.parked WHERE view = %b AND generation = %b
+AND (%b::uuid[] IS NULL OR stream_id = ANY(%b::uuid[])) LIMIT %b
+"""
+MOVE = b"""
+UPDATE view.progress
+SET position = %b, last_stream = %b, last_version = %b, last_recorded_at = %b
+WHERE view = %b AND generation = %b
+"""
 NEW = b"""
 INSERT INTO view.progress (view, generation, live, position, shape, tables)
 SELECT %b, coalesce(max(generation), 0) + 1, false, 0, %b, '{}' FROM view.progress WHERE view = %b
@@ -46,8 +72,28 @@ class HoleError(Exception):
     """Records do not follow each other, or not on what the view has; read from `position` again."""
 
 
+class OtherLogError(Exception):
+    """The view has taken other records than the log holds in their places: rebuild it."""
+
+
 class StaleViewError(Exception):
     """The tables were made by another definition of the view than this program's: rebuild it."""
+
+
+REFUSALS = (DataError, IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
+"""What PostgreSQL raises because of what it was sent (SQLSTATE classes 22, 23, 54)."""
+
+
+def is_of_the_data(error: BaseException) -> bool:
+    """Whether records are the cause, so that halving a batch finds whose they are.
+
+    Psycopg raises Python's own errors for values that it cannot send.
+    """
+    if isinstance(error, Error):
+        return isinstance(error, REFUSALS)
+    return isinstance(error, Exception) and not isinstance(
+        error, HoleError | OtherLogError | StaleViewError | OSError
+    )
 
 
 class Standing(Struct, frozen=True):
@@ -56,6 +102,18 @@ class Standing(Struct, frozen=True):
     generation: int
     position: int
     shape: str
+    last_stream: UUID | None
+    """None before the first record, and where an older program made the generation."""
+    last_version: int | None
+    last_recorded_at: datetime | None
+
+    def differs(self, records: Sequence[Place]) -> bool:
+        """Whether the record taken last is another one in these records."""
+        nth = self.position - records[0].position
+        if self.last_stream is None or not 0 <= nth < len(records):
+            return False
+        taken = (self.position, self.last_stream, self.last_version, self.last_recorded_at)
+        return taken != _mark(records[nth])
 
 
 async def connect(dsn: str) -> AsyncConnection:
@@ -95,13 +153,15 @@ async def advance(
 ) -> int:
     """Bring contiguous records into a generation, the live one by default; its new position.
 
-    Rows that the database refuses are searched for by halving, so that only their stream stops.
+    What cannot be written is searched for by halving, so that only its stream stops.
     """
     try:
-        return await transact(connection, view, records, generation)
-    except (DataError, IntegrityError) as error:
+        return await transact(connection, view, records, generation, in_utc=len(records) == 1)
+    except Exception as error:
+        if not is_of_the_data(error):
+            raise
         if len(records) == 1:
-            return await transact(connection, view, records, generation, refused=error)
+            return await transact(connection, view, [_refused(records[0], error)], generation)
     half = len(records) // 2
     await advance(connection, view, records[:half], generation)
     return await advance(connection, view, records[half:], generation)
@@ -113,50 +173,54 @@ async def transact(
     records: Sequence[Place],
     generation: int | None,
     *,
-    refused: Exception | None = None,
     memory: Memory | None = None,
+    in_utc: bool = False,
 ) -> int:
     """One transaction: rows, parked streams and position move together or not at all."""
     async with connection.transaction():
         standing = await locked(connection, view, generation)
         if standing is None or standing.shape != shape(view):
             raise StaleViewError(view.name)
+        if standing.differs(records):
+            raise OtherLogError(view.name)
         fresh = _fresh(standing, records)
         if not fresh:
             return standing.position
         if fresh[0].position != standing.position + 1:
             raise HoleError(f"{view.name}: {fresh[0].position} after {standing.position}")
         place = (view.name, standing.generation)
-        parked = await (await connection.execute(PARKED, place)).fetchall()
-        batch = Batch(connection, *place, (row[0] for row in parked), memory)
-        if refused is None:
-            await view.project(batch, _looked_at(view, fresh))
-        else:
-            assert isinstance(fresh[0], Record), "what was passed over is not refused"
-            batch.park(fresh[0], refused)
+        parked = await _parked(connection, PARKED, place, fresh)
+        batch = Batch(connection, *place, parked.get(view.name, ()), memory, in_utc=in_utc)
+        await view.project(batch, _looked_at(view, fresh))
         await batch.write()
-        await connection.execute(MOVE, (fresh[-1].position, *place))
+        await connection.execute(MOVE, (*_mark(fresh[-1]), *place))
     return fresh[-1].position
 
 
 async def transact_together(
-    connection: AsyncConnection, views: Sequence[View], records: Sequence[Place]
+    connection: AsyncConnection,
+    views: Sequence[View],
+    records: Sequence[Place],
+    aside: dict[str, int],
 ) -> dict[str, int]:
     """One transaction for several live views: each statement costs, and most batches are small.
 
     The position of each view then. A view that the records do not follow on stays where it is;
-    one that another definition made is left out.
+    left out is one that another definition made, or whose generation is named in `aside`. Into that
+    goes one that has taken other records than these in their places.
     """
     async with connection.transaction():
         standings = await _locked_together(connection, views)
-        parked: dict[str, set[UUID]] = {}
         names = [view.name for view in views]
-        for name, stream in await (await connection.execute(PARKED_TOGETHER, (names,))).fetchall():
-            parked.setdefault(name, set()).add(stream)
+        parked = await _parked(connection, PARKED_TOGETHER, (names,), records)
         positions, moved = {}, []
         for view in views:
             standing = standings.get(view.name)
             if standing is None or standing.shape != shape(view):
+                continue
+            if standing.differs(records):
+                aside[view.name] = standing.generation
+            if aside.get(view.name) == standing.generation:
                 continue
             positions[view.name] = standing.position
             fresh = _fresh(standing, records)
@@ -168,7 +232,7 @@ async def transact_together(
             await batch.write()
             positions[view.name] = fresh[-1].position
             moved.append(view.name)
-        await connection.execute(MOVE_TOGETHER, (records[-1].position, moved))
+        await connection.execute(MOVE_TOGETHER, (*_mark(records[-1]), moved))
     return positions
 
 
@@ -176,8 +240,44 @@ def _fresh(standing: Standing, records: Sequence[Place]) -> Sequence[Place]:
     return records[max(0, standing.position + 1 - records[0].position) :]
 
 
-def _looked_at(view: View, places: Sequence[Place]) -> list[Record]:
-    return [r for r in places if isinstance(r, Record) and r.name in view.events]
+def _looked_at(view: View, places: Sequence[Place]) -> list[Stored]:
+    events = view.events
+    return [
+        place
+        for place in places
+        if not isinstance(place, Passed)
+        and (
+            looked_at_unreadable(view, place.name)
+            if isinstance(place, Unreadable)
+            else place.name in events
+        )
+    ]
+
+
+def _refused(place: Place, error: Exception) -> Unreadable:
+    """A record of which the database refuses what a view makes of it."""
+    assert not isinstance(place, Passed), "what was passed over is not refused"
+    where = (place.position, place.stream, place.version, place.name, place.recorded_at)
+    return Unreadable(*where, described(error))
+
+
+def _mark(place: Place) -> tuple[int, UUID, int, datetime]:
+    """What a view keeps of the last record that it took: no two logs have all of it the same."""
+    return place.position, place.stream, place.version, place.recorded_at
+
+
+async def _parked(
+    connection: AsyncConnection, query: bytes, of: tuple[Any, ...], records: Sequence[Place]
+) -> dict[str, set[UUID]]:
+    """Parked streams by view; where there are many, only those that the records belong to."""
+    rows = await (await connection.execute(query, (*of, None, None, PARKED_MAX + 1))).fetchall()
+    if len(rows) > PARKED_MAX:
+        streams = list({place.stream for place in records})
+        rows = await (await connection.execute(query, (*of, streams, streams, None))).fetchall()
+    parked: dict[str, set[UUID]] = {}
+    for view, stream in rows:
+        parked.setdefault(view, set()).add(stream)
+    return parked
 
 
 async def locked(
@@ -209,15 +309,35 @@ async def _locked_together(
     return {name: Standing(*standing) for name, *standing in rows}
 
 
-async def open_view(connection: AsyncConnection, view: View) -> tuple[int, bool]:
-    """Position of the live generation, and whether this program's definition made it."""
+class Opened(Struct, frozen=True):
+    """A live generation as it was found."""
+
+    generation: int
+    position: int
+    fault: str | None
+    """Why it cannot go on."""
+
+
+async def open_view(connection: AsyncConnection, view: View) -> Opened:
+    """The live generation, which is made where there is none."""
     standing = await locked(connection, view, None)
     if standing is None:
         generation = await create(connection, view)
         await create_indexes(connection, view, generation)
         await switch(connection, view, generation)
-        return 0, True
-    return standing.position, standing.shape == shape(view)
+        return Opened(generation, 0, None)
+    fault = None
+    if standing.shape != shape(view):
+        fault = "another definition made it"
+    elif not await _is_of_this_log(connection, view):
+        fault = "it has what the log does not have"
+    return Opened(standing.generation, standing.position, fault)
+
+
+async def _is_of_this_log(connection: AsyncConnection, view: View) -> bool:
+    """Whether the log holds, in its place, the record that the live generation took last."""
+    row = await (await connection.execute(IS_OF_THIS_LOG, (view.name,))).fetchone()
+    return row == (True,)
 
 
 async def create(connection: AsyncConnection, view: View) -> int:

@@ -3,7 +3,7 @@
 A cursor is the key of the last row that was seen; None begins. Times come back with their offset.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -21,10 +21,20 @@ from projections.worklist import WorkItem
 
 PAGE_MAX = 1_000
 """Rows of one answer, whatever is asked for."""
+PAGE_BYTES_MAX = 4 << 20
+"""Of the rows of one answer as JSON; the first row comes whatever its size."""
 NIL = UUID(int=0)
 FOREVER = "infinity"
 
 Row = TypeVar("Row")
+Total = TypeVar("Total")
+
+
+class Rows(list[Row]):
+    """Rows of an answer that is bounded in bytes too."""
+
+    more: bool = False
+    """Whether rows were left out for their size."""
 
 
 class Source(Protocol):
@@ -120,11 +130,19 @@ class Balance(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far the live generation of a view has come."""
+    """How far the live generation of a view has come, and whether it can go on."""
 
     view: str
     generation: int
     position: int
+    behind_s: float
+    """Age of the oldest event that it has still to take; 0 if there is none."""
+    is_of_this_log: bool
+    """Whether the log holds, in its place, the event that the view took last."""
+    shape: str
+    """Digest of the definition that its tables were made by."""
+    parked: int
+    """Streams that it stands still for; of more than 1,000 only that there are so many."""
 
 
 class Parked(Struct, frozen=True):
@@ -137,9 +155,9 @@ class Parked(Struct, frozen=True):
     parked_at: datetime
 
 
-COUNTERS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in Sums.__struct_fields__[1:])
+COUNTERS = ", ".join(f"coalesce(sum({c}), 0) AS {c}" for c in Sums.__struct_fields__[1:])
 AMOUNTS = LedgerSums.__struct_fields__[1:]
-AMOUNT_SUMS = ", ".join(f"coalesce(sum({c}), 0)::bigint AS {c}" for c in AMOUNTS)
+AMOUNT_SUMS = ", ".join(f"coalesce(sum({c}), 0) AS {c}" for c in AMOUNTS)
 IN_DAYS = "day >= %(first)s AND day < %(before)s"
 IN_SCOPE = {
     "all": "true",
@@ -208,13 +226,12 @@ SELECT * FROM view.payment WHERE dossier = %(dossier)s ORDER BY payment LIMIT 1
 """
 BALANCES = f"""
 WITH payments AS (
-    SELECT agency, {AMOUNT_SUMS}, sum(due_vnd)::bigint AS due_vnd FROM view.payment
+    SELECT agency, {AMOUNT_SUMS}, sum(due_vnd) AS due_vnd FROM view.payment
     WHERE agency > %(after)s GROUP BY agency ORDER BY agency LIMIT %(limit)s
 ), entry AS (
     SELECT agency, {
     ", ".join(
-        f"coalesce(sum(amount_vnd) FILTER (WHERE kind = '{c.removesuffix('_vnd')}'), 0)::bigint"
-        f" AS {c}"
+        f"coalesce(sum(amount_vnd) FILTER (WHERE kind = '{c.removesuffix('_vnd')}'), 0) AS {c}"
         for c in AMOUNTS
     )
 }
@@ -249,7 +266,35 @@ SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
 ORDER BY sequence LIMIT %(limit)s
 """
 FEED_HEAD = "SELECT sequence FROM view.feed_head WHERE agency = %s"
-PROGRESS = "SELECT view, generation, position FROM view.progress WHERE live ORDER BY view"
+PROGRESS = """
+SELECT p.view, p.generation, p.position,
+       coalesce(extract(epoch FROM clock_timestamp() - next.recorded_at), 0)::float8 AS behind_s,
+       p.position = 0 OR last.position IS NOT NULL AS is_of_this_log,
+       p.shape, parked.streams AS parked
+FROM view.progress p
+LEFT JOIN event next ON next.position = p.position + 1
+LEFT JOIN event last ON last.position = p.position AND (
+    p.last_stream IS NULL OR
+    (last.stream_id, last.version, last.recorded_at)
+    = (p.last_stream, p.last_version, p.last_recorded_at)
+)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS streams FROM (
+        SELECT FROM view.parked k WHERE (k.view, k.generation) = (p.view, p.generation) LIMIT 1000
+    ) counted
+) parked
+WHERE p.live ORDER BY p.view
+"""
+PARKED_AT = """
+SELECT min(k.position) FROM view.parked k JOIN view.progress p USING (view, generation)
+WHERE p.live AND k.view = %(view)s AND k.stream_id = ANY(%(streams)s::uuid[])
+"""
+PARKED_BY = """
+SELECT count(*) FROM (
+    SELECT FROM view.parked k JOIN view.progress p USING (view, generation)
+    WHERE p.live AND k.view = %(view)s AND k.position <= %(position)s LIMIT 1000
+) counted
+"""
 PARKED = """
 SELECT k.view, k.stream_id, k.position, k.error, k.parked_at
 FROM view.parked k JOIN view.progress p USING (view, generation)
@@ -287,10 +332,15 @@ async def cards_of_submitter(
 
 
 async def timeline(
-    source: Source, dossier: UUID, after: int = 0, limit: int = PAGE_MAX
-) -> list[Happening]:
+    source: Source,
+    dossier: UUID,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> Rows[Happening]:
     """What happened to a dossier or other stream, with its payment; cursor: position."""
-    return await _rows(source, Happening, TIMELINE, dossier=dossier, after=after, limit=limit)
+    key = {"dossier": dossier, "after": after, "limit": limit}
+    return await _bounded(source, Happening, TIMELINE, bytes_max, key)
 
 
 async def worklist(
@@ -342,6 +392,32 @@ async def counters_by_agency(
     return await _rows(
         source, Sums, _scoped(COUNTERS_BY_AGENCY, scope), **window, after=after, limit=limit
     )
+
+
+async def counters(
+    source: Source,
+    days: Days,
+    scope: Scope,
+    after: tuple[str, date] | None = None,
+    limit: int = PAGE_MAX,
+) -> tuple[Sums, list[AgencyDay]]:
+    """`counters_total` and `counters_by_day`, both from one snapshot."""
+    texts = (COUNTERS_TOTAL, COUNTERS_BY_DAY)
+    parameters = _paged(days, scope, after, limit)
+    return await _total_and_rows(source, (Sums, AgencyDay), texts, scope, parameters)
+
+
+async def ledger(
+    source: Source,
+    days: Days,
+    scope: Scope,
+    after: tuple[str, date] | None = None,
+    limit: int = PAGE_MAX,
+) -> tuple[LedgerSums, list[LedgerDay]]:
+    """`ledger_total` and `ledger_by_day`, both from one snapshot."""
+    texts = (LEDGER_TOTAL, LEDGER_BY_DAY)
+    parameters = _paged(days, scope, after, limit)
+    return await _total_and_rows(source, (LedgerSums, LedgerDay), texts, scope, parameters)
 
 
 async def counters_total(source: Source, days: Days, scope: Scope) -> Sums:
@@ -426,26 +502,41 @@ async def accounts_of_kind(
 
 
 async def agreements(
-    source: Source, agency: str | None = None, after: int = 0, limit: int = PAGE_MAX
-) -> list[Standing]:
+    source: Source,
+    agency: str | None = None,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> Rows[Standing]:
     """Agreements in force, of one agency or all; cursor: position of the second signature."""
-    query = AGREEMENTS.format(table="agreement")
-    return await _rows(source, Standing, query, agency=agency, after=after, limit=limit)
+    key = {"agency": agency, "after": after, "limit": limit}
+    return await _bounded(source, Standing, AGREEMENTS.format(table="agreement"), bytes_max, key)
 
 
 async def proposed_agreements(
-    source: Source, agency: str | None = None, after: int = 0, limit: int = PAGE_MAX
-) -> list[Standing]:
+    source: Source,
+    agency: str | None = None,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> Rows[Standing]:
     """Agreements that wait for their second signature; cursor: position of the first."""
-    query = AGREEMENTS.format(table="agreement_proposed")
-    return await _rows(source, Standing, query, agency=agency, after=after, limit=limit)
+    key = {"agency": agency, "after": after, "limit": limit}
+    return await _bounded(
+        source, Standing, AGREEMENTS.format(table="agreement_proposed"), bytes_max, key
+    )
 
 
 async def feed_items(
-    source: Source, agency: str, after: int = 0, limit: int = PAGE_MAX
-) -> list[FeedItem]:
+    source: Source,
+    agency: str,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> Rows[FeedItem]:
     """An agency's feed in order; cursor: sequence."""
-    return await _rows(source, FeedItem, FEED_ITEMS, agency=agency, after=after, limit=limit)
+    key = {"agency": agency, "after": after, "limit": limit}
+    return await _bounded(source, FeedItem, FEED_ITEMS, bytes_max, key)
 
 
 async def feed_head(source: Source, agency: str) -> int:
@@ -467,10 +558,79 @@ async def parked(
     return await _rows(source, Parked, PARKED, after_view=view, after_stream=stream, limit=limit)
 
 
+async def parked_at(source: Source, view: str, streams: Collection[UUID]) -> int | None:
+    """Position since which the live view stands still for one of these streams; None: for none."""
+    parameters = {"view": view, "streams": list(streams)}
+    row = await (await source.execute(PARKED_AT, parameters)).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+async def parked_by(source: Source, view: str, position: int) -> int:
+    """Streams that the live view stands still for since that position or an earlier one.
+
+    Of more than 1,000 only that there are so many.
+    """
+    parameters = {"view": view, "position": position}
+    row = await (await source.execute(PARKED_BY, parameters)).fetchone()
+    return int(row[0])
+
+
+async def _total_and_rows(
+    source: Source,
+    shapes: tuple[type[Total], type[Row]],
+    texts: tuple[str, str],
+    scope: Scope,
+    parameters: dict[str, Any],
+) -> tuple[Total, list[Row]]:
+    """Sums of a window and a page of its days, in one statement and so from one snapshot."""
+    total, rows = (_scoped(text, scope) for text in texts)
+    both = (
+        f"SELECT (SELECT row_to_json(t)::text FROM ({total}) t),"  # noqa: S608
+        f" (SELECT json_agg(q)::text FROM ({rows}) q)"
+    )
+    row = await (await source.execute(both, parameters)).fetchone()
+    sums, day = shapes
+    found: list[Row] = msgspec.json.decode(row[1] or "[]", type=list[day])  # type: ignore[valid-type]
+    return msgspec.json.decode(row[0], type=sums), found
+
+
+def _paged(days: Days, scope: Scope, after: tuple[str, date] | None, limit: int) -> dict[str, Any]:
+    """Parameters of a page of days; cursor: agency and day."""
+    agency, day = after or ("", date.min)
+    cursor = {"after_agency": agency, "after_day": day, "limit": _limited(limit)}
+    return {**_window(days, scope), **cursor}
+
+
+async def _bounded(
+    source: Source, row_type: type[Row], query: str, bytes_max: int, parameters: dict[str, Any]
+) -> Rows[Row]:
+    """The rows of a query, in its order, for as long as their JSON is small enough."""
+    whole = f"""
+    WITH page AS MATERIALIZED ({query}), sized AS (
+        SELECT nth, json, sum(octet_length(json)) OVER (ORDER BY nth) AS bytes
+        FROM (SELECT row_number() OVER () AS nth, row_to_json(page)::text AS json FROM page) row
+    )
+    SELECT string_agg(json, ',' ORDER BY nth) FILTER (WHERE nth = 1 OR bytes <= %(bytes_max)s),
+           coalesce(bool_or(nth > 1 AND bytes > %(bytes_max)s), false)
+    FROM sized
+    """  # noqa: S608
+    limit = _limited(parameters["limit"])
+    asked = {**parameters, "limit": limit, "bytes_max": bytes_max}
+    row = await (await source.execute(whole, asked)).fetchone()
+    rows: Rows[Row] = Rows()
+    rows += msgspec.json.decode(f"[{row[0] or ''}]", type=list[row_type])  # type: ignore[valid-type]
+    rows.more = row[1]
+    return rows
+
+
+def _limited(limit: int) -> int:
+    return max(0, min(limit, PAGE_MAX))
+
+
 async def _rows(source: Source, row_type: type[Row], query: str, /, **parameters: Any) -> list[Row]:
     """The rows of a query, in its order, as structs."""
     if "limit" in parameters:
-        parameters["limit"] = max(0, min(parameters["limit"], PAGE_MAX))
+        parameters["limit"] = _limited(parameters["limit"])
     whole = f"SELECT json_agg(q)::text FROM ({query}) q"  # noqa: S608
     row = await (await source.execute(whole, parameters)).fetchone()
     if row[0] is None:

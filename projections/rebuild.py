@@ -4,9 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
-from psycopg import AsyncConnection, DataError, IntegrityError
+from psycopg import AsyncConnection
 
-from domain.record import Record
 from projections.generation import (
     BATCH_MAX,
     HoleError,
@@ -17,13 +16,14 @@ from projections.generation import (
     create,
     create_indexes,
     drop_leftovers,
+    is_of_the_data,
     locked,
     switch,
     transact,
 )
 from projections.view import Batch, Memory, View
 
-ReadLog: TypeAlias = Callable[[int], AsyncIterator[list[Record]] | AsyncIterator[list[Place]]]
+ReadLog: TypeAlias = Callable[[int], AsyncIterator[Sequence[Place]]]
 """The records after a position, page by page, up to the present end of the log; events that none
 of the views looks at may be passed over."""
 
@@ -39,8 +39,8 @@ async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MA
     """Make the view again from the log and put it in the live one's place; the new generation.
 
     The live runner goes on meanwhile and waits only for the last few records. Whatever fails or
-    dies before the switch leaves the live generation as it was. Raises `RebuildRunningError`, or
-    `HoleError` when the log is behind the view.
+    dies before the switch leaves the live generation as it was. A live generation that is ahead of
+    the log, or of another log, is replaced by what the log says. Raises `RebuildRunningError`.
     """
     return (await rebuild_together(dsn, [view], read, batch_max))[view.name]
 
@@ -102,24 +102,28 @@ class Aside:
         self.position = 0
 
     async def take(self, page: Sequence[Place]) -> None:
-        """Take the next records; nothing any more once the database has refused a row."""
+        """Take the next records; nothing any more once something could not be written."""
         if self._memory is None:
             return
         place = (self._worker, self.view)
         try:
             for batch in batches(page, self._batch_max):
                 self.position = await transact(*place, batch, self.generation, memory=self._memory)
-        except (DataError, IntegrityError):
+        except Exception as error:
+            if not is_of_the_data(error):
+                raise
             self._memory = None
 
     async def settle(self, read: ReadLog, until: int | None) -> None:
         """Write what is still in memory, and take what the log has had since.
 
-        If the database refuses a row, build once more in small steps, which find whose it is.
+        If something cannot be written, build once more in small steps, which find whose it is.
         """
         try:
             await self._write_memory()
-        except (DataError, IntegrityError):
+        except Exception as error:
+            if not is_of_the_data(error):
+                raise
             self._memory = None
         if self._memory is None:
             await self.create()
@@ -143,14 +147,13 @@ class Aside:
             raise HoleError(f"{self.view.name} is at {until}, the log ends at {self.position}")
 
     async def go_live(self, read: ReadLog) -> None:
-        """Take the live generation's place, at its position; it stands still meanwhile."""
+        """Take the live generation's place at the end of the log; it stands still meanwhile."""
         async with self._worker.transaction():
             await create_indexes(self._worker, self.view, self.generation)
         await self.follow(read)
         async with self.control.transaction():
-            live = await locked(self.control, self.view, None)
-            if live is not None:
-                await self.follow(read, live.position)
+            await locked(self.control, self.view, None)
+            await self.follow(read)
             await switch(self.control, self.view, self.generation)
 
     async def _write_memory(self) -> None:

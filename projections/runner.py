@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from psycopg import AsyncConnection, DataError, IntegrityError
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 
-from domain.record import Record
 from projections.generation import (
     HoleError,
     Place,
@@ -14,11 +13,15 @@ from projections.generation import (
     advance,
     batches,
     connect,
+    is_of_the_data,
+    locked,
     open_view,
     transact_together,
 )
-from projections.view import View
+from projections.view import View, described
 
+PASSING = (OperationalError, InterfaceError, HoleError, OSError)
+"""What says nothing about a view: the same records may be handed over again."""
 OPENING = 7_406_002
 """Advisory lock: one process at a time makes missing tables."""
 TOGETHER_MAX = 1_000
@@ -30,7 +33,8 @@ log = structlog.get_logger(__name__)
 class Runner:
     """Keeps the live generations of some views.
 
-    A view whose tables another definition made is left aside, and the others go on; once it is
+    A view is left aside when another definition made its tables, when it has what the log does not
+    have, or when it fails for another reason than what it is given. The others go on; once it is
     rebuilt it is taken in again.
     """
 
@@ -40,6 +44,8 @@ class Runner:
         self._views = tuple(views)
         self._positions: dict[str, int] = {}
         """Of the views that are not left aside."""
+        self._faulty: dict[str, int] = {}
+        """Generations that are left aside whatever their definition, by view."""
         self._connections: dict[str, AsyncConnection] = {}
 
     @property
@@ -50,7 +56,7 @@ class Runner:
     async def open(self) -> None:
         """Make missing tables and read positions.
 
-        Raises `StaleViewError` when another definition made the tables of every view.
+        Raises `StaleViewError` when every view is to be left aside.
         """
         connection = await connect(self._dsn)
         try:
@@ -60,18 +66,19 @@ class Runner:
         finally:
             await connection.close()
         self._positions = dict.fromkeys((view.name for view in self._views), 0)
-        self._stand(
-            {
-                view.name: position
-                for view, (position, same) in zip(self._views, found, strict=True)
-                if same
-            }
-        )
+        self._faulty = {}
+        positions: dict[str, int] = {}
+        for view, opened in zip(self._views, found, strict=True):
+            if opened.fault is None:
+                positions[view.name] = opened.position
+            else:
+                self._leave_aside(view.name, opened.generation, opened.fault)
+        self._stand(positions)
 
-    async def project(self, records: Sequence[Record]) -> None:
+    async def project(self, records: Sequence[Place]) -> None:
         """Take records in order of position, without a hole; what a view has already, it skips.
 
-        Raises `HoleError`, `StaleViewError` when no view is left, or `psycopg.OperationalError`;
+        Raises `HoleError`, `StaleViewError` when no view is left, or `psycopg.OperationalError`:
         then each view stands at the end of some batch, and the same records may be handed over
         again.
         """
@@ -90,8 +97,10 @@ class Runner:
     async def _move_together(self, batch: Sequence[Place]) -> None:
         connection = await self._connected("all")
         try:
-            positions = await transact_together(connection, self._views, batch)
-        except (DataError, IntegrityError):
+            positions = await transact_together(connection, self._views, batch, self._faulty)
+        except Exception as error:
+            if isinstance(error, PASSING) and not is_of_the_data(error):
+                raise
             await self._move_each(batch)
             return
         going = self._positions.keys() & positions.keys()
@@ -112,6 +121,8 @@ class Runner:
                     positions[view.name] = outcome
                 case StaleViewError():
                     pass
+                case Exception() if not isinstance(outcome, PASSING):
+                    await self._leave_broken(view, outcome)
                 case _:
                     positions[view.name] = self._positions[view.name]
                     errors.append(outcome)
@@ -121,6 +132,18 @@ class Runner:
 
     async def _move(self, view: View, batch: Sequence[Place]) -> int:
         return await advance(await self._connected(view.name), view, batch)
+
+    async def _leave_broken(self, view: View, error: Exception) -> None:
+        """Leave a view aside, until it is rebuilt or this program starts again."""
+        connection = await self._connected("all")
+        async with connection.transaction():
+            standing = await locked(connection, view, None)
+        generation = 0 if standing is None else standing.generation
+        self._leave_aside(view.name, generation, described(error))
+
+    def _leave_aside(self, name: str, generation: int, why: str) -> None:
+        log.error("view_faulty", view=name, why=why, remedy=f"hoso rebuild {name}")
+        self._faulty[name] = generation
 
     async def _connected(self, name: str) -> AsyncConnection:
         connection = self._connections.get(name)

@@ -7,12 +7,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from domain.record import Record, event_types, personal_fields
+from domain.record import Record, event_types, personal_fields, without
 from projections.view import Out, StreamView, Table
 
 
 class Happening(Struct, frozen=True, kw_only=True):
-    """One event, without personal data but for who acted."""
+    """One event, without personal data but for who acted.
+
+    Neither with free text: people write about people in it. The history has all of it.
+    """
 
     dossier: UUID
     """The dossier, or other stream, that the event is about (`Context.correlation`)."""
@@ -25,29 +28,21 @@ class Happening(Struct, frozen=True, kw_only=True):
     actor: UUID
     role: str | None
     agency: str | None
-    on_behalf_of: str | None
     via: UUID | None
-    reason: str | None
     detail: dict[str, Any]
     """The event's fields but for those that are marked as personal."""
 
 
 TIMELINE = Table(name="timeline", row=Happening, key=("dossier", "position"))
-PERSONAL = {
-    name: tuple(tuple(path.split(".")) for path in personal_fields(kind))
-    for name, kind in event_types().items()
-}
+PERSONAL = {name: tuple(personal_fields(kind)) for name, kind in event_types().items()}
+"""Dotted fields by the name of the event."""
 
 
 def impersonal(name: str, event: Struct) -> dict[str, Any]:
     """The event's fields as JSON values, without its tag and what is marked as personal."""
     fields: dict[str, Any] = msgspec.to_builtins(event, order="deterministic")
     del fields["type"]
-    for *parents, last in PERSONAL[name]:
-        place: Any = fields
-        for parent in parents:
-            place = place.get(parent) or {}
-        place.pop(last, None)
+    without(fields, PERSONAL[name])
     return fields
 
 
@@ -67,9 +62,7 @@ def fold(_row: None, record: Record, out: Out) -> None:
             actor=context.actor,
             role=context.role,
             agency=context.agency,
-            on_behalf_of=context.on_behalf_of,
             via=context.via,
-            reason=context.reason,
             detail=impersonal(record.name, record.event),
         ),
     )

@@ -4,7 +4,7 @@ import hashlib
 import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache, cached_property
 from itertools import islice
@@ -14,10 +14,11 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from domain.record import Record
+from domain.record import Record, Stored, Unreadable, event_types
 
 SCALARS: dict[Any, str] = {
     bool: "boolean",
@@ -36,6 +37,9 @@ SENT_MAX = 5_000
 """Rows of one statement: bounds the memory that their JSON takes here and there."""
 COPIED = frozenset({str, int, bool, UUID, datetime, date, type(None)})
 """Types that psycopg sends as they are; of the others, enums become text and the rest JSON."""
+
+YEARS = "timestamptz '0001-01-01Z' AND timestamptz '9999-12-31 23:59:59.999999Z'"
+"""What Python can read back (`datetime.MINYEAR` to `MAXYEAR`); PostgreSQL goes further."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -73,7 +77,15 @@ class Table(Struct, frozen=True, kw_only=True, dict=True):
             )
         ]
         key = f"PRIMARY KEY ({', '.join(self.key)})"
-        return f"CREATE TABLE {self.physical(generation)} ({', '.join([*columns, key])})"
+        readable = [f"CHECK ({name} BETWEEN {YEARS})" for name in self.instants]
+        parts = [*columns, key, *readable]
+        return f"CREATE TABLE {self.physical(generation)} ({', '.join(parts)})"
+
+    @cached_property
+    def instants(self) -> list[str]:
+        """The columns that hold a point in time."""
+        kinds = zip(self.columns, self.column_types, strict=True)
+        return [name for name, kind in kinds if kind == "timestamptz"]
 
     def create_indexes(self, generation: int) -> list[str]:
         """The statements that create the other indexes; faster on a full table."""
@@ -149,10 +161,16 @@ class Batch:
         generation: int,
         parked: Iterable[UUID] = (),
         memory: Memory | None = None,
+        *,
+        in_utc: bool = False,
     ) -> None:
-        """`parked` are the streams that this view stands still for."""
+        """`parked` are the streams that this view stands still for.
+
+        With `in_utc` all times are sent in UTC: PostgreSQL refuses an offset beyond 15:59.
+        """
         self.parked = set(parked)
         self.out = Out()
+        self._in_utc = in_utc
         self._memory = memory
         self._connection = connection
         self._view = view
@@ -177,18 +195,33 @@ class Batch:
         found |= self._memory.of(table) if self._memory else {}
         return {key: row for key, row in found.items() if row is not None}
 
-    def apply(self, records: Iterable[Record], step: Callable[[Record], None]) -> None:
-        """Take the records in order; the stream of one that `step` raises on is parked."""
+    def apply(
+        self,
+        records: Iterable[Stored],
+        step: Callable[[Record], None],
+        parked: Callable[[UUID], None] | None = None,
+    ) -> None:
+        """Take the records in order.
+
+        The stream of one that cannot be read, or that `step` raises on, is parked; `parked` is
+        told.
+        """
         out = self.out
         for record in records:
             if record.stream in self.parked:
                 continue
-            inserted, added = len(out.inserted), len(out.added)
-            try:
-                step(record)
-            except Exception as error:  # noqa: BLE001
-                del out.inserted[inserted:], out.added[added:]
-                self.park(record, error)
+            if isinstance(record, Unreadable):
+                self._park(record, record.error)
+            else:
+                inserted, added = len(out.inserted), len(out.added)
+                try:
+                    step(record)
+                    continue
+                except Exception as error:  # noqa: BLE001
+                    del out.inserted[inserted:], out.added[added:]
+                    self._park(record, described(error))
+            if parked is not None:
+                parked(record.stream)
 
     def put(self, table: Table, row: Struct) -> None:
         """Insert a row or replace the one with the same key."""
@@ -198,10 +231,10 @@ class Batch:
         """Delete the row with this key; the table's key must be one column."""
         self._deletes.append((table, key))
 
-    def park(self, record: Record, error: Exception) -> None:
+    def _park(self, record: Stored, error: str) -> None:
         """Skip this and all later events of the stream until the view is rebuilt."""
         self.parked.add(record.stream)
-        self._newly_parked.append((record.stream, record.position, _described(error)))
+        self._newly_parked.append((record.stream, record.position, error))
 
     async def write(self) -> None:
         """Send everything, in few statements for each table and kind of change."""
@@ -265,7 +298,10 @@ class Batch:
             f" {on_conflict}"
         )
         for start in range(0, len(rows), SENT_MAX):
-            sent = _encoder.encode(rows[start : start + SENT_MAX])
+            some = rows[start : start + SENT_MAX]
+            if self._in_utc:
+                some = [_in_utc(table, row) for row in some]
+            sent = _encoder.encode(some)
             await self._execute(sql, (sent.decode(),))
 
     async def _copy(self, table: Table, rows: list[Struct]) -> None:
@@ -302,8 +338,8 @@ class View(Protocol):
     def __hash__(self) -> int:
         """By value."""
 
-    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
-        """Bring what records of its events change into `batch`."""
+    async def project(self, batch: Batch, records: Sequence[Stored]) -> None:
+        """Bring what records of its events change into `batch`, through `Batch.apply`."""
 
 
 Fold = Callable[[Any, Record, Out], Any]
@@ -326,7 +362,7 @@ class StreamView(Struct, frozen=True, kw_only=True):
         """The table of rows by stream first."""
         return (self.table, *self.others) if self.table else self.others
 
-    async def project(self, batch: Batch, records: Sequence[Record]) -> None:
+    async def project(self, batch: Batch, records: Sequence[Stored]) -> None:
         """Load the rows of the streams, fold in memory, write back what differs."""
         table, fold, out = self.table, self.fold, batch.out
         streams = {record.stream for record in records}
@@ -352,6 +388,25 @@ def shape(view: View) -> str:
     """Digest of a view's definition; tables of another shape have to be rebuilt."""
     statements = [sql for table in view.tables for sql in (table.create(0), *table.indexes)]
     return hashlib.sha256("\n".join([str(view.revision), *statements]).encode()).hexdigest()
+
+
+@cache
+def looked_at_unreadable(view: View, name: str) -> bool:
+    """Whether the view stands still for a stream with an unreadable event of that name.
+
+    An event of an unknown name concerns each view of that kind of stream, and one of an unknown
+    kind of stream every view: nobody can say what it changed.
+    """
+    known = event_types()
+    if name in known:
+        return name in view.events
+    kind = name.partition(".")[0]
+    of_known_kind = any(_is_of(kind, each) for each in known)
+    return not of_known_kind or any(_is_of(kind, each) for each in view.events)
+
+
+def _is_of(kind: str, name: str) -> bool:
+    return name.partition(".")[0] == kind
 
 
 def _by_table(changes: Iterable[tuple[Table, Any]]) -> list[tuple[Table, list[Any]]]:
@@ -398,7 +453,15 @@ def _copied(value: Any) -> Any:
     return str(value) if isinstance(value, str) else Jsonb(value, dumps=_encoder.encode)
 
 
-def _described(error: Exception) -> str:
+def _in_utc(table: Table, row: Any) -> Any:
+    """The row with its times in UTC; a row of counters is a mapping, and has none."""
+    if not isinstance(row, Struct):
+        return row
+    times = {name: getattr(row, name) for name in table.instants}
+    return replace(row, **{name: at and at.astimezone(UTC) for name, at in times.items()})
+
+
+def described(error: Exception) -> str:
     """Kind and place of an error. Not its text, which may quote a person's data."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from domain.record import Record
+from domain.record import Stored
 from integration import follower as follower_module
 from integration.bus import EVENTS, Bus, from_message
 from integration.follower import VIEWS_OFFICE, Follower
@@ -22,7 +22,7 @@ class Kept:
     """A projector that keeps what it is handed, and insists on order."""
 
     def __init__(self, refuses_at: int = 0) -> None:
-        self.records: list[Record] = []
+        self.records: list[Stored] = []
         self.refuses_at = refuses_at
         self.opened = 0
 
@@ -33,7 +33,7 @@ class Kept:
     async def open(self) -> None:
         self.opened += 1
 
-    async def project(self, records: Sequence[Record]) -> None:
+    async def project(self, records: Sequence[Stored]) -> None:
         first = self.position + 1
         assert [r.position for r in records] == list(range(first, first + len(records)))
         if self.refuses_at and records[-1].position >= self.refuses_at:
@@ -74,7 +74,7 @@ async def comes_by_bus(follower: Follower, database: Database) -> None:
     await eventually(came, "does not go to NATS")
 
 
-async def everything(database: Database) -> list[Record]:
+async def everything(database: Database) -> list[Stored]:
     return [from_message(message) for message in await database.messages()]
 
 

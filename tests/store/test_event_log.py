@@ -25,7 +25,7 @@ from commands.event_log import (
 )
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
-from domain.record import AnyEvent
+from domain.record import AnyEvent, name_of
 from tests.store.conftest import LogDatabase
 
 OPENED = CitizenOpened(issuer="i", subject="s", name="Mẫu")
@@ -71,7 +71,7 @@ def test_positions_are_dense_and_versions_follow(database: LogDatabase) -> None:
             assert sorted(v.position for v in verdicts) == list(range(2, 201, 2))
             records = await log.load({streams[0]: 0, streams[1]: 1})
             assert [r.version for r in records[streams[0]]] == [1, 2]
-            assert [r.event for r in records[streams[1]]] == [SUSPENDED]
+            assert [r.name for r in records[streams[1]]] == [name_of(SUSPENDED)]
 
     asyncio.run(check())
 

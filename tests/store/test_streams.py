@@ -15,7 +15,7 @@ from commands.event_log import SLICE, EventLog, Outcome, stored_form
 from commands.streams import NOTHING, Streams, after, fold
 from domain.account import AccountReactivated, AccountSuspended
 from domain.event import Context
-from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, Record, decode
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, Stored, decode
 from domain.refusal import Reason, Refused
 from tests.store.conftest import LogDatabase
 from tests.store.test_event_log import OPENED, SUSPENDED, append, running
@@ -104,7 +104,7 @@ def test_a_long_stream_is_folded_in_slices_and_others_have_their_turn(
             sizes = []
             load = log.load
 
-            async def counted(wanted: dict[UUID, int]) -> dict[UUID, list[Record]]:
+            async def counted(wanted: dict[UUID, int]) -> dict[UUID, list[Stored]]:
                 found = await load(wanted)
                 sizes.append(len(found[stream]))
                 return found

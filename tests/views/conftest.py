@@ -4,7 +4,7 @@ import asyncio
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from commands.migrate import migrate
 from domain import account, agreement, dossier, payment
 from domain.event import Context, stream_id
 from domain.procedure import FeeKind
-from domain.record import AnyEvent, Record, name_of
+from domain.record import AnyEvent, Record, Stored, Unreadable, encode, name_of
 from integration.postgres_server import PostgresServer
 
 START = datetime(2025, 11, 17, 1, 0, tzinfo=UTC)
@@ -278,6 +278,32 @@ def dsn(server: PostgresServer) -> str:
 
     asyncio.run(apply())
     return server.app_dsn
+
+
+@pytest.fixture
+def written(server: PostgresServer, dsn: str) -> Callable[[Sequence[Stored]], None]:
+    """Puts records into the log of the database, as its owner."""
+    assert dsn == server.app_dsn
+
+    def write(records: Sequence[Stored]) -> None:
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.cursor().executemany(
+                "INSERT INTO event VALUES (%s, %s, %s, %s, %s, %s, '')",
+                [
+                    (r.position, r.stream, r.version, r.name, r.recorded_at, body(r))
+                    for r in records
+                ],
+            )
+            connection.execute("UPDATE head SET position = (SELECT max(position) FROM event)")
+
+    return write
+
+
+def body(record: Stored) -> bytes:
+    """The stored form; of what cannot be read, one of an event that nobody knows."""
+    if isinstance(record, Unreadable):
+        return b'{"event": {"type": "dossier.archived", "shelf": "A7"}}'
+    return encode(record.context, record.event)
 
 
 @pytest.fixture(scope="session")

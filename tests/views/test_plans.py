@@ -19,7 +19,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from api import backend
+from api import read_models
 from commands import event_log, recorder, replay
 from commands.batching import end
 from commands.event_log import Append
@@ -105,18 +105,22 @@ ASKED: dict[str, Ask] = {
     "agreements, all": lambda s: queries.agreements(s, None, 0, 100),
     "feed_items": lambda s: queries.feed_items(s, AGENCY, 1, 100),
     "feed_head": lambda s: queries.feed_head(s, AGENCY),
+    "counters, total and days": lambda s: queries.counters(s, DAYS, ONE, None, 100),
+    "ledger, total and days": lambda s: queries.ledger(s, DAYS, ONE, None, 100),
     "progress": queries.progress,
+    "parked_at": lambda s: queries.parked_at(s, "card", [SOME]),
+    "parked_by": lambda s: queries.parked_by(s, "card", 1_000),
     "parked": lambda s: queries.parked(s, ("card", NIL), 100),
     "log: load": lambda s: s.execute(event_log.LOAD, ([SOME, NIL], [0, 7])),
     "log: read": lambda s: s.execute(event_log.READ, (1_000, 500)),
     "log: read_wanted": lambda s: s.execute(
         event_log.READ_WANTED, (["dossier.lodged"], 1_000, 500)
     ),
-    "log: history": lambda s: s.execute(replay.HISTORY, (SOME, 0, 100)),
+    "log: history": lambda s: s.execute(replay.HISTORY, (SOME, 0, 100, 1 << 20)),
     "log: notifications": lambda s: s.execute(
         recorder.NOTIFICATIONS, (1_000, None, None, ["dossier.lodged"], ["dossier.lodged"], 500)
     ),
-    "api: progress": lambda s: s.execute(backend.PROGRESS, None),
+    "api: progress": lambda s: s.execute(read_models.PROGRESS, None),
 }
 
 
