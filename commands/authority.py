@@ -265,6 +265,8 @@ ON_OTHERS: tuple[type, ...] = (
 
 ACT_FOR_OTHERS = frozenset({Role.IMPORTER, Role.SIMULATOR})
 """Roles with which software may act with a person's authority."""
+TIME_ROLES = ACT_FOR_OTHERS | {Role.LATE_PAPER}
+"""Roles whose acts may have happened before they are recorded."""
 LATE_PAPER_WITHIN = timedelta(days=730)
 """How far back paper may be entered afterwards."""
 
@@ -282,7 +284,7 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
         refuse_if(not own or what not in SELF_OPENING, Reason.ACCOUNT_UNKNOWN)
     elif account.suspended:
         raise Refused(Reason.ACCOUNT_SUSPENDED)
-    check_software(caller, at)
+    acting = check_software(caller, at)
     refuse_if(caller.via is not None and what in IN_PERSON, Reason.NOT_BY_SOFTWARE)
     grants = () if account is None else account.roles(at)
     # Software is nobody: it has no matters of its own.
@@ -290,18 +292,24 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
         capacity: Capacity | None = Capacity(places=scope.home)
     else:
         capacity = _held(rules, grants, scope)
-    if capacity is None or not _software_reaches(caller, capacity.places, at):
+    if capacity is None or not _reach(acting, capacity.places):
         raise _refusal(rules, grants, scope)
     return capacity
 
 
-def check_software(caller: Caller, at: datetime) -> None:
-    """Software acts for others only while its account stands and lets it do so."""
+def check_software(caller: Caller, at: datetime) -> tuple[Grant, ...] | None:
+    """By which grants software acts for the caller; None: he came himself.
+
+    Raises `Refused` unless its account is software's, stands, and lets it act for others.
+    """
     if caller.via is None:
-        return
+        return None
     software = caller.software
-    stands = software is not None and software.kind is AccountKind.SERVICE
-    refuse_if(not stands or not _acting_grants(caller, at), Reason.SOFTWARE_NOT_ALLOWED)
+    if software is None or software.kind is not AccountKind.SERVICE:
+        raise Refused(Reason.SOFTWARE_NOT_ALLOWED)
+    acting = tuple([grant for grant in software.roles(at) if grant.role in ACT_FOR_OTHERS])
+    refuse_if(not acting, Reason.SOFTWARE_NOT_ALLOWED)
+    return acting
 
 
 def check_administration(
@@ -337,16 +345,14 @@ def earliest(caller: Caller, capacity: Capacity, at: datetime, since: datetime) 
     the calendars begin, which imports and simulations may go back to.
     """
     places = capacity.places or frozenset({CITY})
-    roles = {
-        grant.role
-        for account in (caller.account, caller.software)
-        if account is not None
-        for grant in account.roles(at)
-        if any(grant.covers(place) for place in places)
-    }
-    if not roles.isdisjoint(ACT_FOR_OTHERS):
-        return since
-    return at - LATE_PAPER_WITHIN if Role.LATE_PAPER in roles else None
+    floor = None
+    for account in (caller.software, caller.account):
+        for grant in () if account is None else account.roles(at):
+            if grant.role in TIME_ROLES and any(map(grant.covers, places)):
+                if grant.role is not Role.LATE_PAPER:
+                    return since
+                floor = at - LATE_PAPER_WITHIN
+    return floor
 
 
 def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | None:
@@ -369,16 +375,11 @@ def _refusal(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Refused:
     return Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
 
 
-def _acting_grants(caller: Caller, at: datetime) -> tuple[Grant, ...]:
-    grants = () if caller.software is None else caller.software.roles(at)
-    return tuple(grant for grant in grants if grant.role in ACT_FOR_OTHERS)
-
-
-def _software_reaches(caller: Caller, places: frozenset[str], at: datetime) -> bool:
-    if caller.via is None or not places:
+def _reach(acting: tuple[Grant, ...] | None, places: frozenset[str]) -> bool:
+    """Whether the software, if there is one, may act where the matter is."""
+    if acting is None or not places:
         return True
-    grants = _acting_grants(caller, at)
-    return any(grant.agency == CITY or any(map(grant.covers, places)) for grant in grants)
+    return any(grant.agency == CITY or any(map(grant.covers, places)) for grant in acting)
 
 
 def _concerned(
