@@ -293,7 +293,8 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
     else:
         capacity = _held(rules, grants, scope)
     if capacity is None or not _reach(acting, capacity.places):
-        raise _refusal(rules, grants, scope)
+        knows = _knows(grants, acting, scope)
+        raise _refusal(rules, grants, tell=knows or not scope.hidden)
     return capacity
 
 
@@ -368,11 +369,17 @@ def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | N
     return None
 
 
-def _refusal(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Refused:
-    """Follows from the caller's roles alone where the matter is hidden."""
+def _refusal(rules: Rules, grants: tuple[Grant, ...], *, tell: bool) -> Refused:
+    """Follows from the caller's roles alone, unless he may be told that the matter exists."""
     if any(grant.role is rule.role for rule in rules for grant in grants):
-        return Refused(Reason.NOT_FOUND if scope.hidden else Reason.NOT_YOUR_AGENCY)
+        return Refused(Reason.NOT_YOUR_AGENCY if tell else Reason.NOT_FOUND)
     return Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
+
+
+def _knows(grants: tuple[Grant, ...], acting: tuple[Grant, ...] | None, scope: Scope) -> bool:
+    """Whether the caller reads the dossier, though he may not do this to it."""
+    reads = _held(READING[Reading.DOSSIER], grants, scope) if scope.holder else None
+    return reads is not None and _reach(acting, reads.places)
 
 
 def _reach(acting: tuple[Grant, ...] | None, places: frozenset[str]) -> bool:

@@ -189,7 +189,7 @@ def test_nor_does_software_that_does_not_reach_it_tell_whether_it_is_there() -> 
         assert refusal(what, asks, there) == refusal(what, asks, not_there)
 
 
-def test_who_has_the_role_learns_no_more_than_not_found() -> None:
+def test_who_has_the_role_elsewhere_learns_no_more_than_not_found() -> None:
     examiner = caller(officer(Role.EXAMINER, "H29.9"))
     hidden = replace(SCOPE, hidden=True)
     assert refusal(Reading.DOSSIER, examiner, hidden)[0] is Reason.NOT_FOUND
@@ -197,6 +197,8 @@ def test_who_has_the_role_learns_no_more_than_not_found() -> None:
     assert refusal(Reading.DOSSIER, caller(account()), hidden)[0] is Reason.NOT_YOUR_DOSSIER
     clerk = caller(officer(Role.CLERK, "H29.9"))
     assert refusal(d.ApproveResult, clerk, hidden)[0] is Reason.ROLE_MISSING
+    who_reads_it = caller(officer(Role.APPROVER, "H29.2"))
+    assert refusal(d.ApproveResult, who_reads_it, hidden)[0] is Reason.NOT_YOUR_AGENCY
 
 
 # Software that acts for somebody
