@@ -252,6 +252,7 @@ async def _card(asked: Asked, dossier: UUID) -> Card:
 
 
 async def _card_by_code(asked: Asked, code: str) -> Card:
+    await asked.admit()
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
         await asked.allow(Reading.DOSSIER, Scope(hidden=True))

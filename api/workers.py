@@ -61,14 +61,11 @@ def backend_of(settings: WorkerSettings) -> Backend:
     if settings.local_keys is not None:
         keys: dict[str, Any] = json.loads(settings.local_keys)
         sources[LOCAL_ISSUER] = lambda: keys
-    return Backend(
-        settings.dsn,
-        Tokens(settings.audience, sources, settings.token_life_max_s),
-        _issuers(settings),
-    )
+    tokens = Tokens(settings.audience, sources, settings.token_life_max_s)
+    return Backend(settings.dsn, tokens, issuers_of(settings))
 
 
-def _issuers(settings: WorkerSettings) -> Issuers:
+def issuers_of(settings: WorkerSettings) -> Issuers:
     """Whose subjects may be staff and whose citizens; the local issuer's may be either."""
     local = () if settings.local_keys is None else (LOCAL_ISSUER,)
     staff = settings.staff_issuers or settings.issuers

@@ -253,6 +253,9 @@ GIVEN_BY: dict[Role, Where] = {
 SELF_OPENING: tuple[type, ...] = (a.OpenCitizen,)
 """What a person with a token and no account yet may do."""
 
+OF_ACCOUNTS: frozenset[Any] = frozenset({*a.AccountCommand.__args__, Reading.ACCOUNT})
+"""What is done to, or read of, an account."""
+
 IN_PERSON: tuple[type, ...] = g.AgreementCommand.__args__
 """What nobody does through software: two persons sign an agreement, not one program twice."""
 
@@ -267,6 +270,8 @@ ON_OTHERS: tuple[type, ...] = (
 
 ACT_FOR_OTHERS = frozenset({Role.IMPORTER, Role.SIMULATOR})
 """Roles with which software may act with a person's authority."""
+TIME_ROLES = ACT_FOR_OTHERS | {Role.LATE_PAPER}
+"""Roles whose acts may have happened before they are recorded."""
 LATE_PAPER_WITHIN = timedelta(days=730)
 """How far back paper may be entered afterwards."""
 
@@ -284,7 +289,7 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
         refuse_if(not own or what not in SELF_OPENING, Reason.ACCOUNT_UNKNOWN)
     elif account.suspended:
         raise Refused(Reason.ACCOUNT_SUSPENDED)
-    check_software(caller, at)
+    acting = check_software(caller, at)
     refuse_if(caller.via is not None and what in IN_PERSON, Reason.NOT_BY_SOFTWARE)
     grants = () if account is None else account.roles(at)
     # Software is nobody: it has no matters of its own.
@@ -292,18 +297,25 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
         capacity: Capacity | None = Capacity(places=scope.home)
     else:
         capacity = _held(rules, grants, scope)
-    if capacity is None or not _software_reaches(caller, capacity.places, at):
-        raise _refusal(rules, grants, scope)
+    if capacity is None or not _reach(acting, capacity.places):
+        knows = _knows(grants, acting, scope)
+        raise _refusal(what, grants, tell=knows or not scope.hidden)
     return capacity
 
 
-def check_software(caller: Caller, at: datetime) -> None:
-    """Software acts for others only while its account stands and lets it do so."""
+def check_software(caller: Caller, at: datetime) -> tuple[Grant, ...] | None:
+    """By which grants software acts for the caller; None: he came himself.
+
+    Raises `Refused` unless its account is software's, stands, and lets it act for others.
+    """
     if caller.via is None:
-        return
+        return None
     software = caller.software
-    stands = software is not None and software.kind is AccountKind.SERVICE
-    refuse_if(not stands or not _acting_grants(caller, at), Reason.SOFTWARE_NOT_ALLOWED)
+    if software is None or software.kind is not AccountKind.SERVICE:
+        raise Refused(Reason.SOFTWARE_NOT_ALLOWED)
+    acting = tuple([grant for grant in software.roles(at) if grant.role in ACT_FOR_OTHERS])
+    refuse_if(not acting, Reason.SOFTWARE_NOT_ALLOWED)
+    return acting
 
 
 def check_administration(
@@ -339,16 +351,14 @@ def earliest(caller: Caller, capacity: Capacity, at: datetime, since: datetime) 
     the calendars begin, which imports and simulations may go back to.
     """
     places = capacity.places or frozenset({CITY})
-    roles = {
-        grant.role
-        for account in (caller.account, caller.software)
-        if account is not None
-        for grant in account.roles(at)
-        if any(grant.covers(place) for place in places)
-    }
-    if not roles.isdisjoint(ACT_FOR_OTHERS):
-        return since
-    return at - LATE_PAPER_WITHIN if Role.LATE_PAPER in roles else None
+    floor = None
+    for account in (caller.software, caller.account):
+        for grant in () if account is None else account.roles(at):
+            if grant.role in TIME_ROLES and any(map(grant.covers, places)):
+                if grant.role is not Role.LATE_PAPER:
+                    return since
+                floor = at - LATE_PAPER_WITHIN
+    return floor
 
 
 def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | None:
@@ -364,23 +374,32 @@ def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | N
     return None
 
 
-def _refusal(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Refused:
-    """Follows from the caller's roles alone where the matter is hidden."""
-    if any(grant.role is rule.role for rule in rules for grant in grants):
-        return Refused(Reason.NOT_FOUND if scope.hidden else Reason.NOT_YOUR_AGENCY)
+def _refusal(what: type | Reading, grants: tuple[Grant, ...], *, tell: bool) -> Refused:
+    """Follows from the caller's roles alone, unless he may be told that the matter exists.
+
+    Whose role reaches over the whole is told that it is not there. An account's id follows from a
+    name that can be guessed; whoever administers some accounts learns of no other.
+    """
+    rules = RULES[what]
+    fitting = [grant for rule in rules for grant in grants if grant.role is rule.role]
+    if fitting:
+        over_the_whole = any(grant.agency == CITY for grant in fitting)
+        told_nothing = over_the_whole or what in OF_ACCOUNTS
+        return Refused(Reason.NOT_FOUND if told_nothing and not tell else Reason.NOT_YOUR_AGENCY)
     return Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
 
 
-def _acting_grants(caller: Caller, at: datetime) -> tuple[Grant, ...]:
-    grants = () if caller.software is None else caller.software.roles(at)
-    return tuple(grant for grant in grants if grant.role in ACT_FOR_OTHERS)
+def _knows(grants: tuple[Grant, ...], acting: tuple[Grant, ...] | None, scope: Scope) -> bool:
+    """Whether the caller reads the dossier, though he may not do this to it."""
+    reads = _held(READING[Reading.DOSSIER], grants, scope) if scope.holder else None
+    return reads is not None and _reach(acting, reads.places)
 
 
-def _software_reaches(caller: Caller, places: frozenset[str], at: datetime) -> bool:
-    if caller.via is None or not places:
+def _reach(acting: tuple[Grant, ...] | None, places: frozenset[str]) -> bool:
+    """Whether the software, if there is one, may act where the matter is."""
+    if acting is None or not places:
         return True
-    grants = _acting_grants(caller, at)
-    return any(grant.agency == CITY or any(map(grant.covers, places)) for grant in grants)
+    return any(grant.agency == CITY or any(map(grant.covers, places)) for grant in acting)
 
 
 def _concerned(

@@ -34,7 +34,8 @@ from commands.authority import (
     check_administration,
     earliest,
 )
-from domain.account import Account, AccountKind, Grant, Role
+from commands.handle import Wish, scope_of
+from domain.account import Account, AccountKind, Grant, Issuers, Role
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, MONDAY_9, OTHER
 
@@ -188,7 +189,7 @@ def test_nor_does_software_that_does_not_reach_it_tell_whether_it_is_there() -> 
         assert refusal(what, asks, there) == refusal(what, asks, not_there)
 
 
-def test_who_has_the_role_learns_no_more_than_not_found() -> None:
+def test_who_has_the_role_elsewhere_learns_no_more_than_not_found() -> None:
     examiner = caller(officer(Role.EXAMINER, "H29.9"))
     hidden = replace(SCOPE, hidden=True)
     assert refusal(Reading.DOSSIER, examiner, hidden)[0] is Reason.NOT_FOUND
@@ -196,6 +197,8 @@ def test_who_has_the_role_learns_no_more_than_not_found() -> None:
     assert refusal(Reading.DOSSIER, caller(account()), hidden)[0] is Reason.NOT_YOUR_DOSSIER
     clerk = caller(officer(Role.CLERK, "H29.9"))
     assert refusal(d.ApproveResult, clerk, hidden)[0] is Reason.ROLE_MISSING
+    who_reads_it = caller(officer(Role.APPROVER, "H29.2"))
+    assert refusal(d.ApproveResult, who_reads_it, hidden)[0] is Reason.NOT_YOUR_AGENCY
 
 
 # Software that acts for somebody
@@ -340,3 +343,20 @@ def test_whoever_takes_a_city_administrator_away_is_one_that_stays(command: Any)
 
 def test_the_table_of_acting_holds_commands_only() -> None:
     assert all(isinstance(what, type) for what in ACTING)
+
+
+# Whose subjects become staff
+
+
+def opens(issuers: Issuers, admin: Account) -> bool:
+    opening = a.OpenService(issuer="i", subject="s", name="x", agency="H29.1")
+    wish = Wish(stream=OTHER, command=opening, actor=ACTOR, key="k", fingerprint=b"")
+    scope = scope_of(wish, None, None, issuers)
+    return capacity_of(a.OpenService, admin, scope=scope) is not None
+
+
+def test_a_commune_opens_accounts_only_for_subjects_that_cannot_be_citizens() -> None:
+    apart = Issuers(staff=frozenset({"i"}), citizens=frozenset({"c"}))
+    assert opens(apart, LOCAL_ADMIN)
+    assert not opens(Issuers(), LOCAL_ADMIN)
+    assert opens(Issuers(), CITY_ADMIN)
