@@ -189,11 +189,16 @@ def test_nor_does_software_that_does_not_reach_it_tell_whether_it_is_there() -> 
         assert refusal(what, asks, there) == refusal(what, asks, not_there)
 
 
-def test_who_has_the_role_elsewhere_learns_no_more_than_not_found() -> None:
+def test_who_has_the_role_elsewhere_learns_the_same_of_what_is_there_and_what_is_not() -> None:
     examiner = caller(officer(Role.EXAMINER, "H29.9"))
-    hidden = replace(SCOPE, hidden=True)
-    assert refusal(Reading.DOSSIER, examiner, hidden)[0] is Reason.NOT_FOUND
-    assert refusal(Reading.DOSSIER, examiner)[0] is Reason.NOT_YOUR_AGENCY
+    hidden, nothing = replace(SCOPE, hidden=True), Scope(hidden=True)
+    for there in (hidden, nothing):
+        assert refusal(Reading.DOSSIER, examiner, there)[0] is Reason.NOT_YOUR_AGENCY
+    administrator = caller(officer(Role.ACCOUNT_ADMIN, "H29.9"))
+    for there in (hidden, nothing):
+        assert refusal(a.SuspendAccount, administrator, there)[0] is Reason.NOT_FOUND
+    over_the_city = caller(officer(Role.EXAMINER, "H29"))
+    assert refusal(Reading.DOSSIER, over_the_city, nothing)[0] is Reason.NOT_FOUND
     assert refusal(Reading.DOSSIER, caller(account()), hidden)[0] is Reason.NOT_YOUR_DOSSIER
     clerk = caller(officer(Role.CLERK, "H29.9"))
     assert refusal(d.ApproveResult, clerk, hidden)[0] is Reason.ROLE_MISSING

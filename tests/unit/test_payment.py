@@ -1,14 +1,19 @@
 """A payment's decider: every đồng owed, waived, paid, settled and refunded is accounted for."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis.strategies import lists, sampled_from
 from msgspec.structs import replace
 
 from commands import payment as c
 from commands.command import Command, Setting
+from commands.streams import evolve as fold
 from domain import payment as e
 from domain.account import Role
 from domain.dossier import (
@@ -564,3 +569,47 @@ def test_a_transaction_belongs_to_the_first_that_booked_it() -> None:
         with pytest.raises(Refused) as no:
             c.refuse_if_taken(transaction, c.Claim(OTHER, other))
         assert no.value.reason is Reason.TRANSACTION_TAKEN
+
+
+COMMANDS: tuple[tuple[Command, dict[str, Any]], ...] = tuple(
+    (command, {"role": role, "actor": hand, "account": None})
+    for command in (
+        c.RequestPayment(request="R"),
+        c.StartAttempt(attempt="A", method=Method.ONLINE),
+        c.StartAttempt(attempt="B", method=Method.CASH),
+        CONFIRM,
+        replace(CONFIRM, attempt="B"),
+        c.DeclinePayment(attempt="A", code="4"),
+        c.DeclinePayment(attempt="B", code="4"),
+        c.ReportUnknownOutcome(attempt="A", explanation="3"),
+        c.SettlePayment(statement="S", amount_vnd=24_000),
+        c.AskRefund(refund="F", amount_vnd=8_000, explanation="x"),
+        c.AskRefund(refund="G", amount_vnd=24_000, explanation="x"),
+        c.ApproveRefund(refund="F"),
+        c.CompleteRefund(refund="F", transaction="B"),
+    )
+    for role, hand in ((Role.PAYMENT_PLATFORM, THIRD), (Role.CASHIER, ACTOR), (None, OTHER))
+)
+
+
+@given_any(lists(sampled_from(COMMANDS), max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_any_command_twice_changes_nothing_and_no_dong_is_lost(
+    commands: list[tuple[Command, dict[str, Any]]],
+) -> None:
+    life = given(ASSESSED, dossier=COPIES)
+    for command, who in commands:
+        life.when(command, life.at + timedelta(minutes=1), **who)
+        try:
+            facts = life.decide(life.state)
+        except Refused:
+            continue
+        for fact in facts:
+            life.state = fold(life.state, fact, life.at)
+        with suppress(Refused):
+            assert life.decide(life.state) == ()
+        assert isinstance(life.state, Payment)
+        assert life.state.refundable_vnd >= 0
+        assert life.state.settled_vnd <= life.state.paid_vnd
+        for refund in life.state.refunds.values():
+            assert refund.approved_by is None or refund.approved_by != refund.asked_by
