@@ -143,6 +143,9 @@ def personal_fields(kind: type[Struct]) -> dict[str, str]:
 def without(value: dict[str, Any], names: Iterable[str]) -> None:
     """Take these dotted fields out of an event or context that was turned into JSON values."""
     for name in names:
+        if "." not in name:
+            value.pop(name, None)
+            continue
         *parents, last = name.split(".")
         place: Any = value
         for parent in parents:

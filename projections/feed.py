@@ -20,7 +20,7 @@ ITEM_BYTES_MAX = (1 << 20) - (64 << 10)
 """Of one item: a NATS message holds 1 MiB unless told otherwise, its headers included."""
 SOURCE = "/hoso/H29"
 TYPE_PREFIX = "vn.gov.hcm.hoso."
-PERSONAL = {name: tuple(personal_fields(kind)) for name, kind in event_types().items()}
+PERSONAL = {name: frozenset(personal_fields(kind)) for name, kind in event_types().items()}
 """Dotted fields by the name of the event."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -299,7 +299,7 @@ def picked(name: str, whole: Mapping[str, Any], fields: AbstractSet[str]) -> dic
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = source[last]
-    without(data, (field for field in PERSONAL[name] if field not in fields))
+    without(data, PERSONAL[name] - fields)
     return data
 
 
