@@ -26,6 +26,10 @@ EVENTS_SUBJECTS = "events.>"
 SMALL_RETRY_S = 0.1
 LARGE_RETRY_S = 2.0
 """Between attempts to reach a server that is away."""
+CLOSED_LOOK_S = 0.25
+"""Between two looks whether the client has given up."""
+PAYLOAD_WANTED_BYTES = 1 << 20
+"""NATS' own default for `max_payload`; every event with its envelope fits into it."""
 UNSENT_MAX_BYTES = 64 << 20
 """Never reached: what is unacknowledged is bounded far below. nats-py swallows a cancellation that
 comes while it waits for room in this buffer."""
@@ -119,7 +123,11 @@ def event_subject(name: str) -> str:
 
 
 class Bus:
-    """One connection to NATS, which comes back by itself for as long as it takes."""
+    """A connection to NATS, which comes back by itself for as long as it takes.
+
+    nats-py closes a client for good where the server refuses its credentials; then this opens
+    another client, so ask for `client` and `jetstream` anew at each use.
+    """
 
     def __init__(
         self,
@@ -136,7 +144,8 @@ class Bus:
         self._inbox_prefix = inbox_prefix
         self._last_error = ""
         self._closing = False
-        self._opened = False
+        self._lost = 0
+        self._keeper: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.client = Client()
         self.jetstream: JetStreamContext = self.client.jetstream(timeout=API_TIMEOUT_S)
@@ -149,7 +158,12 @@ class Bus:
     @property
     def connections(self) -> int:
         """How many times the connection was lost and made again; a change means: look again."""
-        return self.client.stats["reconnects"]
+        return self._lost + int(self.client.stats["reconnects"])
+
+    @property
+    def payload_max(self) -> int:
+        """The most bytes of a message that the server takes; 0 while none was reached."""
+        return self.client.max_payload if self.connected else 0
 
     async def connected_within(self, timeout_s: float) -> bool:
         """Wait for a connection, but not longer; whether there is one."""
@@ -159,15 +173,53 @@ class Bus:
         return self.connected
 
     async def open(self) -> None:
-        """Connect; waits for as long as no server answers."""
-        self._opened = True
+        """Connect; waits for as long as no server answers, and comes back whenever it is lost."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+        await self._up.wait()
+
+    async def close(self) -> None:
+        """Let go of the connection; what is unsent may be dropped, the log still has it."""
+        self._closing = True
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        while not keeper.done():  # a cancellation gets lost in nats-py now and then
+            keeper.cancel()
+            await asyncio.wait([keeper], timeout=LARGE_RETRY_S)
+        with suppress(OSError):  # nats-py flushes into a connection that may be dead
+            await self.client.close()
+
+    async def _keep(self) -> None:
+        """Connect, wait until the client has closed for good, and begin again with another."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._connect()
+            except (nats_errors.Error, OSError, ValueError, TimeoutError) as error:
+                await self._on_error(error)
+            else:
+                self._up.set()
+                self._warn_of_small_payload()
+                while not self.client.is_closed:
+                    heed_cancellation()
+                    await asyncio.sleep(CLOSED_LOOK_S)
+                self._up.clear()
+                log.warning("bus_closed", client=self._name)
+            await asyncio.sleep(LARGE_RETRY_S)
+            self._lost += int(self.client.stats["reconnects"]) + 1
+            with suppress(nats_errors.Error, OSError):
+                await self.client.close()
+            self.client = Client()
+            self.jetstream = self.client.jetstream(timeout=API_TIMEOUT_S)
+
+    async def _connect(self) -> None:
         await self.client.connect(
             self._url.split(","),
             name=self._name,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
-            closed_cb=self._on_closed,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             reconnect_to_server_handler=_next_server,
@@ -178,14 +230,15 @@ class Bus:
             user_credentials=_credentials(self._credentials),
             skip_subject_validation=True,
         )
-        self._up.set()
 
-    async def close(self) -> None:
-        """Let go of the connection; what is unsent may be dropped, the log still has it."""
-        self._closing = True
-        if self._opened:
-            with suppress(OSError):  # nats-py flushes into a connection that may be dead
-                await self.client.close()
+    def _warn_of_small_payload(self) -> None:
+        if self.payload_max < PAYLOAD_WANTED_BYTES:
+            log.warning(
+                "bus_takes_small_messages_only",
+                client=self._name,
+                max_payload=self.payload_max,
+                remedy=f"set max_payload of the NATS server to {PAYLOAD_WANTED_BYTES} or more",
+            )
 
     async def _on_error(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -202,9 +255,6 @@ class Bus:
         self._last_error = ""
         self._up.set()
         log.info("bus_back", client=self._name)
-
-    async def _on_closed(self) -> None:
-        log.info("bus_closed", client=self._name)
 
 
 def _next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
