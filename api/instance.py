@@ -18,18 +18,20 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from api.settings import Settings
-from api.workers import WorkerSettings
+from api.workers import NATS_UNWELL, WorkerSettings
 from commands.catalogue import load_catalogue, publish
 from commands.migrate import migrate
 from integration.founding import found
 from integration.issuer import LocalIssuer
-from integration.nats_server import NatsServer
+from integration.nats_server import WORKERS, NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
 from integration.processes import DataFolder, HeldPort, is_alive, spawn, stop
 
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
+NATS_RETRY_S = 3.0
+"""After NATS did not start, perhaps because its disk is full."""
 READY_S = 60.0
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
@@ -63,6 +65,7 @@ class Instance:
         self.port = 0
         self._port_held: HeldPort | None = None
         self._restart_at: dict[str, float] = {}
+        self._nats_due = 0.0
 
     @property
     def addresses(self) -> Addresses:
@@ -108,10 +111,10 @@ class Instance:
     def tend(self) -> None:
         """Bring back what has died; a process that dies at once is given a pause."""
         before = self.addresses
-        for server in (self.postgres, self.nats):
-            if server is not None and not server.is_running():
-                log.error("server_died", server=type(server).__name__)
-                server.start()
+        if self.postgres is not None and not self.postgres.is_running():
+            log.error("server_died", server="PostgresServer")
+            self.postgres.start()
+        self._tend_nats()
         if self.addresses != before:
             # Another program took the port meanwhile: everybody has to learn the new one.
             self._tell_addresses()
@@ -126,6 +129,27 @@ class Instance:
                 log.error("worker_died", worker=name, code=process.returncode)
                 del self._restart_at[name]
                 self._start_worker(name)
+
+    def _tend_nats(self) -> None:
+        """Restart NATS where it died, or where the relay found that it takes nothing any more.
+
+        All that is asked and commanded goes on without it, so it is tried again and again.
+        """
+        nats, relay = self.nats, self.workers.get("relay")
+        if nats is None:
+            return
+        if nats.is_running() and relay is not None and relay.poll() == NATS_UNWELL:
+            log.error("server_unwell", server="NatsServer")
+            nats.kill()  # it may not end by itself, and all that it holds can be made again
+            self._start_worker("relay")
+        if nats.is_running() or time.monotonic() < self._nats_due:
+            return
+        log.error("server_died", server="NatsServer")
+        try:
+            nats.start()
+        except (ServerFailedError, OSError) as error:
+            self._nats_due = time.monotonic() + NATS_RETRY_S
+            log.warning("server_failed", server="NatsServer", why=str(error))
 
     def wait_until_ready(self) -> None:
         """Until the API answers and the read models have begun.
@@ -191,7 +215,8 @@ class Instance:
         worker = WorkerSettings(
             dsn=addresses.dsn,
             nats_url=addresses.nats_url,
-            nats_credentials=addresses.nats_credentials,
+            nats_credentials=self._credentials_of(name) or addresses.nats_credentials,
+            nats_keys=str(self.nats.accounts.folder) if self.nats else None,
             host=HOST,
             port=self.port,
             issuers=self.settings.issuers,
@@ -206,6 +231,12 @@ class Instance:
             environment=environment,
             death_signal=signal.SIGTERM,
         )
+
+    def _credentials_of(self, worker: str) -> str | None:
+        """Credentials for the embedded NATS with that worker's rights and no others."""
+        if self.nats is None or worker not in WORKERS:
+            return None
+        return str(self.nats.credentials_of(worker))
 
 
 @contextmanager

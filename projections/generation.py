@@ -26,13 +26,23 @@ PARKED_TOGETHER = b"""
 SELECT view, stream_id FROM view.parked JOIN view.progress USING (view, generation)
 WHERE view = ANY(%b) AND live
 """
-MOVE_TOGETHER = b"UPDATE view.progress SET position = %b WHERE view = ANY(%b) AND live"
+MOVE_TOGETHER = b"""
+UPDATE view.progress SET (position, leaf) = (
+    SELECT n.position, e.leaf_hash
+    FROM (SELECT %b::bigint) AS n (position) LEFT JOIN event e ON e.position = n.position
+) WHERE view = ANY(%b) AND live
+"""
 ASIDE = b"""
 SELECT generation, position, shape FROM view.progress
 WHERE view = %b AND generation = %b FOR UPDATE
 """
 PARKED = b"SELECT stream_id FROM view.parked WHERE view = %b AND generation = %b"
-MOVE = b"UPDATE view.progress SET position = %b WHERE view = %b AND generation = %b"
+MOVE = b"""
+UPDATE view.progress SET (position, leaf) = (
+    SELECT n.position, e.leaf_hash
+    FROM (SELECT %b::bigint) AS n (position) LEFT JOIN event e ON e.position = n.position
+) WHERE view = %b AND generation = %b
+"""
 NEW = b"""
 INSERT INTO view.progress (view, generation, live, position, shape, tables)
 SELECT %b, coalesce(max(generation), 0) + 1, false, 0, %b, '{}' FROM view.progress WHERE view = %b

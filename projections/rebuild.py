@@ -150,7 +150,10 @@ class Aside:
         async with self.control.transaction():
             live = await locked(self.control, self.view, None)
             if live is not None:
-                await self.follow(read, live.position)
+                # A live generation that is ahead of the log holds what is not there: not followed.
+                row = await (await self.control.execute("SELECT position FROM head")).fetchone()
+                assert row is not None, "a migrated log has a head"
+                await self.follow(read, min(live.position, row[0]))
             await switch(self.control, self.view, self.generation)
 
     async def _write_memory(self) -> None:
