@@ -46,6 +46,15 @@ class AgencyAccess:
         agencies = self._accounts.keep(in_force)
         await self._tell({a: now for a, now in agencies.items() if self._told.get(a) != now})
 
+    async def let_in(self, agency: str) -> Access:
+        """Open to an agency, whose agreement the caller has looked at.
+
+        Raises `AccessNotToldError`.
+        """
+        access = self._accounts.open(agency)
+        await self._tell({agency: access})
+        return access
+
     async def revoke(self, agency: str) -> None:
         """Refuse all that the agency was given until now, and end its connections.
 

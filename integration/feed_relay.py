@@ -143,6 +143,12 @@ async def _feed_streams(bus: Bus) -> dict[str, StreamInfo]:
     return streams
 
 
+async def agencies_in_force(connection: AsyncConnection) -> frozenset[str]:
+    """The agencies that have an agreement in force now, as far as the read model has come."""
+    rows = await (await connection.execute(HEADS)).fetchall()
+    return frozenset(agency for agency, _, in_force in rows if in_force)
+
+
 class _Hold(Struct):
     """A feed that is let alone for a while."""
 

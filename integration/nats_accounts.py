@@ -119,14 +119,18 @@ class NatsAccounts:
         """Open to agencies with an agreement in force, close to the others; how all stand then."""
         with self._changing() as agencies:
             for agency in in_force:
-                before = agencies.get(agency)
-                if before is None or not before.open:
-                    agencies[agency] = Access(revoked_at=before.revoked_at if before else 0)
+                agencies[agency] = replace(agencies.get(agency, Access()), open=True)
             for agency in agencies.keys() - in_force:
                 before = agencies[agency]
                 if before.open:
                     agencies[agency] = Access(open=False, revoked_at=_revoked_now(before))
             return dict(agencies)
+
+    def open(self, agency: str) -> Access:
+        """Open to an agency, what was revoked remaining so."""
+        with self._changing() as agencies:
+            agencies[agency] = replace(agencies.get(agency, Access()), open=True)
+            return agencies[agency]
 
     def revoke(self, agency: str) -> Access:
         """Refuse all credentials that the agency was given until now.

@@ -334,17 +334,19 @@ async def test_a_stream_with_something_else_is_made_anew_and_its_agency_told(
 async def copy_items(source: Database, target: Database, agency: str, count: int) -> None:
     """Give a feed the first items of another: as if both were of one log."""
     query = (
-        "SELECT agency, sequence, position, agreements, event::text FROM view.feed_item"
-        " WHERE agency = %s AND sequence <= %s"
+        "SELECT to_jsonb(item)::text FROM view.feed_item item"
+        " WHERE agency = %s AND sequence <= %s ORDER BY sequence"
+    )
+    copy = (
+        "INSERT INTO view.feed_item"
+        " SELECT * FROM jsonb_populate_record(NULL::view.feed_item, %s::jsonb)"
     )
     await project(target)
     async with await AsyncConnection.connect(source.app, autocommit=True) as connection:
         rows = await (await connection.execute(query, [agency, count])).fetchall()
     async with await AsyncConnection.connect(target.app, autocommit=True) as connection:
         for row in rows:
-            await connection.execute(
-                "INSERT INTO view.feed_item VALUES (%s, %s, %s, %s, %s::json)", row
-            )
+            await connection.execute(copy, row)
         await connection.execute("INSERT INTO view.feed_head VALUES (%s, %s)", [agency, count])
 
 
@@ -474,13 +476,17 @@ async def connected(nats: NatsServer, credentials: str) -> Client:
         pass
 
     client = Client()
-    await client.connect(
-        nats.url,
-        user_credentials=RawCredentials(credentials),
-        allow_reconnect=False,
-        error_cb=ignore,
-        skip_subject_validation=True,
-    )
+    try:
+        await client.connect(
+            nats.url,
+            user_credentials=RawCredentials(credentials),
+            allow_reconnect=False,
+            error_cb=ignore,
+            skip_subject_validation=True,
+        )
+    except nats_errors.Error:
+        await client.close()
+        raise
     return client
 
 
