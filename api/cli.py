@@ -356,7 +356,7 @@ def _own_accounts() -> NatsAccounts:
     if settings.nats_url is not None:
         raise UserError(
             "With your own NATS servers, agencies have no access by NATS: they take their feeds"
-            " over HTTP, at /v1/feeds."
+            " over HTTP, at /v1/feeds/{agency}."
         )
     return NatsAccounts(settings.data_folder / "nats" / "keys")
 

@@ -124,6 +124,12 @@ class Metrics:
             ["consumer"],
             registry=self.registry,
         )
+        self.bus_trouble = Gauge(
+            "hoso_bus_trouble",
+            "1 for each stream in NATS, or follower of one, with which something is wrong now",
+            ["place"],
+            registry=self.registry,
+        )
 
     def latency_of(self, command: str) -> Callable[[float], None]:
         """Where to count a command of this name and the seconds it took."""

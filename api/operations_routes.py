@@ -25,6 +25,7 @@ SELECT k.view, count(*) FROM view.parked k JOIN view.progress p USING (view, gen
 WHERE p.live GROUP BY k.view
 """
 HEAD = "SELECT position FROM head"
+TROUBLES = "SELECT place FROM bus_trouble WHERE ended_at IS NULL"
 
 
 def handlers(backend: Backend) -> list[HTTPRouteHandler]:
@@ -68,6 +69,7 @@ async def _refresh(backend: Backend) -> None:
         consumers = await database.fetch(CONSUMERS)
         parked = await database.fetch(PARKED)
         head = (await database.fetch(HEAD))[0][0]
+        troubles = await database.fetch(TROUBLES)
     gauges = backend.metrics
     gauges.head.set(head)
     for consumer, position, newest, age_s in consumers:
@@ -77,6 +79,9 @@ async def _refresh(backend: Backend) -> None:
     gauges.parked.clear()
     for consumer, count in parked:
         gauges.parked.labels(consumer).set(count)
+    gauges.bus_trouble.clear()
+    for (place,) in troubles:
+        gauges.bus_trouble.labels(place).set(1)
 
 
 def _json(body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response[bytes]:
