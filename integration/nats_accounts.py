@@ -282,7 +282,13 @@ def _account_claims(*, storage: int) -> dict[str, Any]:
         "consumer": storage,
     }
     permissions: dict[str, Any] = {"pub": {}, "sub": {}}
-    return {"type": "account", "version": 2, "limits": limits, "default_permissions": permissions}
+    return {
+        "type": "account",
+        "version": 2,
+        "limits": limits,
+        "default_permissions": permissions,
+        "revocations": {},
+    }
 
 
 def _our_claims() -> dict[str, Any]:
