@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 
 from commands.event_log import read_wanted
 from integration.processes import calm_collector
+from projections.astray import set_aside_astray
 from projections.rebuild import rebuild_together
 from projections.view import View
 from projections.views import VIEWS
@@ -61,6 +62,7 @@ def _rebuild(dsn: str, names: tuple[str, ...]) -> Rebuilt:
 async def _from_log(dsn: str, views: list[View]) -> dict[str, int]:
     wanted = {name for view in views for name in view.events}
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await set_aside_astray(connection)  # what is ahead of the log is not waited for
         return await rebuild_together(
             dsn, views, lambda after: read_wanted(connection, wanted, after)
         )

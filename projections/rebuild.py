@@ -7,6 +7,7 @@ from typing import TypeAlias
 from psycopg import AsyncConnection, DataError, IntegrityError
 
 from domain.record import Record
+from projections.astray import ASTRAY
 from projections.generation import (
     BATCH_MAX,
     HoleError,
@@ -149,11 +150,8 @@ class Aside:
         await self.follow(read)
         async with self.control.transaction():
             live = await locked(self.control, self.view, None)
-            if live is not None:
-                # A live generation that is ahead of the log holds what is not there: not followed.
-                row = await (await self.control.execute("SELECT position FROM head")).fetchone()
-                assert row is not None, "a migrated log has a head"
-                await self.follow(read, min(live.position, row[0]))
+            if live is not None and live.shape != ASTRAY:
+                await self.follow(read, live.position)
             await switch(self.control, self.view, self.generation)
 
     async def _write_memory(self) -> None:
