@@ -21,22 +21,26 @@ from api import answers
 from api.instance import Addresses, Instance, found_running, prepare, running
 from api.observability import configure_logs
 from api.read_models import faults
-from api.settings import Settings, from_environment
+from api.settings import from_environment
 from commands import replay
 from commands.bulk import export_file, import_file
 from commands.database import BULK, Database, connect
 from domain.payment import payment_id
 from domain.record import Unreadable
 from integration.agency import credentials_for, deliver_again, feed_of
+from integration.agency_access import AccessNotToldError, AgencyAccess
+from integration.feed_relay import agencies_in_force
 from integration.issuer import LocalIssuer
-from integration.nats_server import NatsServer
+from integration.nats_accounts import AGENCY_DAYS, AGENCY_DAYS_MAX, NatsAccounts
 from integration.postgres_server import PostgresServer, ServerFailedError
 from integration.processes import AlreadyRunningError, DataFolder
 from integration.rebuilding import rebuild_views
+from integration.trouble import troubles
 from projections import queries
 from projections.views import VIEWS
 
 Result = TypeVar("Result")
+EXPECTED = (AccessNotToldError, AlreadyRunningError, ServerFailedError, OSError, ValueError)
 app = App(
     name="hoso",
     help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
@@ -53,7 +57,7 @@ def main() -> None:
     configure_logs(level=30)
     try:
         app()
-    except (AlreadyRunningError, ServerFailedError, UserError, OSError, ValueError) as error:
+    except (*EXPECTED, UserError) as error:
         console.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -269,6 +273,10 @@ def status() -> None:
         console.print(
             "Once the program can take these events: hoso rebuild, with the views' names."
         )
+    for trouble in asyncio.run(_connected(troubles)):
+        ended = f"ended {trouble.ended_at:%F %T%z}" if trouble.ended_at else "lasts"
+        line = f"{trouble.place}: {trouble.why} (since {trouble.since:%F %T%z}, {ended})"
+        console.print(line, style="dim" if trouble.ended_at else "red", markup=False)
 
 
 async def _status(dsn: str) -> tuple[int, list[queries.Progress], list[queries.Parked]]:
@@ -300,7 +308,7 @@ def tail(
 
 
 async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
-    own = _agency_credentials(from_environment(), agency)
+    own = await _agency_credentials(addresses, agency, 1)
     if start is not None:
         await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
     after = None if start is None else start - 1
@@ -309,18 +317,59 @@ async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
 
 
 @feed.command
-def credentials(agency: str) -> None:
-    """Print the .creds file that opens this agency's feed and nothing else.
+def credentials(
+    agency: str,
+    *,
+    days: Annotated[
+        int,
+        Parameter(help="how long they are good for", validator=Number(gte=1, lte=AGENCY_DAYS_MAX)),
+    ] = AGENCY_DAYS,
+) -> None:
+    """Print the .creds file that opens this agency's feed and nothing else, until it expires.
 
-    Example: `hoso feed credentials G15.901 > land.creds`
+    The agency must have an agreement in force; once that ends, the credentials do too.
+    Example: `hoso feed credentials G15.901 --days 90 > land.creds`
     """
-    print(_agency_credentials(from_environment(), agency))  # noqa: T201
+    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201
 
 
-def _agency_credentials(settings: Settings, agency: str) -> str:
+@feed.command
+def revoke(agency: str) -> None:
+    """Refuse all credentials that this agency was given until now, and end its connections.
+
+    Example: `hoso feed revoke G15.901`
+    """
+    addresses = _reached()
+    access = AgencyAccess(addresses.nats_url, _own_accounts())
+    try:
+        asyncio.run(access.revoke(agency))
+    except KeyError:
+        raise UserError(f"{agency} never had access to NATS.") from None
+    except AccessNotToldError as error:
+        raise UserError(f"NATS was not reached; it is told within seconds ({error}).") from error
+    console.print(f"What {agency} was given until now is refused; give it new credentials.")
+
+
+async def _agency_credentials(addresses: Addresses, agency: str, days: int) -> str:
+    """Credentials for an agency with an agreement in force, which NATS then lets in."""
+    accounts = _own_accounts()
+    async with await AsyncConnection.connect(addresses.dsn, autocommit=True) as connection:
+        in_force = await agencies_in_force(connection)
+    if agency not in in_force:
+        raise UserError(f"{agency} has no agreement in force, so there is no feed to open.")
+    access = await AgencyAccess(addresses.nats_url, accounts).let_in(agency)
+    return credentials_for(accounts.account, agency, days, access.revoked_at)
+
+
+def _own_accounts() -> NatsAccounts:
+    """The keys of the embedded NATS. Raises `UserError` where it is not embedded."""
+    settings = from_environment()
     if settings.nats_url is not None:
-        raise UserError("With your own NATS servers, issue credentials with your own account key.")
-    return credentials_for(NatsServer(settings.data_folder / "nats").accounts.account, agency)
+        raise UserError(
+            "With your own NATS servers, agencies have no access by NATS: they take their feeds"
+            " over HTTP, at /v1/feeds/{agency}."
+        )
+    return NatsAccounts(settings.data_folder / "nats" / "keys")
 
 
 def _reached() -> Addresses:

@@ -16,14 +16,14 @@ import structlog
 from msgspec import Struct
 
 from api.settings import Settings
-from api.workers import WorkerSettings
+from api.workers import NATS_UNWELL, WorkerSettings
 from commands.catalogue import load_catalogue, publish
 from commands.database import BULK, UPKEEP, connect
 from commands.migrate import migrate
 from integration.founding import found
 from integration.issuer import LocalIssuer
 from integration.log_lines import FOLDER_MODE, cut
-from integration.nats_server import NatsServer
+from integration.nats_server import WORKERS, NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
 from integration.processes import (
     DataFolder,
@@ -37,7 +37,8 @@ from integration.processes import (
 HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
-SERVER_RESTART_AFTER_S = 3.0
+SERVER_RETRY_S = 3.0
+"""After a server did not start, perhaps because its disk is full."""
 READY_S = 60.0
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
@@ -71,6 +72,7 @@ class Instance:
         self.port = 0
         self._port_held: HeldPort | None = None
         self._restart_at: dict[str, float] = {}
+        self._nats_due = 0.0
 
     @property
     def addresses(self) -> Addresses:
@@ -117,6 +119,7 @@ class Instance:
     def tend(self) -> None:
         """Bring back what has died; a process that dies at once is given a pause."""
         before = self.addresses
+        self._end_unwell_nats()
         for server in (self.postgres, self.nats):
             if server is not None and not server.is_running():
                 self._bring_back(server)
@@ -148,7 +151,16 @@ class Instance:
             server.start()
         except (ServerFailedError, OSError) as error:
             log.error("server_stays_down", server=name, error=str(error))  # noqa: TRY400  told in one line
-            self._restart_at[name] = time.monotonic() + SERVER_RESTART_AFTER_S
+            self._restart_at[name] = time.monotonic() + SERVER_RETRY_S
+
+    def _end_unwell_nats(self) -> None:
+        """End NATS where the relay found that it takes nothing any more."""
+        nats, relay = self.nats, self.workers.get("relay")
+        if nats is None or not nats.is_running() or relay is None or relay.poll() != NATS_UNWELL:
+            return
+        log.error("server_unwell", server="NatsServer")
+        nats.kill()  # it may not end by itself, and all that it holds can be made again
+        self._start_worker("relay")
 
     def wait_until_ready(self) -> None:
         """Until the API answers and the read models have begun.
@@ -214,7 +226,8 @@ class Instance:
         worker = WorkerSettings(
             dsn=addresses.dsn,
             nats_url=addresses.nats_url,
-            nats_credentials=addresses.nats_credentials,
+            nats_credentials=self._credentials_of(name) or addresses.nats_credentials,
+            nats_keys=str(self.nats.accounts.folder) if self.nats else None,
             host=HOST,
             port=self.port,
             issuers=self.settings.issuers,
@@ -237,6 +250,12 @@ class Instance:
             environment=environment,
             death_signal=signal.SIGTERM,
         )
+
+    def _credentials_of(self, worker: str) -> str | None:
+        """Credentials for the embedded NATS with that worker's rights and no others."""
+        if self.nats is None or worker not in WORKERS:
+            return None
+        return str(self.nats.credentials_of(worker))
 
 
 @contextmanager

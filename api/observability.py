@@ -153,6 +153,12 @@ class Metrics:
             ["consumer"],
             registry=self.registry,
         )
+        self.bus_trouble = Gauge(
+            "hoso_bus_trouble",
+            "1 for each stream in NATS, or follower of one, with which something is wrong now",
+            ["place"],
+            registry=self.registry,
+        )
 
         self.faulty = Gauge(
             "hoso_read_model_faulty",

@@ -17,6 +17,7 @@ from commands.database import DatabaseAwayError
 from projections import queries
 
 HEAD = "SELECT position FROM head"
+TROUBLES = "SELECT place FROM bus_trouble WHERE ended_at IS NULL"
 
 
 def handlers(backend: Backend) -> list[HTTPRouteHandler]:
@@ -73,6 +74,7 @@ async def _refresh(backend: Backend) -> None:
     async with backend.reader() as database:
         views = await database.run(queries.progress)
         head = (await database.fetch(HEAD))[0][0]
+        troubles = await database.fetch(TROUBLES)
     gauges = backend.metrics
     gauges.head.set(head)
     gauges.clock_ahead.set(backend.log.clocks.ahead_s)
@@ -86,6 +88,9 @@ async def _refresh(backend: Backend) -> None:
     gauges.faulty.clear()
     for fault in faults(views):
         gauges.faulty.labels(fault.view, fault.state).set(1)
+    gauges.bus_trouble.clear()
+    for (place,) in troubles:
+        gauges.bus_trouble.labels(place).set(1)
 
 
 def _json(body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 import uvicorn
 import uvloop
 from msgspec import Struct
@@ -22,10 +23,15 @@ from api.tokens import LIFE_MAX_S, Tokens
 from domain.account import Issuers
 from integration.issuer import LOCAL_ISSUER
 from integration.processes import calm_collector
+from integration.relay import NatsUnwellError
 from integration.worker import run_feeds, run_relay, run_views
 
 SHUTDOWN_S = 10
 BACKLOG = 1024
+NATS_UNWELL_S = 12.0
+"""How long NATS may take nothing of what is due, before the supervisor restarts it."""
+NATS_UNWELL = 75
+"""The relay's exit code then (EX_TEMPFAIL of sysexits.h)."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -34,6 +40,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     dsn: str
     nats_url: str
     nats_credentials: str | None
+    nats_keys: str | None = None
+    """Folder of the embedded NATS' keys; None with the user's own servers."""
     host: str
     port: int
     """The supervisor holds it; each API worker listens on it with a socket of its own."""
@@ -96,11 +104,18 @@ async def _api(settings: WorkerSettings) -> None:
 
 
 async def _relay(settings: WorkerSettings) -> None:
-    await run_relay(settings.dsn, settings.nats_url, settings.nats_credentials)
+    unwell_after_s = None if settings.nats_keys is None else NATS_UNWELL_S
+    place = (settings.dsn, settings.nats_url, settings.nats_credentials)
+    try:
+        await run_relay(*place, unwell_after_s=unwell_after_s)
+    except NatsUnwellError as error:
+        structlog.get_logger().warning("nats_unwell", why=str(error))
+        sys.exit(NATS_UNWELL)
 
 
 async def _feeds(settings: WorkerSettings) -> None:
-    await run_feeds(settings.dsn, settings.nats_url, settings.nats_credentials)
+    place = (settings.dsn, settings.nats_url, settings.nats_credentials)
+    await run_feeds(*place, nats_keys=settings.nats_keys)
 
 
 async def _views(settings: WorkerSettings) -> None:

@@ -42,7 +42,7 @@ from commands.catalogue import load_catalogue
 from commands.event_log import head_position, read_rows
 from integration.agency import credentials_for
 from integration.bus import EVENTS, Bus, stream_state, to_message
-from integration.feed_relay import CONSUMER, stream_of
+from integration.nats_accounts import CONSUMER, stream_of
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 

@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from integration.bus import EVENTS, Bus, Pull
-from integration.feed_relay import stream_of
+from integration.nats_accounts import stream_of
 
 WAIT_S = 10.0
 

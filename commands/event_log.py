@@ -49,6 +49,7 @@ READ = b"""
 SELECT position, stream_id, version, name, recorded_at, body FROM event
 WHERE position > %s ORDER BY position LIMIT %s
 """
+LEAVES = b"SELECT position, leaf_hash FROM event WHERE position > %s AND position <= %s"
 READ_WANTED = b"""
 SELECT position, stream_id, version, name, recorded_at,
        CASE WHEN name <> ALL(%s) THEN body END
@@ -360,6 +361,19 @@ async def read_wanted(
         yield [
             Passed(row[0], row[1], row[2], row[4]) if row[5] is None else read(*row) for row in rows
         ]
+
+
+async def log_identity(connection: AsyncConnection) -> UUID:
+    """Which log this is; it stays the same in every copy of the database."""
+    row = await (await connection.execute("SELECT id FROM log_identity")).fetchone()
+    assert row is not None, "a migrated log has an identity"
+    return UUID(str(row[0]))
+
+
+async def read_leaves(connection: AsyncConnection, after: int, until: int) -> dict[int, bytes]:
+    """The leaf hashes after one position and up to another, as far as the log goes."""
+    rows = await (await connection.execute(LEAVES, (after, until), binary=True)).fetchall()
+    return dict(rows)
 
 
 async def head_position(connection: AsyncConnection) -> int:

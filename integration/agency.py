@@ -5,14 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from integration.bus import Bus
-from integration.feed_relay import CONSUMER, start_again, stream_of
-from integration.nats_accounts import Key, agency_credentials, inbox_prefix
+from integration.feed_relay import start_again
+from integration.nats_accounts import (
+    AGENCY_DAYS,
+    CONSUMER,
+    Key,
+    agency_credentials,
+    inbox_prefix,
+    stream_of,
+)
 from integration.subscriber import follow
 
 
-def credentials_for(account: Key, agency: str) -> str:
-    """The text of a .creds file that opens this agency's feed and nothing else."""
-    return agency_credentials(account, stream_of(agency), CONSUMER, agency)
+def credentials_for(account: Key, agency: str, days: int = AGENCY_DAYS, revoked_at: int = 0) -> str:
+    """The text of a .creds file that opens this agency's feed and nothing else, for so many days.
+
+    `account` is our own account's key; `revoked_at` when the agency's credentials were last
+    revoked (Unix time).
+    """
+    return agency_credentials(account, agency, days, revoked_at)
 
 
 def feed_of(

@@ -1,7 +1,7 @@
 """The connection to NATS JetStream: names, streams, the form of a message, pulling messages."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,10 @@ from nats.aio.client import Client, RawCredentials, Server
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js import errors as js_errors
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamState
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
-from domain.record import UNREADABLE, Body, Record, Stored, read
+from commands.event_log import leaf_hash
+from domain.record import Stored, read
 
 EVENTS = "EVENTS"
 """The stream whose sequence is the position in the log."""
@@ -26,6 +27,10 @@ EVENTS_SUBJECTS = "events.>"
 SMALL_RETRY_S = 0.1
 LARGE_RETRY_S = 2.0
 """Between attempts to reach a server that is away."""
+CLOSED_LOOK_S = 0.25
+"""Between two looks whether the client has given up."""
+PAYLOAD_WANTED_BYTES = 1 << 20
+"""NATS' own default for `max_payload`; every event with its envelope fits into it."""
 UNSENT_MAX_BYTES = 64 << 20
 """Never reached: what is unacknowledged is bounded far below. nats-py swallows a cancellation that
 comes while it waits for room in this buffer."""
@@ -35,6 +40,25 @@ SILENCE_MAX_S = 3.5
 """Three heartbeats missed: whoever should deliver is gone."""
 REQUEST_EXPIRES_S = 30.0
 DRAIN_MAX_S = 2.0
+
+LOG = "hoso-log"
+"""In a stream's metadata: which log it was made from (`commands.event_log.log_identity`)."""
+UNLIMITED: Mapping[str, Any] = {
+    "retention": RetentionPolicy.LIMITS,
+    "storage": StorageType.FILE,
+    "discard": DiscardPolicy.NEW,
+    "max_consumers": -1,
+    "max_msgs": -1,
+    "max_bytes": -1,
+    "max_age": 0,
+    "max_msgs_per_subject": -1,
+    "max_msg_size": -1,
+    "no_ack": False,
+    "sealed": False,
+    "deny_delete": True,
+    "deny_purge": True,
+}
+"""What every stream of ours is like: it keeps everything, and is deleted only whole."""
 
 AWAY = (
     nats_errors.NoRespondersError,
@@ -56,65 +80,68 @@ class ConsumerLostError(Exception):
     """The consumer, or the way to it, is gone: open another one."""
 
 
-class _Outgoing(Struct, frozen=True):
+class Envelope(Struct, frozen=True):
+    """The form of a message: an event's place in the log, and its body as it is stored there."""
+
     position: int
     stream: UUID
     version: int
     name: str
     recorded_at: datetime
-    body: msgspec.Raw
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    """`null` where the event is larger than the server takes: readers fetch it from the log."""
 
+    @property
+    def leaf(self) -> bytes:
+        """What the log keeps as this event's leaf hash, if it is the log's."""
+        place = (self.position, self.stream, self.version, self.name, self.recorded_at)
+        return leaf_hash(*place, bytes(self.body))
 
-class _Envelope(Struct, frozen=True):
-    position: int
-    stream: UUID
-    version: int
-    name: str
-    recorded_at: datetime
-    body: msgspec.Raw
-
-
-class _Incoming(Struct, frozen=True):
-    position: int
-    stream: UUID
-    version: int
-    name: str
-    recorded_at: datetime
-    body: Body
+    @property
+    def has_body(self) -> bool:
+        """Whether it carries the event, or only names its place."""
+        return bytes(self.body) != b"null"
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Incoming).decode
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode = msgspec.json.Decoder(Envelope).decode
 
 
-def to_message(row: Sequence[Any]) -> bytes:
-    """The message of a row that `commands.event_log.read_rows` gave; the body goes as stored."""
+def to_message(row: Sequence[Any], bytes_max: int = 0) -> bytes:
+    """The message of a row that `commands.event_log.read_rows` gave; the body goes as stored.
+
+    Where the message would be larger than `bytes_max` (0: any size will do) it has no body.
+    """
     position, stream, version, name, recorded_at, body = row
-    recorded_at = recorded_at.astimezone(UTC)
-    return _encode(_Outgoing(position, stream, version, name, recorded_at, msgspec.Raw(body)))
+    place = (position, stream, version, name, recorded_at.astimezone(UTC))
+    message = _encode(Envelope(*place, msgspec.Raw(body)))
+    if bytes_max and len(message) > bytes_max:
+        return _encode(Envelope(*place))
+    return message
+
+
+def is_message_of(data: bytes, row: Sequence[Any]) -> bool:
+    """Whether that is the message of this row, with or without its body."""
+    return data in {to_message(row), to_message(row, 1)}
+
+
+def envelope_of(data: bytes) -> Envelope:
+    """The envelope of a message, whose body is not looked at yet.
+
+    Raises `msgspec.DecodeError` for what no version of this program sent.
+    """
+    return _decode(data)
+
+
+def to_record(envelope: Envelope) -> Stored:
+    """What is read of the event that an envelope carries."""
+    place = (envelope.position, envelope.stream, envelope.version, envelope.name)
+    return read(*place, envelope.recorded_at, bytes(envelope.body))
 
 
 def from_message(data: bytes) -> Stored:
-    """What is read of the record that a message carries.
-
-    Raises one of `domain.record.UNREADABLE` for what no version of this program sent.
-    """
-    try:
-        message = _decode(data)
-    except UNREADABLE:
-        sent = _decode_envelope(data)
-        place = (sent.position, sent.stream, sent.version, sent.name, sent.recorded_at)
-        return read(*place, bytes(sent.body))
-    return Record(
-        message.position,
-        message.stream,
-        message.version,
-        message.name,
-        message.recorded_at,
-        message.body.context,
-        message.body.event,
-    )
+    """What is read of the event that a message carries; raises as `envelope_of` does."""
+    return to_record(envelope_of(data))
 
 
 def heed_cancellation() -> None:
@@ -134,7 +161,11 @@ def event_subject(name: str) -> str:
 
 
 class Bus:
-    """One connection to NATS, which comes back by itself for as long as it takes."""
+    """A connection to NATS, which comes back by itself for as long as it takes.
+
+    nats-py closes a client for good where the server refuses its credentials; then this opens
+    another client, so ask for `client` and `jetstream` anew at each use.
+    """
 
     def __init__(
         self,
@@ -151,7 +182,8 @@ class Bus:
         self._inbox_prefix = inbox_prefix
         self._last_error = ""
         self._closing = False
-        self._opened = False
+        self._lost = 0
+        self._keeper: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.client = Client()
         self.jetstream: JetStreamContext = self.client.jetstream(timeout=API_TIMEOUT_S)
@@ -164,7 +196,12 @@ class Bus:
     @property
     def connections(self) -> int:
         """How many times the connection was lost and made again; a change means: look again."""
-        return self.client.stats["reconnects"]
+        return self._lost + int(self.client.stats["reconnects"])
+
+    @property
+    def payload_max(self) -> int:
+        """The most bytes of a message that the server takes; 0 while none was reached."""
+        return self.client.max_payload if self.connected else 0
 
     async def connected_within(self, timeout_s: float) -> bool:
         """Wait for a connection, but not longer; whether there is one."""
@@ -174,15 +211,53 @@ class Bus:
         return self.connected
 
     async def open(self) -> None:
-        """Connect; waits for as long as no server answers."""
-        self._opened = True
+        """Connect; waits for as long as no server answers, and comes back whenever it is lost."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+        await self._up.wait()
+
+    async def close(self) -> None:
+        """Let go of the connection; what is unsent may be dropped, the log still has it."""
+        self._closing = True
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        while not keeper.done():  # a cancellation gets lost in nats-py now and then
+            keeper.cancel()
+            await asyncio.wait([keeper], timeout=LARGE_RETRY_S)
+        with suppress(OSError):  # nats-py flushes into a connection that may be dead
+            await self.client.close()
+
+    async def _keep(self) -> None:
+        """Connect, wait until the client has closed for good, and begin again with another."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._connect()
+            except (nats_errors.Error, OSError, ValueError, TimeoutError) as error:
+                await self._on_error(error)
+            else:
+                self._up.set()
+                self._warn_of_small_payload()
+                while not self.client.is_closed:
+                    heed_cancellation()
+                    await asyncio.sleep(CLOSED_LOOK_S)
+                self._up.clear()
+                log.warning("bus_closed", client=self._name)
+            await asyncio.sleep(LARGE_RETRY_S)
+            self._lost += int(self.client.stats["reconnects"]) + 1
+            with suppress(nats_errors.Error, OSError):
+                await self.client.close()
+            self.client = Client()
+            self.jetstream = self.client.jetstream(timeout=API_TIMEOUT_S)
+
+    async def _connect(self) -> None:
         await self.client.connect(
             self._url.split(","),
             name=self._name,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
-            closed_cb=self._on_closed,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             reconnect_to_server_handler=_next_server,
@@ -193,14 +268,15 @@ class Bus:
             user_credentials=_credentials(self._credentials),
             skip_subject_validation=True,
         )
-        self._up.set()
 
-    async def close(self) -> None:
-        """Let go of the connection; what is unsent may be dropped, the log still has it."""
-        self._closing = True
-        if self._opened:
-            with suppress(OSError):  # nats-py flushes into a connection that may be dead
-                await self.client.close()
+    def _warn_of_small_payload(self) -> None:
+        if self.payload_max < PAYLOAD_WANTED_BYTES:
+            log.warning(
+                "bus_takes_small_messages_only",
+                client=self._name,
+                max_payload=self.payload_max,
+                remedy=f"set max_payload of the NATS server to {PAYLOAD_WANTED_BYTES} or more",
+            )
 
     async def _on_error(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -218,9 +294,6 @@ class Bus:
         self._up.set()
         log.info("bus_back", client=self._name)
 
-    async def _on_closed(self) -> None:
-        log.info("bus_closed", client=self._name)
-
 
 def _next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
     """Take the server that failed the fewest times, and wait longer the more often it did."""
@@ -236,30 +309,31 @@ def _credentials(credentials: str | Path | None) -> str | RawCredentials | None:
     return str(credentials)
 
 
-async def ensure_stream(bus: Bus, name: str, subjects: str, *, replicas: int = 1) -> StreamState:
-    """Make the stream where it is missing, and say how far it is.
+async def ensure_stream(
+    bus: Bus, name: str, subjects: str, metadata: Mapping[str, str], *, replicas: int = 1
+) -> StreamInfo:
+    """Make the stream where it is missing, put right what limits it, and say how far it is.
 
     Single messages can neither be deleted (that would be a hole) nor purged (that keeps the
     counter, so that nothing could be sent again): whoever wants the stream away deletes it whole,
-    and the relay makes it again from the log.
+    and the relay makes it again from the log. What a stream that is there says of itself in its
+    metadata stays as it is.
     """
-    try:
-        return (await bus.jetstream.stream_info(name)).state
-    except js_errors.NotFoundError:
-        pass
-    info = await bus.jetstream.add_stream(
-        StreamConfig(
-            name=name,
-            subjects=[subjects],
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            deny_delete=True,
-            deny_purge=True,
-            num_replicas=replicas,
-        )
+    wanted = StreamConfig(
+        name=name, subjects=[subjects], num_replicas=replicas, metadata=dict(metadata), **UNLIMITED
     )
-    log.info("stream_made", stream=name)
-    return info.state
+    try:
+        info = await bus.jetstream.stream_info(name)
+    except js_errors.NotFoundError:
+        info = await bus.jetstream.add_stream(wanted)
+        log.info("stream_made", stream=name)
+        return info
+    changed = [key for key, value in UNLIMITED.items() if getattr(info.config, key) != value]
+    if changed or info.config.subjects != wanted.subjects:
+        log.error("stream_put_right", stream=name, changed=changed)
+        wanted.metadata, wanted.num_replicas = info.config.metadata, info.config.num_replicas
+        info = await bus.jetstream.update_stream(wanted)
+    return info
 
 
 async def stream_state(bus: Bus, stream: str = EVENTS) -> tuple[int, int]:
@@ -281,6 +355,7 @@ class Pull:
         """At most three batches are held or under way."""
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._place = f".{stream}.{consumer}."
         self._batch = batch
         self._inbox = bus.client.new_inbox()
         self._connections = bus.connections
@@ -292,7 +367,8 @@ class Pull:
 
     async def open(self) -> None:
         """Begin to listen; messages come after the first `take`."""
-        self._subscription = await self._bus.client.subscribe(
+        self._client = self._bus.client
+        self._subscription = await self._client.subscribe(
             self._inbox, cb=self._on_message, pending_bytes_limit=0
         )
         self._heard_at = asyncio.get_running_loop().time()
@@ -317,11 +393,11 @@ class Pull:
 
     async def close(self) -> list[Msg]:
         """Stop listening; what had arrived, or was on its way, and was not taken."""
-        if self._bus.connected:
-            with suppress(*AWAY):
+        if self._client.is_connected:
+            with suppress(*AWAY, nats_errors.Error):
                 async with asyncio.timeout(DRAIN_MAX_S):
                     await self._subscription.drain()  # type: ignore[no-untyped-call]
-        elif not self._bus.client.is_closed:
+        elif not self._client.is_closed:
             await self._subscription.unsubscribe()
         arrived, self._arrived = self._arrived, []
         return arrived
@@ -350,13 +426,25 @@ class Pull:
 
     async def _on_message(self, message: Msg) -> None:
         self._heard_at = asyncio.get_running_loop().time()
-        status = (message.headers or {}).get("Status")
+        headers = message.headers or {}
+        status = headers.get("Status")
         if status is None:
+            self._take_in(message)
+        elif status in {"404", "408"}:
+            self._due -= _number(headers.get("Nats-Pending-Messages"), self._due)
+        elif status != "100":
+            self._lost = f"{status} {headers.get('Description', '')}"
+        self._news.set()
+
+    def _take_in(self, message: Msg) -> None:
+        """Keep a delivery of our consumer; whatever else somebody sends here is left lying."""
+        if message.reply.startswith("$JS.ACK.") and self._place in message.reply:
             self._due -= 1
             self._arrived.append(message)
-        elif status in {"404", "408"}:
-            self._due -= int((message.headers or {}).get("Nats-Pending-Messages", self._due))
-        elif status != "100":
-            description = (message.headers or {}).get("Description", "")
-            self._lost = f"{status} {description}"
-        self._news.set()
+        else:
+            log.warning("foreign_message", inbox=self._inbox, bytes=len(message.data))
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """A count from a header, which may hold anything."""
+    return int(text) if text and text.isascii() and text.isdigit() else otherwise

@@ -2,14 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sysconfig
 import time
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
-from integration.nats_accounts import NatsAccounts, service_credentials
+from integration.nats_accounts import NatsAccounts, service_credentials, worker_credentials
 from integration.postgres_server import ServerFailedError
 from integration.processes import (
     free_port,
@@ -17,11 +16,14 @@ from integration.processes import (
     replace_whole,
     spawn,
     stop,
-    write_once,
 )
 
 START_S = 30.0
 ATTEMPTS_MAX = 3
+LOG_MAX = "10MB"
+LOGS_MAX = 5
+WORKERS = ("relay", "views", "feeds")
+"""Workers that have credentials of their own."""
 
 
 class NatsServer:
@@ -33,6 +35,7 @@ class NatsServer:
         self._preferred = port or 0
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self._name = ""
         self.accounts = NatsAccounts(self.folder / "keys")
 
     @property
@@ -62,13 +65,12 @@ class NatsServer:
         Raises `ServerFailedError` with the end of the log when it does not come up in time.
         """
         self._stop_orphan()
-        write_once(self.credentials, lambda: service_credentials(self.accounts.account).encode())
+        self._write_credentials()
         for attempt in range(ATTEMPTS_MAX):
             self.port = free_port(self.port or self._preferred)
-            monitor = free_port()
-            self._spawn(monitor)
+            self._spawn()
             try:
-                self._wait_until_ready(monitor)
+                self._wait_until_ready()
             except ServerFailedError:
                 # Another program may have taken the port between our look and the server's.
                 if attempt == ATTEMPTS_MAX - 1:
@@ -76,9 +78,20 @@ class NatsServer:
             else:
                 return
 
-    def _spawn(self, monitor: int) -> None:
+    def credentials_of(self, kind: str) -> Path:
+        """A .creds file with the rights of one kind of worker."""
+        return self.folder / "keys" / f"{kind}.creds"
+
+    def _write_credentials(self) -> None:
+        account = self.accounts.account
+        _write_once(self.credentials, service_credentials(account))
+        for kind in WORKERS:
+            _write_once(self.credentials_of(kind), worker_credentials(account, kind))
+
+    def _spawn(self) -> None:
+        self._name = f"hoso-{os.urandom(8).hex()}"
         configuration = self.folder / "nats.conf"
-        replace_whole(configuration, self._configuration(monitor).encode())
+        replace_whole(configuration, self._configuration().encode())
         self._process = spawn(
             [program(), "-c", configuration],
             log=self.log,
@@ -102,13 +115,17 @@ class NatsServer:
         self._process.kill()
         self._process.wait()
 
-    def _configuration(self, monitor: int) -> str:
+    def _configuration(self) -> str:
+        """No monitor: it would show every local user who is connected and what is stored."""
         return (
+            f"server_name: {self._name}\n"
             f"listen: 127.0.0.1:{self.port}\n"
-            f"http: 127.0.0.1:{monitor}\n"
             "max_payload: 1MB\n"
+            f'log_file: "{self.log}"\n'
+            f"logfile_size_limit: {LOG_MAX}\n"
+            f"logfile_max_num: {LOGS_MAX}\n"
             f'jetstream {{ store_dir: "{self.folder / "jetstream"}", max_file_store: 100GB }}\n'
-            + self.accounts.configuration()
+            + self.accounts.configuration(self.folder / "accounts")
         )
 
     def _stop_orphan(self) -> None:
@@ -127,20 +144,36 @@ class NatsServer:
         if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
 
-    def _wait_until_ready(self, monitor: int) -> None:
+    def _wait_until_ready(self) -> None:
+        """It listens once its streams are read; the name tells it from another on that port."""
         give_up_at = time.monotonic() + START_S
-        while time.monotonic() < give_up_at:
-            if not self.is_running():
-                break
-            try:
-                with urlopen(f"http://127.0.0.1:{monitor}/healthz", timeout=2) as answer:
-                    if answer.status == 200:  # noqa: PLR2004
-                        return
-            except (URLError, OSError):
-                time.sleep(0.03)
+        while time.monotonic() < give_up_at and self.is_running():
+            if self._name.encode() in _greeting(self.port):
+                return
+            time.sleep(0.03)
+        if self.is_running():
+            self.kill()
         tail = self.log.read_text(errors="replace").splitlines()[-5:]
         message = f"NATS did not start; see {self.log}: " + " | ".join(tail)
         raise ServerFailedError(message)
+
+
+def _greeting(port: int) -> bytes:
+    """What a server says of itself first; nothing while there is none."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            return connection.recv(8_192)
+    except OSError:
+        return b""
+
+
+def _write_once(file: Path, text: str) -> None:
+    """Made beside and renamed, so that a crash leaves no half of it."""
+    if not file.exists() or not file.stat().st_size:
+        new = file.with_suffix(".new")
+        new.touch(0o600)
+        new.write_text(text)
+        new.replace(file)
 
 
 def program() -> Path:

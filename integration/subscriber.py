@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import structlog
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
-from nats.js import errors as js_errors
 from nats.js.api import ConsumerInfo
 
 from integration.bus import AWAY, Bus, ConsumerLostError, Pull, heed_cancellation
+from projections.feed import SOURCE, TYPE_PREFIX
 
 BATCH = 100
 TAKE_S = 1.0
@@ -23,6 +24,10 @@ GAP_WAIT_S = 45.0
 with a connection comes back within that time, after what follows it."""
 STARTED_AGAIN = "hoso-started-again-from"
 """Marks, in a consumer's metadata, one that was made to deliver a feed again."""
+RESTARTED_FROM = "hoso-restarted-from"
+"""In a consumer's and a stream's metadata, and in a header of each message: the feed was made anew
+from that sequence on, because what had been delivered from there on was not the log's."""
+RESTARTED_TYPE = TYPE_PREFIX + "feed.restarted"
 ACK = b"+ACK"
 GIVE_BACK = b"-NAK"
 
@@ -33,6 +38,10 @@ class FeedGapError(Exception):
     """An event of the feed did not come, and those after it did: have the feed started again."""
 
 
+class _ForeignEventError(Exception):
+    """A message of the feed's stream that the feed does not hold."""
+
+
 class _InOrder:
     """Puts messages into the order of their sequences; holds at most what the server lets pend."""
 
@@ -41,6 +50,8 @@ class _InOrder:
         self._consumer_made: datetime | None = None
         self._waiting: dict[int, Msg] = {}
         self._stuck_since: float | None = None
+        self._restarted: ConsumerInfo | None = None
+        self._foreign_since: float | None = None
 
     def place(self, consumer: ConsumerInfo) -> None:
         """Begin where the consumer stands, unless this is known; again if it was started again."""
@@ -48,7 +59,42 @@ class _InOrder:
         again = STARTED_AGAIN in (consumer.config.metadata or {})
         if self._last is None or (again and self.is_another(consumer)):
             self._last = floor
+        self._heed_restart(consumer, floor)
         self._consumer_made = consumer.created
+
+    def _heed_restart(self, consumer: ConsumerInfo, floor: int) -> None:
+        """Go back where the feed was made anew from what has been taken, and remember to tell.
+
+        Told until the agency has acknowledged what stands there now.
+        """
+        first = _number((consumer.config.metadata or {}).get(RESTARTED_FROM))
+        if not first or floor >= first or consumer.created == self._consumer_made:
+            return
+        self._last = min(self._last or 0, first - 1)
+        self._waiting.clear()
+        self._restarted = consumer
+
+    @property
+    def is_restarted(self) -> bool:
+        """Whether the feed was made anew, and nobody has been told yet."""
+        return self._restarted is not None
+
+    def restart(self, stream: str) -> dict[str, Any] | None:
+        """The CloudEvent that tells of a feed made anew, once each time."""
+        consumer, self._restarted = self._restarted, None
+        if consumer is None:
+            return None
+        first = _number((consumer.config.metadata or {}).get(RESTARTED_FROM))
+        return {
+            "specversion": "1.0",
+            "id": f"{stream}/restarted/{consumer.created}",
+            "source": SOURCE,
+            "type": RESTARTED_TYPE,
+            "time": str(consumer.created),
+            "datacontenttype": "application/json",
+            "sequence": f"{first - 1:020d}",
+            "data": {"from_sequence": first},
+        }
 
     def is_another(self, consumer: ConsumerInfo) -> bool:
         """Whether this consumer has taken the place of the one before."""
@@ -73,6 +119,21 @@ class _InOrder:
             self._last = last = last + 1
             self._stuck_since = None
             yield message
+
+    def taken(self) -> None:
+        """What was given out was an event of this feed."""
+        self._foreign_since = None
+
+    def take_back(self, message: Msg, now: float) -> None:
+        """What was given out is no event of this feed: the relay will put another in its place.
+
+        Raises `FeedGapError` when that takes too long.
+        """
+        sequence = message.metadata.sequence.stream
+        self._last = min(self._last or 0, sequence - 1)
+        self._foreign_since = self._foreign_since or now
+        if now - self._foreign_since > GAP_WAIT_S:
+            raise FeedGapError(f"what came as {sequence} is no event of this feed")
 
     def check(self, now: float) -> None:
         """Raise `FeedGapError` when what is next has been missing for too long."""
@@ -99,7 +160,9 @@ async def follow(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The feed's CloudEvents, for ever; `int(event["sequence"])` goes up by one each time.
 
-    An event counts as taken, and is acknowledged, when the next one is asked for. `after` is
+    Where the feed had to be made anew from a sequence that may have been taken already, an event
+    of type `RESTARTED_TYPE` says so: what came from `data.from_sequence` on is void, and comes
+    again as it is. Its own sequence is the one before. An event counts as taken, and is acknowledged, when the next one is asked for. `after` is
     the sequence of the last event that the agency has; without it the server's word is taken
     for what was acknowledged. Where the feed is started again meanwhile, so is this. Waits out
     every absence of NATS. Raises `FeedGapError`.
@@ -113,13 +176,23 @@ async def follow(
             heed_cancellation()
             try:
                 order.place(await bus.jetstream.consumer_info(stream, consumer))
+                if (notice := order.restart(stream)) is not None:
+                    yield notice
                 async with aclosing(_deliveries(bus, stream, consumer, order)) as deliveries:
                     async for message in deliveries:
                         taken = message
                         yield _event(message)
                         await bus.client.publish(message.reply, ACK)
                         taken = None
-            except (*AWAY, ConsumerLostError, js_errors.NotFoundError) as error:
+                        order.taken()
+            except _ForeignEventError as error:
+                log.warning("feed_holds_foreign_event", stream=stream, why=str(error))
+                assert taken is not None, "it was just delivered"
+                order.take_back(taken, asyncio.get_running_loop().time())
+                await _answer(bus, [taken], GIVE_BACK)
+                taken = None
+                await asyncio.sleep(RETRY_S)
+            except (*AWAY, ConsumerLostError, nats_errors.Error) as error:
                 log.info("feed_interrupted", stream=stream, why=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_S)
     finally:
@@ -141,7 +214,11 @@ async def _deliveries(
             if any(message.metadata.num_delivered == 1 for message in repeated):
                 info = await bus.jetstream.consumer_info(stream, consumer)
                 if order.is_another(info):
+                    void = [*order.rest(), *repeated]
                     order.place(info)
+                    if order.is_restarted:
+                        await _answer(bus, void, GIVE_BACK)
+                        raise ConsumerLostError("the feed was made anew")
                     repeated = order.put(repeated)
             await _answer(bus, repeated, ACK)
             for message in order.ready():
@@ -156,9 +233,17 @@ async def _answer(bus: Bus, messages: Iterable[Msg], answer: bytes) -> None:
         await bus.client.publish(message.reply, answer)
 
 
+def _number(text: object) -> int:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else 0
+
+
 def _event(message: Msg) -> dict[str, Any]:
-    event: dict[str, Any] = msgspec.json.decode(message.data)
     sequence = message.metadata.sequence.stream
-    if int(event["sequence"]) != sequence:
-        raise FeedGapError(f"sequence {event['sequence']} came as {sequence}")
+    try:
+        event: dict[str, Any] = msgspec.json.decode(message.data, type=dict[str, Any])
+        named = _number(event.get("sequence"))
+    except msgspec.DecodeError as error:
+        raise _ForeignEventError(f"{sequence} is no CloudEvent") from error
+    if named != sequence:
+        raise _ForeignEventError(f"{event.get('sequence')} came as {sequence}")
     return event

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from integration.agency_access import AgencyAccess
 from integration.bus import Bus
 from integration.feed_relay import FeedRelay
 from integration.follower import Follower, Office
+from integration.nats_accounts import NatsAccounts
 from integration.relay import Relay
 from projections import feed
 from projections.runner import Runner
@@ -31,16 +33,21 @@ log = structlog.get_logger(__name__)
 
 
 async def run_relay(
-    dsn: str, nats_url: str, credentials: str | Path | None = None, *, replicas: int = 1
+    dsn: str,
+    nats_url: str,
+    credentials: str | Path | None = None,
+    *,
+    replicas: int = 1,
+    unwell_after_s: float | None = None,
 ) -> None:
     """Relay the log to JetStream until SIGTERM.
 
-    `dsn` is the application role's. Raises what a person must look at:
-    `integration.relay.StreamDiffersError`, `PublishRefusedError`, or a mistake of ours.
+    `dsn` is the application role's. Raises `integration.relay.NatsUnwellError` where nothing that is
+    due got into the stream for `unwell_after_s`, for whoever can restart NATS.
     """
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso relay")
-    relay = Relay(dsn, bus, replicas=replicas)
+    relay = Relay(dsn, bus, replicas=replicas, unwell_after_s=unwell_after_s)
     try:
         await until_stopped(bus.open(), relay.run())
     finally:
@@ -69,17 +76,24 @@ async def run_views(
 
 
 async def run_feeds(
-    dsn: str, nats_url: str, credentials: str | Path | None = None, *, replicas: int = 1
+    dsn: str,
+    nats_url: str,
+    credentials: str | Path | None = None,
+    *,
+    replicas: int = 1,
+    nats_keys: str | Path | None = None,
 ) -> None:
     """Keep the agencies' feeds and relay them to JetStream until SIGTERM.
 
     Apart from the other read models, so that an agency does not wait for them. `dsn` is the
-    application role's. Raises what the projector raises.
+    application role's; `nats_keys` the folder of the embedded NATS' keys, by which agencies are
+    let in and out. Raises what the projector raises.
     """
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso feeds")
     follower = Follower(dsn, bus, Runner(dsn, (feed.VIEW,)), FEED_OFFICE, FEED_GATHER_S)
-    feeds = FeedRelay(dsn, bus, replicas=replicas)
+    access = AgencyAccess(nats_url, NatsAccounts(Path(nats_keys))) if nats_keys else None
+    feeds = FeedRelay(dsn, bus, replicas=replicas, access=access)
     try:
         await until_stopped(bus.open(), follower.run(), feeds.run())
     finally:

@@ -1,5 +1,6 @@
 """The command line as a newcomer uses it: real programs in real processes."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,16 +9,25 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from nats import errors as nats_errors
+from nats.aio.client import Client, RawCredentials
+from psycopg import AsyncConnection
 
 from api.instance import Addresses, found_running
 from api.settings import Settings
+from commands.bulk import append_bulk
+from domain.agreement import AgreementSigned
+from domain.event import Context
 from integration.issuer import LOCAL_ISSUER, LocalIssuer
+from integration.nats_accounts import CONSUMER, stream_of
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 from integration.processes import is_alive
@@ -140,7 +150,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_each_command_helps_with_an_example(tmp_path: Path, command: str) -> None:
     assert command in hoso("--help", folder=tmp_path).stdout
     if command == "feed":
-        for part in ("tail", "credentials"):
+        for part in ("tail", "credentials", "revoke"):
             assert "Example" in hoso("feed", part, "--help", folder=tmp_path).stdout
     else:
         assert "Example" in hoso(command, "--help", folder=tmp_path).stdout
@@ -177,6 +187,76 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
         f"{reached(folder).base_url}/v1/me", headers={"Authorization": f"Bearer {token}"}
     )
     assert me.json()["known"]
+
+
+async def sign(dsn: str, agency: str) -> None:
+    """An agreement with an agency, straight into the log."""
+    stream = uuid.uuid4()
+    now = datetime.now(UTC)
+    context = Context(actor=stream, cause="test", correlation=stream, effective_at=now)
+    signed = AgreementSigned(
+        agency=agency,
+        purpose="p",
+        legal_basis="NĐ 278/2025",
+        procedures=frozenset(),
+        events=frozenset({"dossier.lodged"}),
+        fields=frozenset({"procedure"}),
+        valid_from=now,
+    )
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await append_bulk(connection, [(stream, context, (signed,))])
+
+
+def test_credentials_need_an_instance_and_an_agreement_and_are_revoked(
+    folder: Path, tmp_path: Path
+) -> None:
+    agency = "G15.901"
+    nowhere = hoso("feed", "credentials", agency, folder=tmp_path / "none", check=False)
+    assert nowhere.returncode == 2
+    assert "Nothing runs on" in nowhere.stdout
+    assert not (tmp_path / "none").exists(), "no keys are made where nothing runs"
+    refused = hoso("feed", "credentials", agency, folder=folder, check=False)
+    assert refused.returncode == 2
+    assert "has no agreement in force" in " ".join(refused.stdout.split())
+    asyncio.run(sign(reached(folder).dsn, agency))
+
+    def given() -> subprocess.CompletedProcess[str]:
+        return hoso("feed", "credentials", agency, "--days", "2", folder=folder, check=False)
+
+    wait_for(lambda: given().returncode == 0)
+    wait_for(lambda: opens(reached(folder), given().stdout, agency))
+    old = given().stdout
+    hoso("feed", "revoke", agency, folder=folder)
+    assert not opens(reached(folder), old, agency)
+    assert opens(reached(folder), given().stdout, agency)
+    assert hoso("feed", "revoke", "G15.902", folder=folder, check=False).returncode == 2
+    assert "hoso_bus_trouble" in httpx.get(f"{reached(folder).base_url}/metrics").text
+
+
+def opens(addresses: Addresses, credentials: str, agency: str) -> bool:
+    """Whether the feed can be reached with these credentials."""
+
+    async def ask() -> None:
+        client = Client()
+        try:
+            await client.connect(
+                addresses.nats_url,
+                user_credentials=RawCredentials(credentials),
+                allow_reconnect=False,
+                error_cb=ignore,
+            )
+            await client.jetstream(timeout=2).consumer_info(stream_of(agency), CONSUMER)
+        finally:
+            await client.close()
+
+    async def ignore(_error: Exception) -> None:
+        """What goes wrong is raised by the call."""
+
+    try:
+        asyncio.run(ask())
+    except nats_errors.Error:
+        return False
+    return True
 
 
 def test_ctrl_c_stops_every_process_and_a_new_start_finds_everything(tmp_path: Path) -> None:

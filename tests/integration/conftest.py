@@ -23,6 +23,7 @@ from domain.event import Context
 from integration.bus import EVENTS, Bus, to_message
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer, ServerFailedError
+from integration.trouble import Trouble, troubles
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
@@ -50,6 +51,16 @@ class Database(Struct, frozen=True):
         """What the whole log is in messages."""
         async with await AsyncConnection.connect(self.app, autocommit=True) as connection:
             return [to_message(row) for row in await read_rows(connection, 0, 1_000_000)]
+
+    async def troubles(self) -> list[Trouble]:
+        """What was told of streams and their followers."""
+        async with await AsyncConnection.connect(self.app, autocommit=True) as connection:
+            return await troubles(connection)
+
+    def make_another_log(self) -> None:
+        """Give it an identity of its own: it is a copy of the template, as others are."""
+        with psycopg.connect(self.owner, autocommit=True) as connection:
+            connection.execute("UPDATE log_identity SET id = gen_random_uuid()")
 
     def view_position(self) -> int:
         """Up to where all live views have everything; 0 while there are none."""

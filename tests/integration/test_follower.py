@@ -2,17 +2,23 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
+import psycopg
 import pytest
 
 from domain.record import Stored
 from integration import follower as follower_module
-from integration.bus import EVENTS, Bus, from_message
+from integration import relay as relay_module
+from integration.bus import EVENTS, Bus, Pull, envelope_of, from_message
 from integration.follower import VIEWS_OFFICE, Follower
 from integration.nats_server import NatsServer
+from integration.rebuilding import rebuild_views
 from integration.relay import RELAY_LOCK, Relay
+from projections.runner import Runner
+from projections.views import VIEWS
 from tests.integration.conftest import Database, eventually
 
 pytestmark = pytest.mark.anyio
@@ -190,3 +196,126 @@ async def test_what_the_projector_refuses_ends_the_follower(database: Database, 
     await database.append(300)
     with pytest.raises(ValueError, match="refused"):
         await Follower(database.app, bus, Kept(refuses_at=100)).run()
+
+
+async def test_takes_nothing_that_the_log_does_not_hold(
+    make_database: Callable[[], Database], bus: Bus
+) -> None:
+    """An older copy of the database was restored, or NATS is another log's."""
+    other, ours = make_database(), make_database()
+    async with running(relay := Relay(other.app, bus)):
+        head = await other.append(600)
+        await eventually(lambda: relay.position == head, "not relayed")
+    kept = Kept()
+    follower = Follower(ours.app, bus, kept)
+    async with running(follower):
+        for _ in range(3):
+            await reaches(follower, await ours.append(60))
+
+            async def told() -> bool:
+                return [t.place for t in await ours.troubles()] == [VIEWS_OFFICE[1]]
+
+            await eventually(told, "not told")
+        assert follower.from_bus == 0
+        async with running(Relay(ours.app, bus)):
+            await comes_by_bus(follower, ours)
+    assert kept.records == await everything(ours)
+    assert {t.ended_at is None for t in await ours.troubles()} == {False}
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"{}", b'{"position": 301}'])
+async def test_a_foreign_message_stops_nobody(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch, payload: bytes
+) -> None:
+    monkeypatch.setattr(relay_module, "LOOK_AGAIN_S", 0.2)
+    kept = Kept()
+    follower = Follower(database.app, bus, kept)
+    async with running(relay := Relay(database.app, bus), follower):
+        await reaches(follower, await database.append(300))
+        await comes_by_bus(follower, database)
+        head = await database.head()
+        await eventually(lambda: relay.position == head, "not relayed")
+        await bus.jetstream.publish("events.forged", payload)
+        await reaches(follower, await database.append(300))
+        await comes_by_bus(follower, database)
+    assert kept.records == await everything(database)
+
+
+async def test_a_forged_event_is_not_taken(database: Database, bus: Bus) -> None:
+    """Well made, next in order, and yet not in the log: later another event has its place."""
+    kept = Kept()
+    follower = Follower(database.app, bus, kept)
+    head = await database.append(300)
+    async with running(Relay(database.app, bus), follower):
+        await comes_by_bus(follower, database)
+        head = await database.head()
+    async with running(follower):
+        await eventually(lambda: follower._pull is not None, "does not go to NATS")
+        forged = envelope_of((await database.messages())[0])
+        forged = msgspec.structs.replace(forged, position=head + 1)
+        await bus.jetstream.publish("events.account.citizen_opened", msgspec.json.encode(forged))
+        await asyncio.sleep(0.3)
+        assert follower.position == head
+        await reaches(follower, await database.append(30))
+    assert kept.records == await everything(database)
+
+
+async def test_what_has_no_body_on_the_bus_comes_from_the_log(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept()
+    follower = Follower(database.app, bus, kept)
+    async with running(Relay(database.app, bus), follower):
+        await reaches(follower, await database.append(300))
+        await comes_by_bus(follower, database)
+        monkeypatch.setattr(relay_module.Publisher, "payload_max", 400)
+        for _ in range(5):
+            await reaches(follower, await database.append(30))
+    assert kept.records == await everything(database)
+
+
+@pytest.mark.parametrize("changed", ["position = position + 5", "last_version = 99"])
+async def test_a_read_model_that_is_ahead_stands_still_until_it_is_rebuilt(
+    database: Database, changed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    views = [VIEWS["card"], VIEWS["directory"]]
+    head = await database.append(300)
+    follower = Follower(database.app, Bus("nats://127.0.0.1:1"), Runner(database.app, views))
+    async with running(follower):
+        await reaches(follower, head)
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute(f"UPDATE view.progress SET {changed} WHERE view = 'card'".encode())
+        before = positions(connection)
+        async with running(follower):
+            await eventually(lambda: follower.position == head, "not opened")
+            await reaches(follower, head := await database.append(30))
+            told = capsys.readouterr().out
+            assert "it has what the log does not have" in told
+            assert "hoso rebuild card" in told
+            assert positions(connection) == {"card": before["card"], "directory": head}
+        (done,) = rebuild_views(database.app, ["card"])
+        assert list(done.generations) == ["card"]
+        assert positions(connection) == {"card": head, "directory": head}
+
+
+def positions(connection: psycopg.Connection) -> dict[str, int]:
+    query = "SELECT view, position FROM view.progress WHERE live"
+    return dict(connection.execute(query).fetchall())
+
+
+async def test_noise_in_the_inbox_of_a_pull_is_left_lying(database: Database, bus: Bus) -> None:
+    await database.append(30)
+    async with running(relay := Relay(database.app, bus)):
+        await eventually(lambda: relay.position == 30, "not relayed")
+    await bus.jetstream.add_consumer(EVENTS, durable_name="c")
+    pull = Pull(bus, EVENTS, "c", batch=10)
+    await pull.open()
+    await bus.client.publish(pull._inbox, b"noise")
+    await bus.client.publish(pull._inbox, b"", reply="$JS.ACK.OTHER.c.1.1.1.1.1")
+    for headers in ({"Status": "408", "Nats-Pending-Messages": "x"}, {"Status": "404"}):
+        await bus.client.publish(pull._inbox, b"", headers=headers)
+    taken: list[int] = []
+    while len(taken) < 30:
+        taken += [m.metadata.sequence.stream for m in await pull.take(5.0)]
+    assert taken == list(range(1, 31))
+    await pull.close()

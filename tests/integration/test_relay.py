@@ -1,7 +1,9 @@
 """The relay: JetStream's sequence is the log's position, whatever dies on the way."""
 
 import asyncio
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +19,10 @@ from commands.event_log import Append, EventLog, Outcome
 from domain.account import AccountSuspended
 from domain.event import Context
 from integration import relay as relay_module
-from integration.bus import EVENTS, Bus, from_message, stream_state
+from integration.bus import EVENTS, Bus, envelope_of, from_message, stream_state
+from integration.nats_accounts import service_credentials
 from integration.nats_server import NatsServer
-from integration.relay import RELAY_LOCK, Publisher, Relay, StreamDiffersError
+from integration.relay import RELAY_LOCK, NatsUnwellError, Publisher, Relay
 from tests.integration.conftest import Database, eventually, stream_messages
 
 pytestmark = pytest.mark.anyio
@@ -174,30 +178,160 @@ async def test_idle_relay_notices_that_the_stream_was_deleted(
     assert await stream_messages(bus) == await database.messages()
 
 
-async def test_refuses_a_stream_that_is_ahead_of_the_log(
+async def test_a_stream_that_is_ahead_of_the_log_is_made_anew(
     make_database: Callable[[], Database], bus: Bus
 ) -> None:
+    """An older copy of the database was restored."""
     database, older_backup = make_database(), make_database()
-    relay = Relay(database.app, bus)
-    async with running(relay):
+    async with running(relay := Relay(database.app, bus)):
         await reaches(relay, await database.append(300))
     await older_backup.append(150)
-    with pytest.raises(StreamDiffersError, match="ends at 300, the log at 150"):
-        await Relay(older_backup.app, bus).run()
-    assert await stream_messages(bus) == await database.messages()
+    relay = Relay(older_backup.app, bus)
+    async with running(relay):
+        await eventually(lambda: relay.sent == 150 and relay.position == 150, "not made anew")
+        await reaches(relay, await older_backup.append(30))
+    assert await stream_messages(bus) == await older_backup.messages()
+    (told,) = await older_backup.troubles()
+    assert told.why.endswith("stream EVENTS ends at 300, the log at 150")
+    assert told.ended_at is not None
 
 
-async def test_refuses_the_stream_of_another_log(
+async def test_a_stream_that_differs_is_made_anew(
     make_database: Callable[[], Database], bus: Bus
 ) -> None:
     database, other = make_database(), make_database()
-    relay = Relay(database.app, bus)
-    async with running(relay):
+    async with running(relay := Relay(database.app, bus)):
         await reaches(relay, await database.append(300))
-    await other.append(600)
-    with pytest.raises(StreamDiffersError, match="differ at 300"):
-        await Relay(other.app, bus).run()
-    assert await stream_state(bus) == (300, 300)
+    head = await other.append(600)
+    async with running(relay := Relay(other.app, bus)):
+        await reaches(relay, head)
+    assert await stream_messages(bus) == await other.messages()
+    assert [t.why for t in await other.troubles()] == [
+        "made anew from the log: stream EVENTS and the log differ at 300"
+    ]
+
+
+async def test_the_stream_of_another_log_is_made_anew_be_it_empty(
+    make_database: Callable[[], Database], bus: Bus
+) -> None:
+    database, other = make_database(), make_database()
+    other.make_another_log()
+    async with running(Relay(database.app, bus)):
+        await eventually(lambda: has_stream(bus), "no stream")
+    head = await other.append(30)
+    async with running(relay := Relay(other.app, bus)):
+        await reaches(relay, head)
+    assert await stream_messages(bus) == await other.messages()
+    assert [t.why for t in await other.troubles()] == [
+        "made anew from the log: stream EVENTS is of another log"
+    ]
+
+
+async def has_stream(bus: Bus) -> bool:
+    return bool(await bus.jetstream.streams_info())
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"{}", b'{"position": 1}'])
+async def test_a_foreign_message_is_thrown_out_and_nobody_dies(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch, payload: bytes
+) -> None:
+    monkeypatch.setattr(relay_module, "LOOK_AGAIN_S", 0.2)
+    head = await database.append(300)
+    async with running(relay := Relay(database.app, bus)):
+        await reaches(relay, head)
+        await bus.jetstream.publish("events.forged", payload)
+        await eventually(lambda: relay.sent == 2 * head and relay.position == head, "not mended")
+        head = await database.append(30)
+        await reaches(relay, head)
+    assert await stream_messages(bus) == await database.messages()
+
+
+async def test_limits_set_by_hand_are_taken_away(database: Database, bus: Bus) -> None:
+    await database.append(30)
+    async with running(relay := Relay(database.app, bus)):
+        await reaches(relay, 30)
+        config = (await bus.jetstream.stream_info(EVENTS)).config
+        config.max_msgs = 40
+        await bus.jetstream.update_stream(config)
+        await reaches(relay, await database.append(300))
+    assert await stream_messages(bus) == await database.messages()
+
+
+async def test_noise_in_the_inbox_acknowledges_nothing(bus: Bus) -> None:
+    publisher = Publisher(bus, "S", "s.>")
+    await publisher.begin()
+    for noise in (b"\xff", b"{}", b"[1]", b'{"stream": "S", "seq": 7}', b'{"seq": "x"}'):
+        await bus.client.publish(publisher._inbox, noise)
+    await publisher.send([(1, "s.a", b"one")])
+    await publisher.settle()
+    assert publisher.acknowledged == 1
+
+
+async def test_an_event_larger_than_nats_takes_leaves_its_place_in_the_stream(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Publisher, "payload_max", 400)
+    head = await database.append(30)
+    async with running(relay := Relay(database.app, bus)):
+        await reaches(relay, head)
+    envelopes = [envelope_of(message) for message in await stream_messages(bus)]
+    assert [each.position for each in envelopes] == list(range(1, head + 1))
+    assert {each.has_body for each in envelopes} == {True, False}
+    again = Relay(database.app, bus)
+    async with running(again):
+        await reaches(again, await database.append(30))
+    assert again.sent == 30, "a message without a body is the log's, too"
+
+
+async def test_comes_back_after_its_credentials_were_refused(
+    database: Database, nats: NatsServer, tmp_path: Path
+) -> None:
+    """nats-py closes a client for good then."""
+    file = tmp_path / "relay.creds"
+    file.write_text(service_credentials(nats.accounts.account))
+    other_bus = Bus(nats.url, file)
+    await other_bus.open()
+    async with running(relay := Relay(database.app, other_bus)):
+        await reaches(relay, await database.append(30))
+        client = other_bus.client
+        await client._process_err("'Authorization Violation'")
+        await eventually(lambda: client.is_closed, "not closed")
+        await reaches(relay, await database.append(30))
+        assert other_bus.connections == 1
+    await other_bus.close()
+
+
+async def test_says_that_nats_is_unwell_when_nothing_gets_in(
+    database: Database, nats: NatsServer, bus: Bus
+) -> None:
+    relay = Relay(database.app, bus, unwell_after_s=1.0)
+    running_relay = asyncio.create_task(relay.run())
+    await reaches(relay, await database.append(30))
+    await asyncio.sleep(1.5)
+    assert not running_relay.done(), "an idle relay is well"
+    os.kill(nats.pid, signal.SIGSTOP)
+    try:
+        await database.append(30)
+        with pytest.raises(NatsUnwellError, match="nothing got into EVENTS"):
+            await asyncio.wait_for(running_relay, 30)
+    finally:
+        os.kill(nats.pid, signal.SIGCONT)
+
+
+async def test_a_refusal_is_told_and_tried_again(database: Database, bus: Bus) -> None:
+    await bus.jetstream.add_stream(name="OTHER", subjects=["events.account.>"])
+    await database.append(30)
+    async with running(relay := Relay(database.app, bus)):
+
+        async def told() -> bool:
+            return [t.ended_at for t in await database.troubles()] == [None]
+
+        await eventually(told, "not told")
+        await bus.jetstream.delete_stream("OTHER")
+        await reaches(relay, 30)
+    (trouble,) = await database.troubles()
+    assert "subjects overlap" in trouble.why
+    assert trouble.ended_at is not None
 
 
 async def test_new_events_arrive_within_milliseconds(database: Database, bus: Bus) -> None:
@@ -255,19 +389,9 @@ async def test_workers_end_cleanly_when_told_to(
             assert await asyncio.to_thread(process.wait, 10) == 0
 
 
-async def test_worker_ends_with_an_error_when_the_stream_is_another_logs(
-    make_database: Callable[[], Database], nats: NatsServer, bus: Bus
-) -> None:
-    database = make_database()
-    async with running(relay := Relay(database.app, bus)):
-        await reaches(relay, await database.append(300))
-    with worker("run_relay", make_database(), nats) as process:
-        assert await asyncio.to_thread(process.wait, 20) == 1
-
-
 async def test_published_message_names_its_predecessor(bus: Bus) -> None:
     publisher = Publisher(bus, "S", "s.>")
-    assert await publisher.begin() == 0
+    assert (await publisher.begin()).state.last_seq == 0
     await publisher.send([(1, "s.a", b"one"), (2, "s.a", b"two")])
     await publisher.settle()
     with pytest.raises(AssertionError, match="4 does not follow 2"):

@@ -111,7 +111,7 @@ ASKED: dict[str, Ask] = {
     "parked_at": lambda s: queries.parked_at(s, "card", [SOME]),
     "parked_by": lambda s: queries.parked_by(s, "card", 1_000),
     "parked": lambda s: queries.parked(s, ("card", NIL), 100),
-    "log: load": lambda s: s.execute(event_log.LOAD, ([SOME, NIL], [0, 7])),
+    "log: load": lambda s: s.execute(event_log.LOAD, ([SOME, NIL], [0, 7], event_log.SLICE)),
     "log: read": lambda s: s.execute(event_log.READ, (1_000, 500)),
     "log: read_wanted": lambda s: s.execute(
         event_log.READ_WANTED, (["dossier.lodged"], 1_000, 500)
