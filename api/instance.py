@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,13 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import msgspec
 import structlog
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from api.app import Interface
 from api.settings import Settings
 from api.workers import WorkerSettings
 from commands.catalogue import load_catalogue, publish
@@ -31,6 +33,7 @@ HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
 READY_S = 60.0
+METRICS_TOKEN = "metrics.token"  # noqa: S105  a file's name
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
 
@@ -99,6 +102,16 @@ class Instance:
             self._start_worker(name)
         self._tell_addresses()
 
+    @property
+    def metrics_token(self) -> str:
+        """What `/metrics` wants: as the settings say, or else a secret of the data folder's own."""
+        if self.settings.metrics_token is not None:
+            return self.settings.metrics_token
+        kept = self.settings.data_folder / METRICS_TOKEN
+        if not kept.exists():
+            _write_private(kept, secrets.token_urlsafe(32).encode())
+        return kept.read_text()
+
     def owner_dsn(self) -> str:
         """The database as its owner: for migrations."""
         if self.postgres is not None:
@@ -132,18 +145,22 @@ class Instance:
 
         Raises `ServerFailedError` when that takes longer than a minute.
         """
-        self._wait_for("/metrics", *(b'consumer_position{consumer="%b"}' % n for n in READY))
+        signs = (b'consumer_position{consumer="%b"}' % name for name in READY)
+        self._wait_for("/metrics", *signs, token=self.metrics_token)
 
     def wait_until_answering(self) -> None:
         """Until the API answers. Raises `ServerFailedError` as `wait_until_ready` does."""
         self._wait_for("/health/live", b"live")
 
-    def _wait_for(self, path: str, *signs: bytes) -> None:
+    def _wait_for(self, path: str, *signs: bytes, token: str = "") -> None:
+        question = Request(  # noqa: S310  our own address
+            f"{self.addresses.base_url}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
         give_up_at = time.monotonic() + READY_S
         while time.monotonic() < give_up_at:
             self.tend()
             try:
-                with urlopen(f"{self.addresses.base_url}{path}", timeout=2) as answer:  # noqa: S310
+                with urlopen(question, timeout=2) as answer:  # noqa: S310
                     told = answer.read()
                     if all(sign in told for sign in signs):
                         return
@@ -197,6 +214,11 @@ class Instance:
             issuers=self.settings.issuers,
             audience=self.settings.audience,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
+            interface=Interface(
+                limits=self.settings.limits,
+                cors_origins=self.settings.cors_origins,
+                metrics_token=self.metrics_token,
+            ),
         )
         environment = {**os.environ, "HOSO_WORKER": msgspec.json.encode(worker).decode()}
         kind = name.partition("-")[0]

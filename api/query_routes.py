@@ -1,10 +1,9 @@
 """One route for each question: read models, history and replay, each behind a rights check."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -16,6 +15,9 @@ from msgspec import Struct
 
 from api import answers
 from api.backend import Backend
+from api.catalogue_pages import CataloguePages
+from api.limits import Gate
+from api.pages import fitting
 from api.parameters import (
     AGENCY,
     CODE,
@@ -29,15 +31,25 @@ from api.parameters import (
     query_instant,
     query_uuid,
 )
+from api.polls import FeedWatch
 from api.problems import Problem
-from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
+from api.requests import (
+    AnyRequest,
+    conditional,
+    etag,
+    query_int,
+    query_text,
+    request_id_of,
+)
 from api.tokens import Identity
 from commands import replay
 from commands.authority import Reading, Scope, authorise
 from commands.handle import scope_of_state
 from commands.streams import State, Versioned
 from domain.account import Account, AccountKind
+from domain.agreement import Agreement
 from domain.payment import payment_id
+from domain.record import Record
 from projections import queries
 from projections.card import Card
 from projections.directory import Entry
@@ -45,7 +57,8 @@ from projections.ledger import PaymentRow
 
 CITY = "H29"
 POLL_WAIT_MAX_S = 30
-FEED_LOOK_S = 0.05
+HISTORY_AT_ONCE = 50
+"""Facts that are read before their bytes are counted."""
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 log = structlog.get_logger()
@@ -65,12 +78,35 @@ REPLAYED = (
 )
 
 
+class Shared:
+    """What all questions of a process share besides the backend."""
+
+    def __init__(self, backend: Backend, gate: Gate) -> None:
+        """The catalogue is encoded when somebody first asks for it."""
+        self._backend = backend
+        self._pages: CataloguePages | None = None
+        self.gate = gate
+        self.watch = FeedWatch(self._heads)
+
+    @property
+    def catalogue(self) -> CataloguePages:
+        """Pages of the catalogue in force."""
+        if self._pages is None or self._pages.catalogue is not self._backend.catalogue:
+            self._pages = CataloguePages(self._backend.catalogue)
+        return self._pages
+
+    async def _heads(self, agencies: list[str]) -> dict[str, int]:
+        async with self._backend.reader() as database:
+            return await database.run(lambda source: queries.feed_heads(source, agencies))
+
+
 class Asked(Struct, frozen=True):
     """A question on its way to its answer."""
 
     backend: Backend
     request: AnyRequest
     identity: Identity
+    shared: Shared
 
     async def allow(self, reading: Reading, scope: Scope) -> None:
         """Refuse unless the caller may read this; his rights are those of this moment."""
@@ -122,20 +158,25 @@ class QueryRoute(Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, Schema], ...] = ()
 
 
-def handlers(backend: Backend) -> list[HTTPRouteHandler]:
+def handlers(backend: Backend, gate: Gate) -> list[HTTPRouteHandler]:
     """A handler for each route."""
-    return [_handler(route, backend) for route in QUERY_ROUTES]
+    shared = Shared(backend, gate)
+    return [_handler(route, backend, shared) for route in QUERY_ROUTES]
 
 
-def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
+def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHandler:
     allowed = {name for name, _ in route.query}
 
     async def answer(request: AnyRequest, key: Any) -> Response[bytes]:
         identity = await backend.tokens.identify(request.headers.get("authorization"))
+        shared.gate.admit(request.scope, identity.actor)
         unknown = set(request.query_params) - allowed
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
-        found = await route.respond(Asked(backend, request, identity), key)
+        with shared.gate.queries.place(identity.actor.int):
+            found = await route.respond(Asked(backend, request, identity, shared), key)
+        if isinstance(found, Response):
+            return found
         headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
@@ -186,7 +227,8 @@ async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
     side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
     query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter
     rows = await asked.ask("card", query, own, last and last[0], asked.limit)
-    return answers.CardPage(items=rows, next=_next(asked, rows, "dossier"))
+    items, following = _page(asked, rows, "dossier")
+    return answers.CardPage(items=items, next=following)
 
 
 async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
@@ -194,7 +236,8 @@ async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
     last = query_cursor(asked.request, tuple[int])
     key = (dossier, last[0] if last else 0, asked.limit)
     rows = await asked.ask("timeline", queries.timeline, *key)
-    return answers.TimelinePage(items=rows, next=_next(asked, rows, "position"))
+    items, following = _page(asked, rows, "position")
+    return answers.TimelinePage(items=items, next=following)
 
 
 async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
@@ -207,7 +250,8 @@ async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
     )
     last = query_cursor(asked.request, tuple[datetime | None, UUID])
     rows = await asked.ask("worklist", queries.worklist, agency, wanted, last, asked.limit)
-    return answers.WorklistPage(items=rows, next=_next(asked, rows, "due_at", "dossier"))
+    items, following = _page(asked, rows, "due_at", "dossier")
+    return answers.WorklistPage(items=items, next=following)
 
 
 def _window(asked: Asked, agency: str) -> tuple[queries.Days, queries.Scope]:
@@ -221,7 +265,8 @@ async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
     last = query_cursor(asked.request, tuple[str, date])
     total = await asked.ask("counters", queries.counters_total, days, scope)
     rows = await asked.ask("counters", queries.counters_by_day, days, scope, last, asked.limit)
-    return answers.CountersAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+    items, following = _page(asked, rows, "agency", "day")
+    return answers.CountersAnswer(total=total, days=items, next=following)
 
 
 async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
@@ -230,7 +275,8 @@ async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
     last = query_cursor(asked.request, tuple[str, date])
     total = await asked.ask("ledger", queries.ledger_total, days, scope)
     rows = await asked.ask("ledger", queries.ledger_by_day, days, scope, last, asked.limit)
-    return answers.LedgerAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+    items, following = _page(asked, rows, "agency", "day")
+    return answers.LedgerAnswer(total=total, days=items, next=following)
 
 
 async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
@@ -238,7 +284,8 @@ async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
     days = queries.Days(*query_days(asked.request))
     last = query_cursor(asked.request, tuple[date, int, int])
     rows = await asked.ask("ledger", queries.ledger_entries, agency, days, last, asked.limit)
-    return answers.EntryPage(items=rows, next=_next(asked, rows, "day", "position", "line"))
+    items, following = _page(asked, rows, "day", "position", "line")
+    return answers.EntryPage(items=items, next=following)
 
 
 async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
@@ -260,7 +307,8 @@ async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
     last = query_cursor(asked.request, tuple[UUID])
     query = queries.accounts_of_agency if agency else queries.accounts_of_kind
     rows = await asked.ask("directory", query, agency or kind, last and last[0], asked.limit)
-    return answers.AccountPage(items=rows, next=_next(asked, rows, "account"))
+    items, following = _page(asked, rows, "account")
+    return answers.AccountPage(items=items, next=following)
 
 
 async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
@@ -269,32 +317,68 @@ async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     last = query_cursor(asked.request, tuple[int])
     key = (agency, last[0] if last else 0, asked.limit)
     rows = await asked.ask("feed", queries.agreements, *key)
-    return answers.AgreementPage(items=rows, next=_next(asked, rows, "position"))
+    items, following = _page(asked, rows, "position")
+    return answers.AgreementPage(items=items, next=following)
 
 
 async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
-    """Long poll: with `wait`, an answer comes as soon as there is something, or when time is up."""
-    await asked.allow(Reading.FEED, Scope(agency=path_text(agency, AGENCY)))
-    after = query_int(asked.request, "since", 0)
+    """Long poll: with `wait`, an answer comes as soon as there is something, or when time is up.
+
+    Rights and agreement are looked at once more when the answer is there: both may end meanwhile.
+    """
+    scope = Scope(agency=path_text(agency, AGENCY))
+    await asked.allow(Reading.FEED, scope)
+    since = query_int(asked.request, "since", 0)
     wait_s = query_int(asked.request, "wait", 0, most=POLL_WAIT_MAX_S)
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + wait_s
     head = await asked.ask("feed", queries.feed_head, agency)
-    while head <= after and loop.time() < give_up_at:
-        await asyncio.sleep(FEED_LOOK_S)
-        head = await asked.ask("feed", queries.feed_head, agency)
-    rows = await asked.ask("feed", queries.feed_items, agency, after, asked.limit)
-    last = rows[-1].sequence if rows else after
-    return answers.FeedPage(agency=agency, last=last, head=head, events=[row.event for row in rows])
+    if since > head:
+        detail = f"the feed ends at {head}"
+        raise Problem(HTTPStatus.BAD_REQUEST, "feed-position-unknown", detail)
+    if wait_s and since == head:
+        with asked.shared.gate.polls.place(asked.identity.actor.int):
+            await asked.shared.watch.beyond(agency, since, wait_s, asked.request.receive)
+    rows = await asked.ask("feed", queries.feed_items, agency, since, asked.limit)
+    last = rows[-1].sequence if rows else since
+    if last:
+        await _stands(asked, agency)
+    await asked.allow(Reading.FEED, scope)
+    events = [row.event for row in rows]
+    return answers.FeedPage(agency=agency, last=last, head=max(head, last), events=events)
+
+
+async def _stands(asked: Asked, agency: str) -> None:
+    """Nothing is given out of a feed when no agreement stands any more, by the log itself."""
+    signed = await asked.ask("feed", queries.agreements, agency)
+    states = await asked.backend.streams.get(*(one.agreement for one in signed))
+    now = datetime.now(UTC)
+    for state in (one.state for one in states):
+        if isinstance(state, Agreement) and not state.ended and _in_time(state, now):
+            return
+    detail = "no agreement entitles to this feed at present"
+    raise Problem(HTTPStatus.FORBIDDEN, "agreement-ended", detail)
+
+
+def _in_time(agreement: Agreement, now: datetime) -> bool:
+    before = agreement.terms.valid_before
+    return before is None or now < before
 
 
 async def _history_of(asked: Asked, reading: Reading, stream: UUID) -> answers.History:
     await asked.open_stream(reading, stream)
     last = query_cursor(asked.request, tuple[int])
+    records: list[Record] = []
     async with asked.backend.reader() as database:
-        records = await replay.history(database, stream, last[0] if last else 0, asked.limit)
-    facts = [answers.fact(record) for record in records]
-    return answers.History(stream=stream, facts=facts, next=_next(asked, facts, "version"))
+        after, size = last[0] if last else 0, 0
+        while len(records) < asked.limit and size <= queries.PAGE_BYTES_MAX:
+            count = min(HISTORY_AT_ONCE, asked.limit - len(records))
+            more = await replay.history(database, stream, after, count)
+            records += more
+            if len(more) < count:
+                break
+            after = more[-1].version
+            size += sum(len(encode(record.event)) for record in more)
+    items, following = _page(asked, [answers.fact(record) for record in records], "version")
+    return answers.History(stream=stream, facts=items, next=following)
 
 
 async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Replay:
@@ -309,7 +393,7 @@ async def _replay_of(asked: Asked, reading: Reading, stream: UUID) -> answers.Re
         clock=clock.value,
         version=past.version,
         state=msgspec.to_builtins(past.state) if past.state is not None else None,
-        facts=[answers.fact(record) for record in past.records],
+        facts=cast("Any", fitting(answers.fact(record) for record in past.records)),
     )
 
 
@@ -323,21 +407,23 @@ def _of_stream(
     return respond
 
 
-async def _procedures(asked: Asked, _key: None) -> answers.ProcedurePage:
-    catalogue = asked.backend.catalogue
+async def _procedures(asked: Asked, _key: None) -> Response[bytes]:
     last = query_cursor(asked.request, tuple[str])
-    rest = sorted(code for code in catalogue.procedures if not last or code > last[0])
-    items = [catalogue.procedures[code] for code in rest[: asked.limit]]
-    return answers.ProcedurePage(
-        catalogue_version=catalogue.version, items=items, next=_next(asked, items, "code")
-    )
+    body = asked.shared.catalogue.procedures(last[0] if last else "", asked.limit)
+    return _of_catalogue(asked, body)
 
 
-async def _agencies(asked: Asked, _key: None) -> answers.AgencyList:
-    catalogue = asked.backend.catalogue
-    return answers.AgencyList(
-        catalogue_version=catalogue.version, items=list(catalogue.agencies.values())
-    )
+async def _agencies(asked: Asked, _key: None) -> Response[bytes]:
+    return _of_catalogue(asked, asked.shared.catalogue.agencies)
+
+
+def _of_catalogue(asked: Asked, body: bytes) -> Response[bytes]:
+    headers = {
+        "Content-Type": "application/json",
+        "ETag": asked.shared.catalogue.tag,
+        "Cache-Control": "private, max-age=300",
+    }
+    return conditional(asked.request, body, headers)
 
 
 async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
@@ -361,11 +447,12 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
     )
 
 
-def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
-    """The cursor after a full page; a page that is not full is the last."""
-    if len(rows) < asked.limit:
-        return None
-    return cursor(*(getattr(rows[-1], name) for name in key))
+def _page(asked: Asked, rows: list[Any], *key: str) -> tuple[Any, str | None]:
+    """The rows that fit into one page, encoded, and the cursor of the next; None after the last."""
+    kept = fitting(rows)
+    if not rows or (len(kept) == len(rows) and len(rows) < asked.limit):
+        return kept, None
+    return kept, cursor(*(getattr(rows[len(kept) - 1], name) for name in key))
 
 
 def _stream_routes(path: str, kind: str, reading: Reading) -> tuple[QueryRoute, QueryRoute]:

@@ -6,6 +6,23 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from api.limits import Limits
+
+DEFAULT_LIMITS = Limits()
+LIMITS = {
+    "connections": "HOSO_CONNECTIONS",
+    "connections_per_address": "HOSO_CONNECTIONS_PER_ADDRESS",
+    "head_s": "HOSO_HEAD_SECONDS",
+    "body_s": "HOSO_BODY_SECONDS",
+    "keep_alive_s": "HOSO_KEEP_ALIVE_SECONDS",
+    "requests_per_account": "HOSO_REQUESTS_PER_ACCOUNT",
+    "requests_per_address": "HOSO_REQUESTS_PER_ADDRESS",
+    "at_once_per_account": "HOSO_AT_ONCE_PER_ACCOUNT",
+    "polls_per_account": "HOSO_POLLS_PER_ACCOUNT",
+    "polls": "HOSO_POLLS",
+}
+"""The variable of each number of the limits."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How this instance runs. Addresses left out mean: the embedded server."""
@@ -31,13 +48,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     left out, they are exactly where no other issuer is named."""
     workers: int = 1
     """`HOSO_WORKERS`: API processes."""
+    limits: Limits = Limits()
+    """What one client may take; each field names its variable."""
+    cors_origins: tuple[str, ...] = ()
+    """`HOSO_CORS_ORIGINS`: origins whose pages may call the API from a browser, comma-separated."""
+    metrics_token: str | None = None
+    """`HOSO_METRICS_TOKEN`: what `/metrics` wants as bearer token; left out, one is made in the data folder."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `HOSO_*`. Raises `ValueError` with the name of a variable that cannot be read."""
     credentials = environment.get("HOSO_NATS_CREDENTIALS")
     named = environment.get("HOSO_OIDC_ISSUERS", "")
-    issuers = tuple(issuer.strip() for issuer in named.split(",") if issuer.strip())
+    issuers = _list(named)
     return Settings(
         data_folder=Path(environment.get("HOSO_DATA_DIR") or ".hoso").absolute(),
         database_url=environment.get("HOSO_DATABASE_URL") or None,
@@ -49,7 +72,22 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         local_issuer=_switch(environment, "HOSO_LOCAL_ISSUER", default=not issuers),
         audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
+        limits=_limits(environment),
+        cors_origins=_list(environment.get("HOSO_CORS_ORIGINS", "")),
+        metrics_token=environment.get("HOSO_METRICS_TOKEN") or None,
     )
+
+
+def _limits(environment: Mapping[str, str]) -> Limits:
+    numbers = {
+        field: _number(environment, variable, getattr(DEFAULT_LIMITS, field), 1_000_000)
+        for field, variable in LIMITS.items()
+    }
+    return Limits(**numbers, proxies=_list(environment.get("HOSO_PROXIES", "")))
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ import uvicorn
 import uvloop
 from msgspec import Struct
 
-from api.app import create_app
+from api.app import Interface, create_app
 from api.backend import Backend
+from api.connections import Connections
 from api.http_protocol import HttpProtocol
 from api.observability import configure_logs
 from api.tokens import KeySource, Tokens, discovered_keys
@@ -38,6 +40,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     audience: str
     local_keys: str | None
     """The local issuer's public key set, as JSON; None when it is not trusted."""
+    interface: Interface = Interface()
+    """What the instance decided about its interface."""
 
 
 def run(kind: str, settings: WorkerSettings) -> None:
@@ -61,16 +65,18 @@ async def serve(backend: Backend, settings: WorkerSettings) -> None:
     """Answer over HTTP until SIGTERM."""
     address = (settings.host, settings.port)
     listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
+    register = Connections(settings.interface.limits)
+    register.start()
     config = uvicorn.Config(
-        create_app(backend),
-        http=HttpProtocol,
+        create_app(backend, settings.interface),
+        http=partial(HttpProtocol, register=register),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
         proxy_headers=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
     )
     await uvicorn.Server(config).serve(sockets=[listener])
 

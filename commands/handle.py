@@ -47,7 +47,7 @@ class Wish(Value, frozen=True, kw_only=True):
     fingerprint: bytes
     """Digest of method, path and body: tells a repeat from another command with the same key."""
     version: int | None = None
-    """`If-Match`: the version that the client decided on."""
+    """`If-Match`: the version that the client decided on; None: any, as long as it exists."""
     via: UUID | None = None
     dossier: UUID | None = None
     """The dossier that a payment belongs to."""
@@ -268,7 +268,8 @@ def _check_version(wish: Wish, target: Versioned) -> None:
     if not wish.command.creates and wish.version != target.version:
         if not target.version:
             raise Refused(Reason.NOT_FOUND)
-        raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
+        if wish.version is not None:
+            raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
 
 
 def _effective_at(

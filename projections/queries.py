@@ -21,6 +21,8 @@ from projections.worklist import WorkItem
 
 PAGE_MAX = 1_000
 """Rows of one answer, whatever is asked for."""
+PAGE_BYTES_MAX = 1_048_576
+"""Bytes of the events of one page of a feed."""
 NIL = UUID(int=0)
 FOREVER = "infinity"
 
@@ -248,6 +250,17 @@ FEED_ITEMS = """
 SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
 ORDER BY sequence LIMIT %(limit)s
 """
+FEED_PAGE = f"""
+SELECT agency, sequence, position, agreements, event FROM (
+    SELECT *, sum(octet_length(event::text)) OVER (ORDER BY sequence) AS bytes FROM (
+        SELECT *, sum(pg_column_size(event)) OVER (ORDER BY sequence) AS bytes_stored,
+               row_number() OVER (ORDER BY sequence) AS nth
+        FROM ({FEED_ITEMS}) items
+    ) stored WHERE nth = 1 OR bytes_stored <= %(bytes_max)s
+) whole WHERE nth = 1 OR bytes <= %(bytes_max)s ORDER BY sequence
+"""  # noqa: S608
+"""What is stored may be compressed, so it bounds how much is unpacked to be counted."""
+FEED_HEADS = "SELECT agency, sequence FROM view.feed_head WHERE agency = ANY(%s)"
 FEED_HEAD = "SELECT sequence FROM view.feed_head WHERE agency = %s"
 PROGRESS = "SELECT view, generation, position FROM view.progress WHERE live ORDER BY view"
 PARKED = """
@@ -433,10 +446,31 @@ async def agreements(
 
 
 async def feed_items(
-    source: Source, agency: str, after: int = 0, limit: int = PAGE_MAX
+    source: Source,
+    agency: str,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
 ) -> list[FeedItem]:
-    """An agency's feed in order; cursor: sequence."""
-    return await _rows(source, FeedItem, FEED_ITEMS, agency=agency, after=after, limit=limit)
+    """An agency's feed in order, as many events as fit into so many bytes but one at least.
+
+    Cursor: sequence.
+    """
+    return await _rows(
+        source,
+        FeedItem,
+        FEED_PAGE,
+        agency=agency,
+        after=after,
+        limit=limit,
+        bytes_max=bytes_max,
+    )
+
+
+async def feed_heads(source: Source, agencies: list[str]) -> dict[str, int]:
+    """The highest sequence of each of these feeds; a feed with nothing in it is left out."""
+    rows = await (await source.execute(FEED_HEADS, (agencies,))).fetchall()
+    return {agency: int(sequence) for agency, sequence in rows}
 
 
 async def feed_head(source: Source, agency: str) -> int:
