@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1.1 with bounds: sizes, times and numbers; and an answer goes out in one piece.
 
 Sizes: the head of a request (431, RFC 6585; 414 for its target) and what a client sends after its
-request was refused. Times: 408 (RFC 9110, section 15.5.9) for half a head or half a body; a
-connection that is silent, or does not take its answer, is closed.
+request was refused. Times: 408 (RFC 9110, section 15.5.9) for a head or a body that
+comes too slowly; a connection that is silent, or does not take its answer, is closed.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ UNREAD_MAX = 2_097_152
 """Bytes that are still taken after a refusal, so that the client comes to read it."""
 LINGER_S = 2
 CLOSING_S = 5
+MUTE_S = 5
+"""Whoever sent nothing for so long is not told that his time is up: nobody seems to be there."""
 NOTHING, HEAD, BODY = 0, 1, 2
 """What of a request is being read."""
 
@@ -89,6 +91,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether what came last holds the end of a request, so that not all of it is the next head."""
         self._unread = 0
         self._refusal: Problem | None = None
+        self._heard_at = self._register.tick
         self._lingers = False
         self._stalled_since: int | None = None
 
@@ -114,6 +117,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._lingers:
             self._count_unread(data)
             return
+        self._heard_at = self._register.tick
         self._head_bytes = len(data) + (self._head_bytes if self._reading == HEAD else 0)
         self._ended_one = False
         super().data_received(data)
@@ -199,7 +203,14 @@ class HttpProtocol(HttpToolsProtocol):
             # We are the ones who take our time.
             self.since = tick
         elif age > (self._limits.head_s if self._reading == HEAD else self._limits.body_s):
-            self._refuse(Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout"))
+            self._time_out(tick)
+
+    def _time_out(self, tick: int) -> None:
+        if tick - self._heard_at > MUTE_S:
+            self.drop()
+            return
+        detail = f"{self._limits.head_s} s for a head, {self._limits.body_s} s for a body"
+        self._refuse(Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail))
 
     def drop(self) -> None:
         """Close it at once, whatever was still to be said."""
