@@ -1,6 +1,7 @@
 """The catalogue in force as bytes: encoded once, for it is the same for everybody and large."""
 
 from bisect import bisect_right
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -10,6 +11,9 @@ from api.pages import encode, fitting
 from api.parameters import cursor
 from api.requests import tag_of
 from domain.procedure import Catalogue
+
+PAGES_KEPT = 16
+"""At most 1 MiB each."""
 
 
 class CataloguePages:
@@ -26,9 +30,10 @@ class CataloguePages:
         self.agencies = encode(listed)
         self.tag = tag_of(self.agencies, *map(bytes, self._procedures))
         """Changes with the catalogue and with the shape that it is shown in."""
+        self.procedures = lru_cache(PAGES_KEPT)(self._page)
+        """A page of the procedures by the code that they come after and their number at most."""
 
-    def procedures(self, after: str, limit: int) -> bytes:
-        """A page of the procedures whose codes come after this one."""
+    def _page(self, after: str, limit: int) -> bytes:
         first = bisect_right(self._codes, after)
         kept = fitting(self._procedures[first : first + limit])
         last = first + len(kept)

@@ -211,13 +211,13 @@ class CommandApp:
         message = await receive()
         if message.get("more_body", False):
             with self._gate.bodies.place(identity.actor.int):
-                return await _rest_of(message, receive)
+                body = await _rest_of(message, receive)
+            self._gate.carried(identity.actor, len(body))
+            return body
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
-        body: bytes = message.get("body", b"")
-        if len(body) > BODY_MAX:
-            raise _too_large()
-        return body
+        whole: bytes = message.get("body", b"")
+        return whole
 
 
 async def _rest_of(message: Any, receive: Receive) -> bytes:

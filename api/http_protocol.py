@@ -23,7 +23,9 @@ HEAD_MAX = 32_768
 """Bytes of a request's head: line and fields. A token alone may have 8 KiB."""
 FIELDS_MAX = 100
 UNREAD_MAX = 2_097_152
-"""Bytes that are still taken after a refusal, so that the client comes to read it."""
+"""Bytes of a body that are still taken after its refusal, so that the client comes to read it."""
+LINGER_MAX = 262_144
+"""The same after a refusal of a connection's own."""
 LINGER_S = 2
 CLOSING_S = 5
 MUTE_S = 5
@@ -266,6 +268,7 @@ class HttpProtocol(HttpToolsProtocol):
         RFC 9112, section 9.6.
         """
         self._lingers = True
+        self._unread = 0
         self.since = self._register.tick
         self.flow.resume_reading()
         self.transport.write_eof()
@@ -279,5 +282,5 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _count_unread(self, data: bytes) -> None:
         self._unread += len(data)
-        if self._unread > UNREAD_MAX:
+        if self._unread > (LINGER_MAX if self._lingers else UNREAD_MAX):
             self.drop()

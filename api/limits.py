@@ -18,8 +18,8 @@ from api.problems import Problem
 
 REFUSED_COSTS = 2.0
 """What a refused request costs besides itself: a storm of them ends three times as soon."""
-ANSWER_BYTES = 65_536
-"""What a request may bring back; a larger answer counts as so many requests."""
+CARRIED_BYTES = 16_384
+"""Of a body or an answer that a request pays for; a larger one counts as so many requests."""
 BURST_S = 2.0
 """Whoever was quiet may take so many seconds' worth at once."""
 DEBT_MAX_S = 1.0
@@ -154,10 +154,10 @@ class Gate:
         if wait_s:
             raise too_many(wait_s)
 
-    def answered(self, account: UUID, size: int) -> None:
-        """What went back: large answers are paid for by their bytes."""
-        if size > ANSWER_BYTES:
-            self._accounts.charge(account.int, size / ANSWER_BYTES)
+    def carried(self, account: UUID, size: int) -> None:
+        """What came or went: large bodies and answers are paid for by their bytes."""
+        if size > CARRIED_BYTES:
+            self._accounts.charge(account.int, size / CARRIED_BYTES)
 
     def ended(self, scope: Any, problem: Problem) -> Problem:
         """A request that came to this problem; 429 instead if too many of its sender's did."""

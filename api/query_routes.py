@@ -176,13 +176,13 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
         with shared.gate.queries.place(identity.actor.int):
             found = await route.respond(Asked(backend, request, identity, shared), key)
         if isinstance(found, Response):
-            shared.gate.answered(identity.actor, len(found.content))
+            shared.gate.carried(identity.actor, len(found.content))
             return found
         headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
         body = encode(found)
-        shared.gate.answered(identity.actor, len(body))
+        shared.gate.carried(identity.actor, len(body))
         return Response(body, media_type="application/json", headers=headers)
 
     decorate = get(route.path, name=route.name)
