@@ -145,7 +145,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """As in httptools."""
         # Only when so much came at all is it worth counting what was the head.
-        if self._head_bytes > TARGET_MAX and self._is_too_large():
+        many = self._head_bytes > TARGET_MAX or len(self.headers) > FIELDS_MAX
+        if many and self._is_too_large():
             self._refusal = self._too_large()
             raise ValueError(self._refusal.code)
         self._reading = BODY
