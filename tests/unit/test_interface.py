@@ -135,7 +135,7 @@ def test_escapes_hide_no_repeated_name(body: bytes) -> None:
 
 def test_an_allowance_is_used_up_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("api.limits.time.monotonic", lambda: now[0])
     allowance = Allowance(10)
     burst = int(limits.BURST_S * 10)
     assert [allowance.take("a") for _ in range(burst)] == [0.0] * burst
