@@ -300,15 +300,13 @@ def _stream(
 
 
 async def _send(send: Send, answer: Answer, request_id: str) -> None:
-    described = [
-        (b"content-type", answer.media_type.encode()),
-        (b"content-length", b"%d" % len(answer.body)),
-    ]
     headers = [
-        *(described if answer.status is not HTTPStatus.NO_CONTENT else ()),
         (b"x-request-id", request_id.encode()),
         *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
     ]
+    if answer.media_type:
+        headers.append((b"content-type", answer.media_type.encode()))
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     status = answer.status.value
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -71,7 +71,9 @@ class Allowance:
         """Take one if it is granted: 0. Otherwise how many seconds to wait, and nothing is taken."""
         now = time.monotonic()
         paid_at = self._paid_at.get(name, now)
-        paid_at = (max(now, paid_at)) + self._each_s
+        if paid_at < now:  # noqa: PLR1730  in a command's way: `max` takes three times as long
+            paid_at = now
+        paid_at += self._each_s
         over = paid_at - now - BURST_S
         if over > 0:
             return over

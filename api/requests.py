@@ -128,12 +128,14 @@ def check_host(scope: Any, headers: Headers) -> None:
 
 def check_media(headers: Headers) -> None:
     """A body is JSON in UTF-8 without a coding. Raises 415 (RFC 9110, section 15.5.16)."""
+    media = headers.get("content-type")
+    if media == "application/json" and "content-encoding" not in headers:
+        return
     coding = headers.get("content-encoding", "identity")
     if coding.strip().lower() not in ("identity", ""):
         given = {"Accept-Encoding": "identity"}
         status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         raise Problem(status, "content-coding-unsupported", "send it as it is", headers=given)
-    media = headers.get("content-type")
     if media is not None and not JSON_MEDIA.fullmatch(media.strip()):
         given = {"Accept": "application/json"}
         status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
