@@ -23,7 +23,7 @@ from projections.worklist import WorkItem
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Part of a list; `next` is the cursor of the following page and absent on the last."""
+    """Part of a list, up to about 1 MiB; `next` is the cursor of the following page, absent on the last."""
 
     next: str | None = None
 
@@ -79,7 +79,7 @@ class AgreementPage(Page, frozen=True, kw_only=True):
 
 
 class FeedPage(Struct, frozen=True, kw_only=True):
-    """CloudEvents of a feed in order; the next call's `after` is `last`."""
+    """CloudEvents of a feed in order, up to 1 MiB; the next call's `since` is `last`."""
 
     agency: str
     last: int
@@ -124,6 +124,7 @@ class Replay(Struct, frozen=True, kw_only=True):
     """Number of facts that count; 0: there was nothing yet, and no state."""
     state: dict[str, Any] | None
     facts: list[Fact]
+    """The first of them, up to about 1 MiB; `history` has all."""
 
 
 def state_shown(state: State | None) -> dict[str, Any] | None:

@@ -5,25 +5,42 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from msgspec import Struct
 
 from api import operations_routes, problems, query_routes
 from api.backend import Backend
 from api.command_app import BODY_MAX, CommandApp
 from api.command_routes import COMMAND_ROUTES
+from api.cors import Cors
+from api.limits import Gate, Limits
+from api.paths import Paths
 from api.problems import Problem
 from api.requests import request_id_of
 from api.security_log import asked_in, tell_refusal
 
 
-def create_app(backend: Backend) -> CommandApp:
+class Interface(Struct, frozen=True, kw_only=True):
+    """What an instance may decide about its interface."""
+
+    limits: Limits = Limits()
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API from a browser."""
+    metrics_token: str | None = None
+    """What `/metrics` wants as bearer token; None: it is shown to nobody."""
+
+
+def create_app(backend: Backend, interface: Interface | None = None) -> CommandApp:
     """Commands, and behind them the framework's queries and operations, over one backend."""
-    others = _queries_and_operations(backend)
-    answered = {route.path for route in others.routes}
-    shared = frozenset(route.path for route in COMMAND_ROUTES if route.path in answered)
-    return CommandApp(backend, others, shared)
+    interface = interface or Interface()
+    gate = Gate(interface.limits)
+    others = _queries_and_operations(backend, gate, interface)
+    methods = {route.path: {"GET"} for route in others.routes}
+    for route in COMMAND_ROUTES:
+        methods.setdefault(route.path, set()).add("POST")
+    return CommandApp(backend, others, Paths(methods), gate, Cors(interface.cors_origins))
 
 
-def _queries_and_operations(backend: Backend) -> Litestar:
+def _queries_and_operations(backend: Backend, gate: Gate, interface: Interface) -> Litestar:
     """The backend is opened and closed with this application."""
 
     @asynccontextmanager
@@ -32,7 +49,7 @@ def _queries_and_operations(backend: Backend) -> Litestar:
             yield
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        problem = problems.of_error(asked_in(request.scope), error)
+        problem = gate.ended(request.scope, problems.of_error(asked_in(request.scope), error))
         request_id = request_id_of(request.headers)
         tell_refusal(request.scope, request_id, problem)
         backend.metrics.problem(str(problem.status.value))
@@ -44,7 +61,10 @@ def _queries_and_operations(backend: Backend) -> Litestar:
         )
 
     return Litestar(
-        route_handlers=[*query_routes.handlers(backend), *operations_routes.handlers(backend)],
+        route_handlers=[
+            *query_routes.handlers(backend, gate),
+            *operations_routes.handlers(backend, gate, interface.metrics_token),
+        ],
         lifespan=[lifespan],
         exception_handlers={Exception: on_error, Problem: on_error},
         request_max_body_size=BODY_MAX,

@@ -392,7 +392,10 @@ def print_addresses(instance: Instance) -> None:
     base = instance.addresses.base_url
     console.print(f"\n  API        {base}/docs", highlight=False)
     console.print(f"  OpenAPI    {base}/openapi.json", highlight=False)
-    console.print(f"  metrics    {base}/metrics", highlight=False)
+    console.print(
+        f"  metrics    {base}/metrics (token: {instance.settings.data_folder}/metrics.token)",
+        highlight=False,
+    )
     console.print(f"  health     {base}/health/ready", highlight=False)
     console.print(f"  NATS       {instance.addresses.nats_url}", highlight=False)
     console.print("\n  Ctrl-C stops everything.\n", highlight=False)

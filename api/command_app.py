@@ -1,9 +1,11 @@
 """Commands over HTTP: from request to receipt, one small ASGI application of its own.
 
 It stands before the framework because a command passes here ten thousand times as often as anything
-else; queries, health and documents go on to litestar (ADR 0014).
+else; queries, health and documents go on to litestar (ADR 0015), once path and method are known to
+be theirs.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,19 +15,28 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from api.backend import Backend
 from api.command_routes import COMMAND_ROUTES, CommandRoute, route_of
+from api.cors import Cors
+from api.json_names import refuse_repeated_names
+from api.limits import Gate
+from api.paths import Paths, path_of
 from api.problems import MEDIA_TYPE, Problem, body_of, malformed, of_error
 from api.requests import (
+    NEVER,
     Headers,
+    check_host,
+    check_media,
     etag,
-    expected_version,
+    expected_versions,
+    headers_of,
     idempotency_key,
     request_id_of,
     trace_id,
 )
-from api.security_log import note_asked, note_caller, tell_refusal
+from api.security_log import asked_in, note_asked, note_caller, tell_refusal
 from api.tokens import Identity
 from commands import deadline
 from commands.account import OpenAccount
@@ -43,6 +54,11 @@ Send = Callable[[Any], Awaitable[None]]
 
 BODY_MAX = 1_048_576
 """Bytes; a larger body gets 413 and is not kept."""
+PAUSE_S = 1.0
+"""How long a 429 is kept back: who asks too much on one connection asks once a second then."""
+READING = frozenset({"GET", "HEAD"})
+"""HEAD is asked as GET: the server leaves the body away (RFC 9110, section 9.3.2)."""
+UUID_LENGTH = 36
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """Sets in one order, so that the same command has the same fingerprint in every process."""
@@ -61,11 +77,13 @@ class Answer(Value, frozen=True):
 class CommandApp:
     """Takes what goes to a command's path; everything else goes to `others`."""
 
-    def __init__(self, backend: Backend, others: Any, shared_paths: frozenset[str]) -> None:
-        """`others` is an ASGI application that answers GET on those `shared_paths` of commands."""
+    def __init__(self, backend: Backend, others: Any, paths: Paths, gate: Gate, cors: Cors) -> None:
+        """`others` is an ASGI application that answers GET on its paths; `paths` are those of both."""
         self._backend = backend
         self._others = others
-        self._shared = shared_paths
+        self._paths = paths
+        self._gate = gate
+        self._cors = cors
         # Bound once: the module's own would be bound anew for each line.
         self._log = structlog.get_logger().bind()
         self._done = {
@@ -75,25 +93,67 @@ class CommandApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3.0."""
         deadline.begin()
-        found = route_of(_path(scope)) if scope["type"] == "http" else None
-        if found is None or self._reads(scope, found[0]):
+        if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
-        headers = _headers(scope)
-        request_id = request_id_of(headers)
+        headers: Headers = {}
+        request_id = ""
         try:
-            answer = await self._answer(scope, *found, headers, receive, request_id)
+            headers = headers_of(scope)
+            request_id = request_id_of(headers)
+            check_host(scope, headers)
+            path = path_of(scope)
+            found = route_of(path) if path is not None and scope["method"] == "POST" else None
+            if found is not None:
+                answer = await self._answer(scope, *found, headers, receive, request_id)
+            else:
+                methods = self._methods(scope, path)
+                if scope["method"] in READING:
+                    others = {**scope, "path": path, "method": "GET"}
+                    await self._others(others, receive, self._telling(send, headers))
+                    return
+                answer = self._options(headers, methods)
         except ConnectionResetError:
             return
         except Exception as error:  # noqa: BLE001  every error becomes a problem
-            problem = of_error(found[0].name, error)
-            tell_refusal(scope, request_id, problem)
-            self._backend.metrics.problem(str(problem.status.value))
-            answer = Answer(problem.status, MEDIA_TYPE, problem.headers, body_of(problem))
-        await _send(send, answer, request_id)
+            answer = await self._problem(scope, request_id, error)
+        if self._cors:
+            send = self._cors.around(send, headers)
+        await _send(send, answer, request_id or request_id_of(headers))
 
-    def _reads(self, scope: Scope, route: CommandRoute) -> bool:
-        return scope["method"] in {"GET", "HEAD"} and route.path in self._shared
+    def _methods(self, scope: Scope, path: str | None) -> tuple[str, ...]:
+        """What the path takes. Raises 404 when there is no such path, 405 when it takes not this."""
+        methods = self._paths.methods(path) if path is not None else ()
+        if not methods:
+            raise Problem(HTTPStatus.NOT_FOUND, "not-found")
+        if scope["method"] not in methods:
+            allow = {"Allow": ", ".join(methods)}
+            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", headers=allow)
+        return methods
+
+    def _options(self, headers: Headers, methods: tuple[str, ...]) -> Answer:
+        """RFC 9110, section 9.3.7."""
+        given = {"Allow": ", ".join(methods), **self._cors.preflight(headers, methods)}
+        return Answer(HTTPStatus.NO_CONTENT, "", given, b"")
+
+    def _telling(self, send: Send, headers: Headers) -> Send:
+        """The others' `send`: with what browsers are told, and not at once to who asks too much."""
+        told = self._cors.around(send, headers) if self._cors else send
+
+        async def telling(message: Any) -> None:
+            if message.get("status") == HTTPStatus.TOO_MANY_REQUESTS:
+                await asyncio.sleep(PAUSE_S)
+            await told(message)
+
+        return telling
+
+    async def _problem(self, scope: Scope, request_id: str, error: Exception) -> Answer:
+        problem = self._gate.ended(scope, of_error(asked_in(scope), error))
+        tell_refusal(scope, request_id, problem)
+        self._backend.metrics.problem(str(problem.status.value))
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            await asyncio.sleep(PAUSE_S)
+        return Answer(problem.status, MEDIA_TYPE, problem.headers, body_of(problem))
 
     async def _answer(
         self,
@@ -105,14 +165,15 @@ class CommandApp:
         request_id: str,
     ) -> Answer:
         started = time.perf_counter()
-        if scope["method"] != "POST":
-            allow = {"Allow": "GET, HEAD, POST" if route.path in self._shared else "POST"}
-            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", headers=allow)
         note_asked(scope, route.name, subject)
         identity = await self._backend.tokens.identify(headers.get("authorization"))
         note_caller(scope, identity)
-        body = await _body(headers, receive)
-        wish = _wish(route, _id(subject), _path(scope), headers, identity, body)
+        self._gate.admit(scope, identity.actor)
+        check_media(headers)
+        body = await self._body(headers, receive, identity)
+        wish = _wish(route, _id(subject), scope["path"], headers, identity, body)
+        if wish.version is not None and "," in headers["if-match"]:
+            wish = await self._of_several(wish, headers)
         receipt = await self._backend.handler.handle(wish)
         self._done[route.name](time.perf_counter() - started)
         self._log.info(
@@ -131,28 +192,32 @@ class CommandApp:
         given = {"ETag": etag(receipt.version)}
         return Answer(status, "application/json", given, encode(receipt))
 
+    async def _of_several(self, wish: Wish, headers: Headers) -> Wish:
+        """The wish with the present version, if that is among those in `If-Match`."""
+        (present,) = await self._backend.streams.get(wish.stream)
+        versions = expected_versions(headers) or ()
+        return replace(wish, version=present.version if present.version in versions else NEVER)
 
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.rstrip("/") if path.endswith("/") else path
+    async def _body(self, headers: Headers, receive: Receive, identity: Identity) -> bytes:
+        """The whole body. Raises 413 as soon as it is too large, and when the client went away."""
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > BODY_MAX:
+            raise _too_large()
+        message = await receive()
+        if message.get("more_body", False):
+            with self._gate.bodies.place(identity.actor.int):
+                body = await _rest_of(message, receive)
+            self._gate.carried(identity.actor, len(body))
+            return body
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        whole: bytes = message.get("body", b"")
+        return whole
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """By name; a field that came twice is one list, as RFC 9110, section 5.2, has it."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-async def _body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises 413 as soon as it is too large, and when the client went away."""
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > BODY_MAX:
-        raise _too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
+async def _rest_of(message: Any, receive: Receive) -> bytes:
+    """A body that comes in parts, with its first part."""
+    body = bytearray(message.get("body", b""))
     while message.get("more_body", False):
         message = await receive()
         body += message.get("body", b"")
@@ -160,7 +225,7 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
             raise _too_large()
     if message["type"] == "http.disconnect":
         raise ConnectionResetError
-    return body
+    return bytes(body)
 
 
 def _too_large() -> Problem:
@@ -171,6 +236,8 @@ def _too_large() -> Problem:
 def _id(text: str | None) -> UUID | None:
     if text is None:
         return None
+    if len(text) != UUID_LENGTH:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found")
     try:
         return msgspec.convert(text, UUID)
     except msgspec.ValidationError:
@@ -186,8 +253,9 @@ def _wish(
     body: bytes,
 ) -> Wish:
     key = idempotency_key(headers)
-    version = None if route.command.creates else expected_version(headers)
+    versions = None if route.command.creates else expected_versions(headers)
     command, encoded = _command(route, body)
+    refuse_repeated_names(body, encoded)
     return Wish(
         stream=_stream(route, command, identity, key, subject),
         command=command,
@@ -195,7 +263,7 @@ def _wish(
         via=identity.via,
         key=key,
         fingerprint=hashlib.sha256(path.encode() + b"\n" + encoded).digest(),
-        version=version,
+        version=versions[0] if versions else None,
         dossier=subject if route.kind == "payment" else None,
         trace=trace_id(headers),
     )
@@ -230,11 +298,12 @@ def _stream(
 
 async def _send(send: Send, answer: Answer, request_id: str) -> None:
     headers = [
-        (b"content-type", answer.media_type.encode()),
-        (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
         *((name.lower().encode(), value.encode()) for name, value in answer.headers.items()),
     ]
+    if answer.media_type:
+        headers.append((b"content-type", answer.media_type.encode()))
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     status = answer.status.value
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -3,18 +3,20 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import msgspec
 import structlog
 from msgspec import Struct
 
+from api.app import Interface
 from api.settings import Settings
 from api.workers import NATS_UNWELL, WorkerSettings
 from commands.catalogue import load_catalogue, publish
@@ -32,6 +34,7 @@ from integration.processes import (
     replace_whole,
     spawn,
     stop,
+    write_once,
 )
 
 HOST = "127.0.0.1"
@@ -40,6 +43,7 @@ RESTART_AFTER_S = 0.5
 SERVER_RETRY_S = 3.0
 """After a server did not start, perhaps because its disk is full."""
 READY_S = 60.0
+METRICS_TOKEN = "metrics.token"  # noqa: S105  a file's name
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
 
@@ -110,6 +114,14 @@ class Instance:
             self._start_worker(name)
         self._tell_addresses()
 
+    @property
+    def metrics_token(self) -> str:
+        """What `/metrics` wants: as the settings say, or else a secret of the data folder's own."""
+        if self.settings.metrics_token is not None:
+            return self.settings.metrics_token
+        kept = self.settings.data_folder / METRICS_TOKEN
+        return write_once(kept, lambda: secrets.token_urlsafe(32).encode()).decode()
+
     def owner_dsn(self) -> str:
         """The database as its owner: for migrations."""
         if self.postgres is not None:
@@ -167,18 +179,22 @@ class Instance:
 
         Raises `ServerFailedError` when that takes longer than a minute.
         """
-        self._wait_for("/metrics", *(b'consumer_position{consumer="%b"}' % n for n in READY))
+        signs = (b'consumer_position{consumer="%b"}' % name for name in READY)
+        self._wait_for("/metrics", *signs, token=self.metrics_token)
 
     def wait_until_answering(self) -> None:
         """Until the API answers. Raises `ServerFailedError` as `wait_until_ready` does."""
         self._wait_for("/health/live", b"live")
 
-    def _wait_for(self, path: str, *signs: bytes) -> None:
+    def _wait_for(self, path: str, *signs: bytes, token: str = "") -> None:
+        question = Request(  # noqa: S310  our own address
+            f"{self.addresses.base_url}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
         give_up_at = time.monotonic() + READY_S
         while time.monotonic() < give_up_at:
             self.tend()
             try:
-                with urlopen(f"{self.addresses.base_url}{path}", timeout=2) as answer:  # noqa: S310
+                with urlopen(question, timeout=2) as answer:  # noqa: S310
                     told = answer.read()
                     if all(sign in told for sign in signs):
                         return
@@ -236,6 +252,11 @@ class Instance:
             audience=self.settings.audience,
             token_life_max_s=self.settings.token_life_max_s,
             local_keys=json.dumps(self.issuer.jwks()) if self.settings.local_issuer else None,
+            interface=Interface(
+                limits=self.settings.limits,
+                cors_origins=self.settings.cors_origins,
+                metrics_token=self.metrics_token,
+            ),
         )
         log_file = self.settings.data_folder / "log" / f"{name}.log"
         environment = {

@@ -23,8 +23,10 @@ COMMAND_PROBLEMS = {
     "409": "Refused in the present state, or the same key is in flight",
     "412": "The version is stale",
     "413": "The body is larger than 1 MiB",
+    "415": "The body is no JSON, or is compressed",
     "422": "Understood, but names what does not exist; or the key was used for another command",
     "428": "If-Match is missing",
+    "429": "Too many requests of this account or address; Retry-After says when",
     "503": "The database, or the issuer of the token, cannot be reached; see Retry-After",
 }
 QUERY_PROBLEMS = {
@@ -32,6 +34,7 @@ QUERY_PROBLEMS = {
     "401": COMMAND_PROBLEMS["401"],
     "403": COMMAND_PROBLEMS["403"],
     "404": "Not there",
+    "429": COMMAND_PROBLEMS["429"],
     "503": "The read model has not come as far as `after` in time, or as for commands",
 }
 
@@ -173,6 +176,7 @@ def page(described: dict[str, Any]) -> str:
         for method, operation in methods.items():
             sections.append(_section(path, method.upper(), operation))
     return PAGE.format(
+        style=STYLE,
         version=escape(described["info"]["version"]),
         intro=escape(described["info"]["description"]),
         sections="".join(sections),
@@ -199,14 +203,15 @@ def _pretty(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+summary { cursor: pointer; padding: .3rem 0 } pre { background: #f4f4f4; padding: .7rem; overflow: auto }
+code { color: #7a1f1f } details { border-bottom: 1px solid #ddd }
+"""
 PAGE = """<!doctype html>
 <html lang="vi"><meta charset="utf-8"><title>Hồ sơ: API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-summary {{ cursor: pointer; padding: .3rem 0 }} pre {{ background: #f4f4f4; padding: .7rem; overflow: auto }}
-code {{ color: #7a1f1f }} details {{ border-bottom: 1px solid #ddd }}
-</style>
+<style>{style}</style>
 <h1>Hồ sơ <small>{version}</small></h1><p>{intro}</p>
 <p><a href="/openapi.json">OpenAPI 3.1</a></p>
 {sections}

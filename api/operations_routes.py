@@ -1,6 +1,9 @@
 """Health, readiness, metrics and the description of the interface."""
 
+import hmac
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -11,26 +14,51 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import openapi
 from api.backend import Backend
+from api.limits import Gate
 from api.read_models import faults
+from api.requests import AnyRequest, conditional, tag_of
+from api.tokens import unauthorized
 from commands.batching import OverloadedError
 from commands.database import DatabaseAwayError
 from projections import queries
 
 HEAD = "SELECT position FROM head"
 TROUBLES = "SELECT place FROM bus_trouble WHERE ended_at IS NULL"
+PUBLIC = "public, max-age=300"
 
 
-def handlers(backend: Backend) -> list[HTTPRouteHandler]:
-    """The routes that need no token; none of them shows a person's data."""
-    document = msgspec.json.encode(openapi.document())
-    page = openapi.page(msgspec.json.decode(document)).encode()
+class Document:
+    """What is the same for everybody until the program changes; encoded once."""
+
+    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+        """With these headers besides those of every document."""
+        self._body = body
+        self._headers = {"Content-Type": media_type, "ETag": tag_of(body), **headers}
+
+    def answer(self, request: AnyRequest) -> Response[bytes]:
+        """The document, or that the client has it already."""
+        return conditional(request, self._body, {**self._headers, "Cache-Control": PUBLIC})
+
+
+def handlers(backend: Backend, gate: Gate, metrics_token: str | None) -> list[HTTPRouteHandler]:
+    """The routes that need no account; none of them shows a person's data.
+
+    Metrics tell how much a city does and how its system fares: they want a token of their own.
+    """
+    described = msgspec.json.encode(openapi.document())
+    document = Document(described, "application/json", {})
+    page = openapi.page(msgspec.json.decode(described))
+    policy = {"Content-Security-Policy": policy_of(openapi.STYLE)}
+    html = Document(page.encode(), "text/html; charset=utf-8", policy)
 
     @get("/health/live", name="live")
-    async def live() -> Response[bytes]:
+    async def live(request: AnyRequest) -> Response[bytes]:
+        gate.admit_stranger(request.scope)
         return _json({"status": "live"})
 
     @get("/health/ready", name="ready")
-    async def ready() -> Response[bytes]:
+    async def ready(request: AnyRequest) -> Response[bytes]:
+        gate.admit_stranger(request.scope)
         try:
             position = await backend.can_write()
             async with backend.reader() as database:
@@ -40,20 +68,36 @@ def handlers(backend: Backend) -> list[HTTPRouteHandler]:
         return _readiness(position, views)
 
     @get("/metrics", name="metrics")
-    async def metrics() -> Response[bytes]:
+    async def metrics(request: AnyRequest) -> Response[bytes]:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        wanted = (metrics_token or "").encode()
+        right = hmac.compare_digest(given.strip().encode(), wanted)
+        if not (wanted and scheme.lower() == "bearer" and right):
+            raise unauthorized("metrics-token-missing", "send the token of HOSO_METRICS_TOKEN")
         await _refresh(backend)
         body = generate_latest(backend.metrics.registry)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @get("/openapi.json", name="openapi")
-    async def described() -> Response[bytes]:
-        return Response(document, media_type="application/json")
+    async def openapi_json(request: AnyRequest) -> Response[bytes]:
+        gate.admit_stranger(request.scope)
+        return document.answer(request)
 
     @get("/docs", name="docs")
-    async def docs() -> Response[bytes]:
-        return Response(page, media_type="text/html; charset=utf-8")
+    async def docs(request: AnyRequest) -> Response[bytes]:
+        gate.admit_stranger(request.scope)
+        return html.answer(request)
 
-    return [live, ready, metrics, described, docs]
+    return [live, ready, metrics, openapi_json, docs]
+
+
+def policy_of(style: str) -> str:
+    """Content Security Policy of the page: its own style and nothing else (CSP Level 3)."""
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
 
 
 def _readiness(head: int, views: list[queries.Progress]) -> Response[bytes]:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from api.problems import Problem
-from api.requests import AnyRequest, query_text
+from api.requests import POSITION_MAX, AnyRequest, query_text
 from commands.entry import YEARS, in_years
 
 AGENCY = r"[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}"
@@ -93,6 +93,24 @@ def query_cursor(request: AnyRequest, shape: type[Parsed]) -> Parsed | None:
         return None
     try:
         packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(packed, type=shape)
+        key = msgspec.json.decode(packed, type=shape)
     except (ValueError, msgspec.MsgspecError):
         raise invalid("cursor", "not a cursor of this list") from None
+    if not all(_may_be_given_out(part) for part in key):  # type: ignore[attr-defined]
+        raise invalid("cursor", "not a cursor of this list")
+    return key
+
+
+def _may_be_given_out(part: Any) -> bool:
+    """Whether a row can have this in its key: what the database would refuse is refused here."""
+    match part:
+        case int():
+            return 0 <= part <= POSITION_MAX
+        case str():
+            return re.fullmatch(r"[!-~]{1,100}", part) is not None
+        case datetime():
+            return part.tzinfo is not None and part.year in YEARS
+        case date():
+            return part.year in YEARS
+        case _:
+            return part is None or isinstance(part, UUID)

@@ -102,7 +102,9 @@ class ProblemBody(Struct, omit_defaults=True, kw_only=True):
 def body_of(problem: Problem) -> bytes:
     """The JSON object that a problem becomes."""
     title = problem.code.replace("-", " ").capitalize()
-    pointed = [Pointed(problem.detail or title, problem.pointer)] if problem.pointer else []
+    pointed = (
+        [Pointed(problem.detail or title, problem.pointer)] if problem.pointer is not None else []
+    )
     body = ProblemBody(
         type=TYPE_PREFIX + problem.code,
         title=title,
@@ -127,9 +129,9 @@ def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError)
 
 
 def _pointer(path: str) -> str:
-    """Msgspec's `.papers[0].code` as RFC 6901 `/papers/0/code`."""
+    """Msgspec's `.papers[0].code` as RFC 6901 `/papers/0/code`; "" is the whole body."""
     parts = re.findall(r"[^.\[\]]+", path)
-    return "".join(f"/{part}" for part in parts) or "/"
+    return "".join(f"/{part}" for part in parts)
 
 
 def of_refusal(refused: Refused) -> Problem:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,9 @@ from msgspec import Struct
 
 from api import answers, sight
 from api.backend import Backend
+from api.catalogue_pages import CataloguePages
+from api.limits import Gate
+from api.pages import fitting
 from api.parameters import (
     AGENCY,
     CODE,
@@ -28,17 +31,26 @@ from api.parameters import (
     query_instant,
     query_uuid,
 )
+from api.polls import FeedWatch
 from api.problems import Problem
 from api.read_models import faults
-from api.requests import AnyRequest, etag, query_int, query_text, request_id_of
+from api.requests import (
+    AnyRequest,
+    conditional,
+    etag,
+    query_int,
+    query_text,
+    request_id_of,
+)
 from api.security_log import note_asked, note_caller, tell_reading
 from api.tokens import Identity
 from commands import replay
-from commands.authority import Caller, Capacity, Reading, Scope, authorise, check_software
+from commands.authority import Caller, Capacity, Reading, Scope, Sight, authorise, check_software
 from commands.database import Database
 from commands.handle import account_of, of_kind, scope_of_state
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
+from domain.agreement import Agreement
 from domain.city import CITY
 from domain.dossier import Dossier
 from domain.payment import Payment, payment_id
@@ -49,7 +61,6 @@ from projections.directory import Entry
 from projections.ledger import PaymentRow
 
 POLL_WAIT_MAX_S = 30
-FEED_LOOK_S = 0.05
 INCOMPLETE = "Hoso-Incomplete"
 """Header of an answer whose read model stands still for so many streams; a list: of any agency."""
 POSITION_MAX = 2**63 - 1
@@ -74,6 +85,28 @@ REPLAYED = (
 )
 
 
+class Shared:
+    """What all questions of a process share besides the backend."""
+
+    def __init__(self, backend: Backend, gate: Gate) -> None:
+        """The catalogue is encoded when somebody first asks for it."""
+        self._backend = backend
+        self._pages: CataloguePages | None = None
+        self.gate = gate
+        self.watch = FeedWatch(self._heads)
+
+    @property
+    def catalogue(self) -> CataloguePages:
+        """Pages of the catalogue in force."""
+        if self._pages is None or self._pages.catalogue is not self._backend.catalogue:
+            self._pages = CataloguePages(self._backend.catalogue)
+        return self._pages
+
+    async def _heads(self, agencies: list[str]) -> dict[str, int]:
+        async with self._backend.reader() as database:
+            return await database.run(lambda source: queries.feed_heads(source, agencies))
+
+
 class Asked(Struct, frozen=True):
     """A question on its way to its answer."""
 
@@ -82,6 +115,7 @@ class Asked(Struct, frozen=True):
     identity: Identity
     headers: dict[str, str]
     """Of the answer."""
+    shared: Shared
 
     async def allow(self, reading: Reading, scope: Scope) -> Capacity:
         """Refuse unless the caller may read this; his rights are those of this moment."""
@@ -196,12 +230,13 @@ class QueryRoute(Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, Schema], ...] = ()
 
 
-def handlers(backend: Backend) -> list[HTTPRouteHandler]:
+def handlers(backend: Backend, gate: Gate) -> list[HTTPRouteHandler]:
     """A handler for each route."""
-    return [_handler(route, backend) for route in QUERY_ROUTES]
+    shared = Shared(backend, gate)
+    return [_handler(route, backend, shared) for route in QUERY_ROUTES]
 
 
-def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
+def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHandler:
     allowed = {name for name, _ in route.query}
 
     async def answer(request: AnyRequest, key: Any) -> Response[bytes]:
@@ -209,15 +244,23 @@ def _handler(route: QueryRoute, backend: Backend) -> HTTPRouteHandler:
         note_asked(request.scope, route.name, key or words.get("agency") or words.get("kind"))
         identity = await backend.tokens.identify(request.headers.get("authorization"))
         note_caller(request.scope, identity)
+        shared.gate.admit(request.scope, identity.actor)
         unknown = set(request.query_params) - allowed
         if unknown:
             raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
         headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
-        found = await route.respond(Asked(backend, request, identity, headers), key)
+        with shared.gate.queries.place(identity.actor.int):
+            asked = Asked(backend, request, identity, headers, shared)
+            found = await route.respond(asked, key)
         tell_reading(request.scope, headers["X-Request-Id"], found)
+        if isinstance(found, Response):
+            shared.gate.carried(identity.actor, len(found.content))
+            return found
         if hasattr(found, "version"):
             headers["ETag"] = etag(found.version)
-        return Response(encode(found), media_type="application/json", headers=headers)
+        body = encode(found)
+        shared.gate.carried(identity.actor, len(body))
+        return Response(body, media_type="application/json", headers=headers)
 
     decorate = get(route.path, name=route.name)
     if "{id:uuid}" in route.path:
@@ -271,7 +314,8 @@ async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
     side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
     query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter
     rows = await asked.ask("card", query, own, last and last[0], asked.limit)
-    return answers.CardPage(items=rows, next=_next(asked, rows, "dossier"))
+    items, following = _page(asked, rows, "dossier")
+    return answers.CardPage(items=items, next=following)
 
 
 async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
@@ -280,8 +324,10 @@ async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
     key = (dossier, last[0] if last else 0, asked.limit)
     streams = (dossier, payment_id(dossier))
     rows = await asked.ask("timeline", queries.timeline, *key, streams=streams)
-    shown = sight.happenings(rows, capacity)
-    return answers.TimelinePage(items=shown, next=_next(asked, rows, "position"))
+    items, following = _page(asked, rows, "position")
+    if capacity.sight is Sight.CONSULTATION:
+        items = sight.happenings(rows[: len(items)], capacity)
+    return answers.TimelinePage(items=items, next=following)
 
 
 async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
@@ -294,7 +340,8 @@ async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
     )
     last = query_cursor(asked.request, tuple[datetime | None, UUID])
     rows = await asked.ask("worklist", queries.worklist, agency, wanted, last, asked.limit)
-    return answers.WorklistPage(items=rows, next=_next(asked, rows, "due_at", "dossier"))
+    items, following = _page(asked, rows, "due_at", "dossier")
+    return answers.WorklistPage(items=items, next=following)
 
 
 def _window(asked: Asked, agency: str) -> tuple[queries.Days, queries.Scope]:
@@ -307,7 +354,8 @@ async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
     total, rows = await asked.ask("counters", queries.counters, days, scope, last, asked.limit)
-    return answers.CountersAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+    items, following = _page(asked, rows, "agency", "day")
+    return answers.CountersAnswer(total=total, days=items, next=following)
 
 
 async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
@@ -315,7 +363,8 @@ async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
     days, scope = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
     total, rows = await asked.ask("ledger", queries.ledger, days, scope, last, asked.limit)
-    return answers.LedgerAnswer(total=total, days=rows, next=_next(asked, rows, "agency", "day"))
+    items, following = _page(asked, rows, "agency", "day")
+    return answers.LedgerAnswer(total=total, days=items, next=following)
 
 
 async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
@@ -323,7 +372,8 @@ async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
     days = queries.Days(*query_days(asked.request))
     last = query_cursor(asked.request, tuple[date, int, int])
     rows = await asked.ask("ledger", queries.ledger_entries, agency, days, last, asked.limit)
-    return answers.EntryPage(items=rows, next=_next(asked, rows, "day", "position", "line"))
+    items, following = _page(asked, rows, "day", "position", "line")
+    return answers.EntryPage(items=items, next=following)
 
 
 async def _payment(asked: Asked, dossier: UUID) -> PaymentRow:
@@ -348,7 +398,8 @@ async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
     last = query_cursor(asked.request, tuple[UUID])
     query = queries.accounts_of_agency if agency else queries.accounts_of_kind
     rows = await asked.ask("directory", query, agency or kind, last and last[0], asked.limit)
-    return answers.AccountPage(items=rows, next=_next(asked, rows, "account"))
+    items, following = _page(asked, rows, "account")
+    return answers.AccountPage(items=items, next=following)
 
 
 async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
@@ -359,23 +410,51 @@ async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     last = query_cursor(asked.request, tuple[int])
     key = (agency, last[0] if last else 0, asked.limit)
     rows = await asked.ask("feed", query, *key)
-    return answers.AgreementPage(items=rows, next=_next(asked, rows, "position"))
+    items, following = _page(asked, rows, "position")
+    return answers.AgreementPage(items=items, next=following)
 
 
 async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
-    """Long poll: with `wait`, an answer comes as soon as there is something, or when time is up."""
-    await asked.allow(Reading.FEED, Scope(agency=path_text(agency, AGENCY)))
-    after = query_int(asked.request, "since", 0)
+    """Long poll: with `wait`, an answer comes as soon as there is something, or when time is up.
+
+    Rights and agreement are looked at once more when the answer is there: both may end meanwhile.
+    """
+    scope = Scope(agency=path_text(agency, AGENCY))
+    await asked.allow(Reading.FEED, scope)
+    since = query_int(asked.request, "since", 0)
     wait_s = query_int(asked.request, "wait", 0, most=POLL_WAIT_MAX_S)
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + wait_s
     head = await asked.ask("feed", queries.feed_head, agency)
-    while head <= after and loop.time() < give_up_at:
-        await asyncio.sleep(FEED_LOOK_S)
-        head = await asked.ask("feed", queries.feed_head, agency)
-    rows = await asked.ask("feed", queries.feed_items, agency, after, asked.limit)
-    last = rows[-1].sequence if rows else after
-    return answers.FeedPage(agency=agency, last=last, head=head, events=[row.event for row in rows])
+    if since > head:
+        detail = f"the feed ends at {head}"
+        raise Problem(HTTPStatus.BAD_REQUEST, "feed-position-unknown", detail)
+    if wait_s and since == head:
+        with asked.shared.gate.polls.place(asked.identity.actor.int):
+            await asked.shared.watch.beyond(agency, since, wait_s, asked.request.receive)
+    rows = await asked.ask("feed", queries.feed_items, agency, since, asked.limit)
+    last = rows[-1].sequence if rows else since
+    if last:
+        await _stands(asked, agency)
+    await asked.allow(Reading.FEED, scope)
+    events = [row.event for row in rows]
+    return answers.FeedPage(agency=agency, last=last, head=max(head, last), events=events)
+
+
+async def _stands(asked: Asked, agency: str) -> None:
+    """Nothing is given out of a feed when no agreement stands any more, by the log itself."""
+    signed = await asked.ask("feed", queries.agreements, agency)
+    states = await asked.backend.streams.get(*(one.agreement for one in signed))
+    now = datetime.now(UTC)
+    for state in (one.state for one in states):
+        if isinstance(state, Agreement) and _in_force(state, now):
+            return
+    detail = "no agreement entitles to this feed at present"
+    raise Problem(HTTPStatus.FORBIDDEN, "agreement-ended", detail)
+
+
+def _in_force(agreement: Agreement, now: datetime) -> bool:
+    before = agreement.terms.valid_before
+    signed = agreement.countersigner is not None and not agreement.ended
+    return signed and (before is None or now < before)
 
 
 async def _history_of(asked: Asked, reading: Reading, key: UUID) -> answers.History:
@@ -383,12 +462,11 @@ async def _history_of(asked: Asked, reading: Reading, key: UUID) -> answers.Hist
     stream = _stream(reading, key)
     last = query_cursor(asked.request, tuple[int])
     async with asked.backend.reader() as database:
-        page = (stream, last[0] if last else 0, asked.limit)
+        page = (stream, last[0] if last else 0, asked.limit, queries.PAGE_BYTES_MAX)
         records, more = await replay.history(database, *page)
-    shown = sight.facts(records, capacity)
-    return answers.History(
-        stream=stream, facts=shown, next=cursor(records[-1].version) if more else None
-    )
+    facts = sight.facts(records, capacity)
+    following = cursor(records[-1].version) if more else None
+    return answers.History(stream=stream, facts=facts, next=following)
 
 
 async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Replay:
@@ -405,7 +483,7 @@ async def _replay_of(asked: Asked, reading: Reading, key: UUID) -> answers.Repla
         clock=clock.value,
         version=past.version,
         state=answers.state_shown(past.state),
-        facts=sight.facts(past.records, capacity),
+        facts=cast("Any", fitting(sight.facts(past.records, capacity))),
     )
 
 
@@ -422,23 +500,25 @@ def _of_stream(
     return respond
 
 
-async def _procedures(asked: Asked, _key: None) -> answers.ProcedurePage:
+async def _procedures(asked: Asked, _key: None) -> Response[bytes]:
     await asked.admit()
-    catalogue = asked.backend.catalogue
     last = query_cursor(asked.request, tuple[str])
-    rest = sorted(code for code in catalogue.procedures if not last or code > last[0])
-    items = [catalogue.procedures[code] for code in rest[: asked.limit]]
-    return answers.ProcedurePage(
-        catalogue_version=catalogue.version, items=items, next=_next(asked, items, "code")
-    )
+    body = asked.shared.catalogue.procedures(last[0] if last else "", asked.limit)
+    return _of_catalogue(asked, body)
 
 
-async def _agencies(asked: Asked, _key: None) -> answers.AgencyList:
+async def _agencies(asked: Asked, _key: None) -> Response[bytes]:
     await asked.admit()
-    catalogue = asked.backend.catalogue
-    return answers.AgencyList(
-        catalogue_version=catalogue.version, items=list(catalogue.agencies.values())
-    )
+    return _of_catalogue(asked, asked.shared.catalogue.agencies)
+
+
+def _of_catalogue(asked: Asked, body: bytes) -> Response[bytes]:
+    headers = {
+        "Content-Type": "application/json",
+        "ETag": asked.shared.catalogue.tag,
+        "Cache-Control": "private, max-age=300",
+    }
+    return conditional(asked.request, body, headers)
 
 
 async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
@@ -463,11 +543,13 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
     )
 
 
-def _next(asked: Asked, rows: list[Any], *key: str) -> str | None:
-    """The cursor after a full page; a page that is not full is the last, unless it was cut."""
-    if len(rows) < asked.limit and not getattr(rows, "more", False):
-        return None
-    return cursor(*(getattr(rows[-1], name) for name in key))
+def _page(asked: Asked, rows: list[Any], *key: str) -> tuple[Any, str | None]:
+    """The rows that fit into one page, encoded, and the cursor of the next; None after the last."""
+    kept = fitting(rows)
+    cut = len(kept) < len(rows) or getattr(rows, "more", False)
+    if not rows or not (cut or len(rows) >= asked.limit):
+        return kept, None
+    return kept, cursor(*(getattr(rows[len(kept) - 1], name) for name in key))
 
 
 def _stream_routes(

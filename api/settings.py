@@ -7,6 +7,22 @@ from pathlib import Path
 from msgspec import Struct
 
 from api.issuer_keys import KeysError, refuse_open
+from api.limits import Limits
+
+DEFAULT_LIMITS = Limits()
+LIMITS = {
+    "connections": "HOSO_CONNECTIONS",
+    "connections_per_address": "HOSO_CONNECTIONS_PER_ADDRESS",
+    "head_s": "HOSO_HEAD_SECONDS",
+    "body_s": "HOSO_BODY_SECONDS",
+    "keep_alive_s": "HOSO_KEEP_ALIVE_SECONDS",
+    "requests_per_account": "HOSO_REQUESTS_PER_ACCOUNT",
+    "requests_per_address": "HOSO_REQUESTS_PER_ADDRESS",
+    "at_once_per_account": "HOSO_AT_ONCE_PER_ACCOUNT",
+    "polls_per_account": "HOSO_POLLS_PER_ACCOUNT",
+    "polls": "HOSO_POLLS",
+}
+"""The variable of each number of the limits."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -40,6 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     left out, they are exactly where no other issuer is named."""
     workers: int = 1
     """`HOSO_WORKERS`: API processes."""
+    limits: Limits = Limits()
+    """What one client may take; each field names its variable."""
+    cors_origins: tuple[str, ...] = ()
+    """`HOSO_CORS_ORIGINS`: origins whose pages may call the API from a browser, comma-separated."""
+    metrics_token: str | None = None
+    """`HOSO_METRICS_TOKEN`: what `/metrics` wants as bearer token; left out, one is made in the data folder."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -60,6 +82,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         audience=environment.get("HOSO_OIDC_AUDIENCE") or "hoso",
         token_life_max_s=_number(environment, "HOSO_TOKEN_LIFE_MAX", 86_400, 31_536_000),
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
+        limits=_limits(environment),
+        cors_origins=_list(environment, "HOSO_CORS_ORIGINS"),
+        metrics_token=environment.get("HOSO_METRICS_TOKEN") or None,
     )
 
 
@@ -85,6 +110,14 @@ def _issuer(address: str) -> str:
         message = f"HOSO_OIDC_ISSUERS: {error}"
         raise ValueError(message) from None
     return address
+
+
+def _limits(environment: Mapping[str, str]) -> Limits:
+    numbers = {
+        field: _number(environment, variable, getattr(DEFAULT_LIMITS, field), 1_000_000)
+        for field, variable in LIMITS.items()
+    }
+    return Limits(**numbers, proxies=_list(environment, "HOSO_PROXIES"))
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:

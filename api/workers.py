@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import uvicorn
 import uvloop
 from msgspec import Struct
 
-from api.app import create_app
+from api.app import Interface, create_app
 from api.backend import Backend
+from api.connections import Connections
 from api.http_protocol import HttpProtocol
 from api.issuer_keys import KeySource, discovered_keys
 from api.observability import configure_logs
@@ -53,6 +55,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     staff_issuers: tuple[str, ...] = ()
     citizen_issuers: tuple[str, ...] = ()
     """Of `issuers`, those of officers and services, and those of citizens; empty: all."""
+    interface: Interface = Interface()
+    """What the instance decided about its interface."""
 
 
 def run(kind: str, settings: WorkerSettings) -> None:
@@ -85,16 +89,18 @@ async def serve(backend: Backend, settings: WorkerSettings) -> None:
     """Answer over HTTP until SIGTERM."""
     address = (settings.host, settings.port)
     listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
+    register = Connections(settings.interface.limits)
+    register.start()
     config = uvicorn.Config(
-        create_app(backend),
-        http=HttpProtocol,
+        create_app(backend, settings.interface),
+        http=partial(HttpProtocol, register=register),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
         proxy_headers=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
     )
     await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -25,6 +25,7 @@ Name = Literal[
     "reads",
     "growth",
     "soak",
+    "crowd",
     "nation",
 ]
 RESULTS = Path(__file__).parent / "results.jsonl"

@@ -240,6 +240,20 @@ CHAPTERS: tuple[Chapter, ...] = (
         main="lag_p99_ms",
     ),
     Chapter(
+        bench="crowd",
+        title="A hundred bad clients beside a good one",
+        about=(
+            "A whole instance with the limits it is delivered with. The good client sends 100 "
+            "commands a second, alone and in a crowd in turns; the median of three ratios counts. "
+            "The crowd: silent connections, heads and bodies that drip or never end, large bodies, "
+            "long polls of one token, forged tokens, and the widest page again and again. It "
+            "shares the processor with everything else, and that is in the ratio."
+        ),
+        main="ratio_p99_crowd_to_alone",
+        figures=("p50_ms_alone", "p99_ms_alone", "p50_ms_crowd", "p99_ms_crowd", "errors"),
+        goals=(Goal("ratio_p99_crowd_to_alone", "≤", 2), Goal("errors", "≤", 0)),
+    ),
+    Chapter(
         bench="nation",
         title="The whole country, on paper",
         about=(

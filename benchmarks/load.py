@@ -12,7 +12,11 @@ from msgspec import Struct
 ATTEMPTS_MAX = 300
 RETRY_S = 0.2
 ANSWER_S = 60.0
-AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY)
+AGAIN = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 IN_FLIGHT = b'"request-in-flight"'
 """In a 409: the first sending of this very command, given up by us, is still being worked on."""
 

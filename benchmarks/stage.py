@@ -7,11 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from api.instance import Instance, prepare
+from api.limits import Limits
 from api.settings import Settings
 from integration.issuer import LocalIssuer
 from integration.nats_server import NatsServer
 from integration.postgres_server import PostgresServer
 
+UNHURRIED = Limits(
+    requests_per_account=1_000_000, requests_per_address=1_000_000, at_once_per_account=1_000
+)
+"""A load generator is a city's worth of clients with few names: their haste is what is measured."""
 ALL = ("api", "relay", "views", "feeds")
 
 
@@ -35,13 +40,16 @@ def instance(
     workers: int = 1,
     module: str = "api.workers",
     issuer: LocalIssuer | None = None,
+    limits: Limits = UNHURRIED,
 ) -> Iterator[Instance]:
     """A whole instance, or one with only some kinds of worker; it answers when the block begins.
 
     With another instance's `issuer` it takes that one's tokens.
     """
     with tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder:
-        settings = Settings(data_folder=Path(folder) / "data", workers=workers, port=0)
+        settings = Settings(
+            data_folder=Path(folder) / "data", workers=workers, port=0, limits=limits
+        )
         troupe = Troupe(settings, kinds, module)
         troupe.issuer = issuer or troupe.issuer
         try:

@@ -77,7 +77,7 @@ class Wish(Value, frozen=True, kw_only=True):
     fingerprint: bytes
     """Digest of method, path and body: tells a repeat from another command with the same key."""
     version: int | None = None
-    """`If-Match`: the version that the client decided on."""
+    """`If-Match`: the version that the client decided on; None: any, as long as it exists."""
     via: UUID | None = None
     dossier: UUID | None = None
     """The dossier that a payment belongs to."""
@@ -436,7 +436,7 @@ def _check_version(wish: Wish, target: Versioned, related: Versioned) -> None:
         return
     if target.state is None and (related.state is None or wish.version):
         raise Refused(Reason.NOT_FOUND)
-    if wish.version != target.version:
+    if wish.version is not None and wish.version != target.version:
         raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
 
 

@@ -21,7 +21,7 @@ from projections.worklist import WorkItem
 
 PAGE_MAX = 1_000
 """Rows of one answer, whatever is asked for."""
-PAGE_BYTES_MAX = 4 << 20
+PAGE_BYTES_MAX = 1_048_576
 """Of the rows of one answer as JSON; the first row comes whatever its size."""
 NIL = UUID(int=0)
 FOREVER = "infinity"
@@ -265,6 +265,7 @@ FEED_ITEMS = """
 SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
 ORDER BY sequence LIMIT %(limit)s
 """
+FEED_HEADS = "SELECT agency, sequence FROM view.feed_head WHERE agency = ANY(%s)"
 FEED_HEAD = "SELECT sequence FROM view.feed_head WHERE agency = %s"
 PROGRESS = """
 SELECT p.view, p.generation, p.position,
@@ -537,6 +538,12 @@ async def feed_items(
     """An agency's feed in order; cursor: sequence."""
     key = {"agency": agency, "after": after, "limit": limit}
     return await _bounded(source, FeedItem, FEED_ITEMS, bytes_max, key)
+
+
+async def feed_heads(source: Source, agencies: list[str]) -> dict[str, int]:
+    """The highest sequence of each of these feeds; a feed with nothing in it is left out."""
+    rows = await (await source.execute(FEED_HEADS, (agencies,))).fetchall()
+    return {agency: int(sequence) for agency, sequence in rows}
 
 
 async def feed_head(source: Source, agency: str) -> int:

@@ -18,6 +18,7 @@ FIGURES = {
     "reads": ("worklist_p95_ms", "search_p95_ms", "card_p95_ms", "dossiers"),
     "growth": ("append_ratio_10m", "read_ratio_10m", "bytes_per_event"),
     "soak": ("lag_p99_ms", "p99_ms", "wal_mib_max"),
+    "crowd": ("ratio_p99_crowd_to_alone", "p99_ms_alone", "p99_ms_crowd", "bad_clients"),
     "nation": (),
 }
 """What must be there as a number, however short the run."""

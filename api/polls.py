@@ -1,0 +1,69 @@
+"""Long polls: who waits for news of a feed, and the one look that serves them all."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+LOOK_EVERY_S = 0.05
+"""How late news may be noticed; so often a process asks, however many wait."""
+
+Look = Callable[[list[str]], Awaitable[Mapping[str, int]]]
+
+
+class ClientGoneError(ConnectionResetError):
+    """Nobody waits for this answer any more."""
+
+
+class FeedWatch:
+    """Waits for feeds to grow."""
+
+    def __init__(self, look: Look) -> None:
+        """`look` gives the newest sequence of each of some agencies' feeds."""
+        self._look = look
+        self._waiting: dict[asyncio.Future[None], tuple[str, int]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def beyond(self, agency: str, sequence: int, wait_s: float, receive: Any) -> None:
+        """Return when the feed has more than this sequence, or when the time is up.
+
+        Raises `ClientGoneError` when the client leaves (`receive` is its ASGI channel), and what
+        the look raised.
+        """
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone = asyncio.create_task(_left(receive))
+        self._waiting[news] = (agency, sequence)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_until_nobody_waits())
+        try:
+            await asyncio.wait({news, gone}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise ClientGoneError
+            if news.done():
+                news.result()
+        finally:
+            del self._waiting[news]
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await gone
+
+    async def _look_until_nobody_waits(self) -> None:
+        while self._waiting:
+            agencies = sorted({agency for agency, _ in self._waiting.values()})
+            try:
+                heads = await self._look(agencies)
+            except Exception as error:  # noqa: BLE001  handed to those who wait
+                for news in self._waiting:
+                    if not news.done():
+                        news.set_exception(error)
+            else:
+                for news, (agency, sequence) in self._waiting.items():
+                    if heads.get(agency, 0) > sequence and not news.done():
+                        news.set_result(None)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _left(receive: Any) -> None:
+    """Until the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
