@@ -17,6 +17,7 @@ import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
 from domain.event import stream_id
 from domain.record import Record
+from integration.postgres_server import PostgresServer
 from projections import card, queries, runner
 from projections import rebuild as rebuilding
 from projections.difference import difference
@@ -169,15 +170,16 @@ def test_a_crash_inside_a_batch_loses_and_doubles_nothing(
     asyncio.run(story())
 
 
-def test_a_lost_connection_is_opened_again_by_the_next_batch(dsn: str, history: History) -> None:
+def test_a_lost_connection_is_opened_again_by_the_next_batch(
+    server: PostgresServer, dsn: str, history: History
+) -> None:
     async def story() -> None:
         records = history(2, 30)
         async with opened(dsn) as live:
             await project(live, records[:100])
             await fetch(
-                dsn,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND usename = current_user",
+                server.dsn,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hoso_app'",
             )
             with pytest.raises(psycopg.OperationalError):
                 await live.project(records[100:200])
