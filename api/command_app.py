@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -59,6 +60,8 @@ PAUSE_S = 1.0
 READING = frozenset({"GET", "HEAD"})
 """HEAD is asked as GET: the server leaves the body away (RFC 9110, section 9.3.2)."""
 UUID_LENGTH = 36
+SMALL_BODY = 65_536
+"""Bytes; of larger ones an account may have only some under way."""
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """Sets in one order, so that the same command has the same fingerprint in every process."""
@@ -205,27 +208,32 @@ class CommandApp:
             raise _too_large()
         message = await receive()
         if message.get("more_body", False):
-            with self._gate.bodies.place(identity.actor.int):
-                body = await _rest_of(message, receive)
-            self._gate.carried(identity.actor, len(body))
-            return body
+            return await self._parts(message, receive, identity)
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         whole: bytes = message.get("body", b"")
         return whole
 
+    async def _parts(self, message: Any, receive: Receive, identity: Identity) -> bytes:
+        """A body that comes in parts.
 
-async def _rest_of(message: Any, receive: Receive) -> bytes:
-    """A body that comes in parts, with its first part."""
-    body = bytearray(message.get("body", b""))
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_MAX:
-            raise _too_large()
-    if message["type"] == "http.disconnect":
-        raise ConnectionResetError
-    return bytes(body)
+        Only what takes up memory needs a place; who sends slowly runs out of time.
+        """
+        body = bytearray(message.get("body", b""))
+        with ExitStack() as places:
+            is_large = False
+            while message.get("more_body", False):
+                if len(body) > SMALL_BODY and not is_large:
+                    places.enter_context(self._gate.bodies.place(identity.actor.int))
+                    is_large = True
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > BODY_MAX:
+                    raise _too_large()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        self._gate.carried(identity.actor, len(body))
+        return bytes(body)
 
 
 def _too_large() -> Problem:

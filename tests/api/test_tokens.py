@@ -373,6 +373,7 @@ def made(local: LocalIssuer, header: dict[str, Any] | None = None, **claims: Any
     [
         ({}, {}),
         ({"typ": "application/AT+JWT"}, {}),
+        ({"typ": None}, {}),
         ({}, {"aud": ["x", "hoso"]}),
         ({}, {"exp": Ahead(-15), "iat": Ahead(-60)}),
         ({}, {"iat": Ahead(20)}),
@@ -390,7 +391,7 @@ async def test_tokens_that_are_taken(
 @pytest.mark.parametrize(
     ("header", "claims"),
     [
-        ({"typ": None}, {}),
+        ({"typ": ""}, {}),
         ({"typ": "JWT"}, {}),
         ({"typ": "logout+jwt"}, {}),
         ({"typ": "dpop+jwt"}, {}),
