@@ -102,8 +102,10 @@ class GrowingLog:
             await self._owned(NO_KEY)
             commands = self._log.commands_per_dossier / self._log.events_per_dossier
             head = await head_position(connection)
-            await connection.execute(ANSWERS, (ACTORS, before, head, round(1_000 * commands)))
-            await self._owned(KEY_AS_GROWN)
+        answers = (ACTORS, before, head, round(1_000 * commands))
+        async with await AsyncConnection.connect(self._owner, autocommit=True) as owner:
+            await owner.execute(ANSWERS, answers)
+        await self._owned(KEY_AS_GROWN)
         self.dossiers += more
         await self._owned("VACUUM (ANALYZE) event", "VACUUM (ANALYZE) answer")
         self._next = self._numbers()

@@ -141,14 +141,16 @@ def request_supplement(dossier: Dossier, command: c.RequestSupplement, setting: 
     if not at_reception:
         _refuse_unless_in_progress(dossier)
     _check_papers(_case(dossier, setting), command.papers, "")
-    if command.reply_by is not None:
-        _check_due(command.reply_by, setting, "/reply_by")
+    reply_by = command.reply_by
+    if reply_by is not None:
+        _check_later(reply_by, setting, "/reply_by")
     asked = e.SupplementRequested(
         at_reception=at_reception,
         papers=command.papers,
         clause=command.clause,
         explanation=command.explanation,
-        reply_by=command.reply_by,
+        reply_by=reply_by,
+        provisional=reply_by is not None and _is_provisional(reply_by, setting),
     )
     if at_reception:
         return (asked,)
@@ -204,13 +206,14 @@ def request_consultation(
     exists = command.consultation in dossier.consulted
     refuse_if(exists, Reason.CONSULTATION_EXISTS, command.consultation, "/consultation")
     refuse_if(len(dossier.consulted) >= CONSULTATIONS_MAX, Reason.TOO_MANY, "consultations")
-    _check_due(command.due_at, setting, "/due_at")
+    _check_later(command.due_at, setting, "/due_at")
     return (
         e.ConsultationRequested(
             consultation=command.consultation,
             agency=command.agency,
             question=command.question,
             due_at=command.due_at,
+            provisional=_is_provisional(command.due_at, setting),
         ),
     )
 
@@ -408,13 +411,20 @@ def _check_papers(case: Case, codes: Sequence[str], below: str) -> None:
         refuse_if(code not in known, Reason.PAPER_UNKNOWN, code, f"/papers/{nth}{below}")
 
 
-def _check_due(at: datetime, setting: Setting, pointer: str) -> None:
-    """A date that a client gives lies ahead, and in a year whose days off are published."""
+def _check_later(at: datetime, setting: Setting, pointer: str) -> None:
     refuse_if(at <= setting.at, Reason.DUE_NOT_LATER, pointer=pointer)
-    calendar = setting.catalogue.calendar
-    known = is_published(calendar, at)
-    detail = f"the calendar is published up to {calendar.published_before}"
-    refuse_if(not known, Reason.DUE_BEYOND_CALENDAR, detail, pointer)
+
+
+def _is_provisional(at: datetime, setting: Setting) -> bool:
+    """Whether a date lies in a year whose days off are not published yet."""
+    return not is_published(setting.catalogue.calendar, at)
+
+
+def _check_due(at: datetime, setting: Setting, pointer: str) -> None:
+    """What the applicant is promised lies ahead, in a year whose days off are published."""
+    _check_later(at, setting, pointer)
+    detail = f"the calendar is published up to {setting.catalogue.calendar.published_before}"
+    refuse_if(_is_provisional(at, setting), Reason.DUE_BEYOND_CALENDAR, detail, pointer)
 
 
 def _refuse_unless_accepted(dossier: Dossier) -> None:

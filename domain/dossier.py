@@ -177,6 +177,8 @@ class ConsultationRequested(Event, frozen=True, kw_only=True, tag="dossier.consu
     agency: AgencyId
     question: Annotated[Text, OF_MENTIONED]
     due_at: Moment
+    provisional: bool = False
+    """In a year whose days off are not published yet."""
 
 
 class ConsultationAnswered(Event, frozen=True, kw_only=True, tag="dossier.consultation_answered"):
@@ -213,6 +215,8 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
     clause: Annotated[ShortText, OF_MENTIONED]
     explanation: Annotated[Text, OF_MENTIONED]
     reply_by: Moment | None = None
+    provisional: bool = False
+    """Whether `reply_by` lies in a year whose days off are not published yet."""
 
 
 class DossierRescheduled(Event, frozen=True, kw_only=True, tag="dossier.rescheduled"):

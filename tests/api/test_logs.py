@@ -177,14 +177,15 @@ def test_an_error_is_told_by_kinds_and_places(instance: Instance) -> None:
 
 
 def test_postgresql_does_not_repeat_what_was_sent(instance: Instance) -> None:
-    with psycopg.connect(instance.addresses.dsn, autocommit=True) as connection:
-        with pytest.raises(psycopg.Error):
-            connection.execute("SELECT count(*) FROM event WHERE name = %s AND 1 / 0 = 1", [SENT])
+    failing = "SELECT count(*) FROM event WHERE name = %s AND 1 / 0 = 1"
+    with psycopg.connect(instance.addresses.dsn) as connection, pytest.raises(psycopg.Error):
+        connection.execute(failing, [SENT])
+    assert instance.postgres is not None
+    with psycopg.connect(instance.postgres.dsn, autocommit=True) as connection:
         connection.execute("CREATE TEMP TABLE t (name text PRIMARY KEY)")
         for _ in range(2):
             with contextlib.suppress(psycopg.errors.UniqueViolation):
                 connection.execute("INSERT INTO t VALUES (%s)", [SENT])
-    assert instance.postgres is not None
     log = instance.postgres.log.read_text(errors="replace")
     assert "division by zero" in log
     assert SENT not in log

@@ -286,11 +286,15 @@ def test_another_kind_is_not_there_for_who_may_see_everything(
             (admin, f"/v1/accounts/{dossier['id']}/suspend", EXPLAINED),
             (admin, f"/v1/agreements/{dossier['id']}/end", EXPLAINED),
             (admin, f"/v1/agreements/{account}/countersign", {}),
-            (officer, f"/v1/dossiers/{account}/accept", {}),
-            (officer, f"/v1/dossiers/{account}/payment/request", {"request": "R"}),
         ):
             assert told(asks.send(path, body, version))[:2] == (404, "not-found")
-    assert told(officer.send(f"/v1/dossiers/{account}/payment/assess"))[:2] == (404, "not-found")
+    nothing = told(officer.send(f"/v1/dossiers/{uuid4()}/accept", {}, 1))
+    assert nothing[:2] == (403, "not-your-agency")
+    for version in (0, 1):
+        assert told(officer.send(f"/v1/dossiers/{account}/accept", {}, version)) == nothing
+        asked = officer.send(f"/v1/dossiers/{account}/payment/request", {"request": "R"}, version)
+        assert told(asked) == nothing
+    assert told(officer.send(f"/v1/dossiers/{account}/payment/assess")) == nothing
 
 
 def test_opening_for_another_does_not_tell_whether_he_is_there(people: People) -> None:
