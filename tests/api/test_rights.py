@@ -206,6 +206,17 @@ def test_software_acts_and_reads_only_while_it_may(people: People) -> None:
         assert told(through.send("/v1/dossiers", lodging()))[:2] == (403, "software-not-allowed")
 
 
+def test_software_of_a_commune_gives_no_role_beyond_it(people: People) -> None:
+    software = people.service("simulator", agency=NEIGHBOUR)
+    both = Person(people.instance, people.admin.subject, act=software.subject)
+    desk = people.officer(agency=NEIGHBOUR)
+    path = f"/v1/accounts/{desk.account}/grant-role"
+    for role, agency in (("auditor", CITY), ("auditor", NEIGHBOUR), ("approver", COMMUNE)):
+        refused = both.send(path, {"role": role, "agency": agency}, 1)
+        assert told(refused)[:2] == (403, "role-not-yours-to-give")
+    both.done(path, {"role": "approver", "agency": NEIGHBOUR}, 1)
+
+
 def test_a_service_lodges_nothing_of_its_own(people: People) -> None:
     service = people.service("simulator")
     assert told(service.send("/v1/dossiers", lodging(channel="online")))[0] == 403
