@@ -1,14 +1,17 @@
 """The commands to an account, and what they lead to."""
 
 from typing import Annotated, Any, ClassVar, assert_never
+from uuid import UUID
 
 from msgspec import Meta
 
+from commands.claim import Claim
 from commands.command import Command, Setting
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Issuer, Role, Subject
 from domain.event import AgencyId, Moment, ShortText, Text
 from domain.identity import NationalId, TaxCode, national_id_fault, tax_code_fault
+from domain.person import NumberClaimed, person_id
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[AccountEvent, ...]
@@ -116,6 +119,10 @@ ROLES_OF_KIND = {
 }
 
 
+ONE_FOR_EACH_PERSON = frozenset({AccountKind.CITIZEN, AccountKind.OFFICER})
+"""Kinds of which one person has one account: a second would be a second pair of hands."""
+
+
 def decide(account: Account | None, command: AccountCommand, setting: Setting) -> Events:
     """Already so: (). Otherwise guards, most general first; then the one answer."""
     if isinstance(command, OpenAccount):
@@ -138,6 +145,21 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
             return (e.AccountReactivated(explanation=explanation),) if account.suspended else ()
         case _:
             assert_never(command)
+
+
+def claims_of(
+    account: Account, stream: UUID, command: VerifyIdentity, _setting: Setting
+) -> tuple[Claim, ...]:
+    """The number that is verified for an account, which then is no other's of its kind."""
+    if account.kind not in ONE_FOR_EACH_PERSON:
+        return ()
+    claim = Claim(
+        stream=person_id(account.kind, command.national_id),
+        event=NumberClaimed(account=stream),
+        taken=Reason.NATIONAL_ID_TAKEN,
+        pointer="/national_id",
+    )
+    return (claim,)
 
 
 def open_account(account: Account | None, command: OpenAccount, setting: Setting) -> Events:

@@ -17,6 +17,7 @@ from commands.authority import (
     check_administration,
     earliest,
 )
+from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
@@ -33,9 +34,10 @@ from domain.payment import Payment
 from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
-from domain.transaction import Transaction
 from domain.value import Value
 
+LookedAt = tuple[tuple[UUID, int], ...]
+"""Streams that a decision rests on, and the versions it saw."""
 NO_CAPACITY = Capacity()
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
@@ -54,6 +56,12 @@ DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     agreement.AgreementCommand: agreement.decide,
 }
 DECIDE = {kind: decide for union, decide in DECIDERS.items() for kind in union.__args__}
+CLAIMS: dict[type, Callable[[Any, UUID, Any, Setting], tuple[Claim, ...]]] = {
+    payment.ConfirmPayment: payment.claims_of,
+    payment.CompleteRefund: payment.claims_of,
+    account.VerifyIdentity: account.claims_of,
+}
+"""What a command's decision claims for its stream alone."""
 STATES: dict[Any, type[State]] = {
     dossier.DossierCommand: Dossier,
     account.AccountCommand: Account,
@@ -170,13 +178,14 @@ class CommandHandler:
         """
         history = self._log.history
         actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
+        looked_at = _looked_at(wish, actor, via, related, named)
         now = datetime.now(UTC)
         try:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             # They come first: whoever has none learns neither version nor existence.
             at, capacity = self._allowed(wish, actor, via, target, related, now)
             setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
-            detail, events = await self._decide(wish, target, setting, capacity)
+            detail, events = await self._decide(wish, target, setting, capacity, looked_at)
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
@@ -195,7 +204,7 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=_looked_at(wish, actor, via, related, named),
+                looked_at=looked_at,
             ),
             history,
         )
@@ -280,25 +289,33 @@ class CommandHandler:
         )
 
     async def _decide(
-        self, wish: Wish, target: Versioned, setting: Setting, capacity: Capacity
+        self,
+        wish: Wish,
+        target: Versioned,
+        setting: Setting,
+        capacity: Capacity,
+        looked_at: LookedAt,
     ) -> tuple[Detail, tuple[AnyEvent, ...]]:
         command = wish.command
         try:
             events = DECIDE[type(command)](target.state, command, setting)
-            if events and isinstance(target.state, Payment):
-                claim = payment.claim_of(target.state, wish.stream, command, setting)  # type: ignore[arg-type]
-                if claim is not None:
-                    await self._claim(wish, claim, _context(wish, setting.at, capacity))
+            claims_of = CLAIMS.get(type(command))
+            if events and claims_of is not None:
+                context = _context(wish, setting.at, capacity)
+                rests_on = (*looked_at, (wish.stream, target.version))
+                for claim in claims_of(target.state, wish.stream, command, setting):
+                    await self._claim(wish, claim, context, rests_on)
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
         return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
 
-    async def _claim(self, wish: Wish, claim: payment.Claim, context: Context) -> None:
-        """Take the transaction for this payment before the payment books it.
+    async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
+        """Take what only one may have for this stream, before its events make use of it.
 
-        The log takes version 1 of the transaction's stream once, whoever writes. If the booking
-        then does not come about, the transaction stays this payment's, which can still book it.
-        Raises `Refused` if the transaction is another's.
+        The log takes version 1 of the claim's stream once, whoever writes. If the events then do
+        not come about, it stays this stream's, which can still make use of it: a transaction the
+        payment's, a number the account's. Nothing is taken where what the decision rests on has
+        moved on: the events will not come about either. Raises `Refused` if it is another's.
         """
         (found,) = await self._streams.recall((claim.stream, 0))
         if not found.version:
@@ -310,12 +327,13 @@ class CommandHandler:
                 key=f"{CLAIM_KEY}{claim.stream}",
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(Detail()),
+                looked_at=rests_on,
             )
             if (await self._log.append(taking)).outcome is Outcome.DONE:
                 return
             (found,) = await self._streams.get(claim.stream)
-        assert isinstance(found.state, Transaction), "the stream's id follows from its kind"
-        payment.refuse_if_taken(found.state, claim)
+        if found.version:
+            refuse_if_taken(found.state, claim)
 
     async def _code(self, command: Command, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
@@ -473,7 +491,7 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
 
 def _looked_at(
     wish: Wish, actor: Versioned, via: Versioned, related: Versioned, named: list[Versioned]
-) -> tuple[tuple[UUID, int], ...]:
+) -> LookedAt:
     """The streams besides its own that a decision rests on, and their versions."""
     looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
     if wish.via is not None and wish.via != wish.stream:

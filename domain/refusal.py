@@ -67,6 +67,7 @@ class Reason(StrEnum):
     TAX_CODE_INVALID = "tax-code-invalid"
     IDENTITY_LEVEL_LOWER = "identity-level-lower"
     NATIONAL_ID_DIFFERS = "national-id-differs"
+    NATIONAL_ID_TAKEN = "national-id-taken"
     ROLE_NOT_GRANTED = "role-not-granted"
     ROLE_NOT_FOR_THIS_ACCOUNT = "role-not-for-this-account"
     ROLE_NOT_YOURS_TO_GIVE = "role-not-yours-to-give"

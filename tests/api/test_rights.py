@@ -1,6 +1,7 @@
 """Rights over HTTP: nobody gains by granting, by software, by another path, or by what answers tell."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -134,6 +135,27 @@ def test_a_city_administrator_for_some_time_removes_none_for_good(people: People
         path = f"/v1/accounts/{people.admin.account}/{action}"
         refused = passing.send(path, body, version)
         assert told(refused)[:2] == (409, "city-without-administrator")
+
+
+def test_a_number_is_verified_for_one_account_of_a_kind(people: People) -> None:
+    number = f"079099{uuid4().int % 1_000_000:06d}"
+    verify = {"level": 1, "national_id": number, "evidence": "x"}
+    citizens = [people.citizen() for _ in range(4)]
+    paths = [f"/v1/accounts/{one.account}/verify-identity" for one in citizens]
+
+    def at_once(path: str) -> int:
+        return Person(people.instance, people.admin.subject).send(path, verify, 1).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(at_once, paths))
+    assert sorted(answers) == [200, 409, 409, 409]
+    second = people.admin.send(paths[answers.index(409)], verify, 1)
+    assert told(second)[:2] == (409, "national-id-taken")
+    people.admin.done(paths[answers.index(200)], {**verify, "level": 2}, 2)
+    officer = f"/v1/accounts/{people.officer().account}/verify-identity"
+    people.admin.done(officer, verify, 1)
+    colleague = f"/v1/accounts/{people.officer().account}/verify-identity"
+    assert told(people.admin.send(colleague, verify, 1))[:2] == (409, "national-id-taken")
 
 
 # Agreements
@@ -297,11 +319,14 @@ def test_another_kind_is_not_there_for_who_may_see_everything(
             (admin, f"/v1/accounts/{dossier['id']}/suspend", EXPLAINED),
             (admin, f"/v1/agreements/{dossier['id']}/end", EXPLAINED),
             (admin, f"/v1/agreements/{account}/countersign", {}),
-            (officer, f"/v1/dossiers/{account}/accept", {}),
-            (officer, f"/v1/dossiers/{account}/payment/request", {"request": "R"}),
         ):
             assert told(asks.send(path, body, version))[:2] == (404, "not-found")
-    assert told(officer.send(f"/v1/dossiers/{account}/payment/assess"))[:2] == (404, "not-found")
+        # Whose role is held for a commune learns of no dossier elsewhere, be it there or not.
+        for path, body in (("accept", {}), ("payment/request", {"request": "R"})):
+            refused = officer.send(f"/v1/dossiers/{account}/{path}", body, version)
+            assert told(refused)[:2] == (403, "not-your-agency")
+    assess = officer.send(f"/v1/dossiers/{account}/payment/assess")
+    assert told(assess)[:2] == (403, "not-your-agency")
 
 
 def test_opening_for_another_does_not_tell_whether_he_is_there(people: People) -> None:
@@ -372,7 +397,7 @@ def test_each_sees_of_the_applicant_what_his_work_needs(people: People, officer:
         "consultation": "c1",
         "agency": NEIGHBOUR,
         "question": "Có cư trú không?",
-        "due_at": "2030-01-02T17:00:00+07:00",
+        "due_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
     }
     path = f"/v1/dossiers/{dossier}/request-consultation"
     step = officer.done(path, question, step["version"])
