@@ -9,6 +9,7 @@ from commands.claim import Claim
 from commands.command import Command, Setting
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Issuer, Role, Subject
+from domain.digest import digest
 from domain.event import AgencyId, Moment, ShortText, Text
 from domain.identity import NationalId, TaxCode, national_id_fault, tax_code_fault
 from domain.person import NumberClaimed, person_id
@@ -140,9 +141,13 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
             revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
             return (revoked,)
         case SuspendAccount(explanation=explanation):
-            return () if account.suspended else (e.AccountSuspended(explanation=explanation),)
+            if account.suspended:
+                return _already(digest(explanation), account.said)
+            return (e.AccountSuspended(explanation=explanation),)
         case ReactivateAccount(explanation=explanation):
-            return (e.AccountReactivated(explanation=explanation),) if account.suspended else ()
+            if not account.suspended:
+                return _already(digest(explanation), account.said)
+            return (e.AccountReactivated(explanation=explanation),)
         case _:
             assert_never(command)
 
@@ -192,7 +197,7 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
     lower = command.level < account.identity_level
     refuse_if(lower, Reason.IDENTITY_LEVEL_LOWER, f"verified at {account.identity_level}", "/level")
     if command.level == account.identity_level:
-        return ()
+        return _already(digest(command.evidence), account.verified_said)
     return (
         e.IdentityVerified(
             level=command.level, national_id=command.national_id, evidence=command.evidence
@@ -221,3 +226,9 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
         for g in account.grants
     )
     return () if unchanged else (granted,)
+
+
+def _already(said: bytes, recorded: bytes | None) -> Events:
+    """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
+    refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
+    return ()

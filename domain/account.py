@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Meta
 from msgspec.structs import replace
 
+from domain.digest import digest
 from domain.event import (
     OF_HOLDER,
     OF_MENTIONED,
@@ -191,8 +192,12 @@ class Account(Value, frozen=True, kw_only=True):
     agency: str | None = None
     identity_level: int = 0
     national_id: str | None = None
+    verified_said: bytes | None = None
+    """Digest of the evidence for the level that holds."""
     grants: tuple[Grant, ...] = ()
     suspended: bool = False
+    said: bytes | None = None
+    """Digest of why it was last suspended or reactivated."""
 
     def roles(self, at: datetime) -> tuple[Grant, ...]:
         """The grants in force at that instant; none while suspended."""
@@ -239,7 +244,11 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
     match event:
         case IdentityVerified():
             return replace(
-                account, identity_level=event.level, national_id=event.national_id, known_at=at
+                account,
+                identity_level=event.level,
+                national_id=event.national_id,
+                verified_said=digest(event.evidence),
+                known_at=at,
             )
         case RoleGranted():
             grant = Grant(event.role, event.agency, event.valid_from, event.valid_before)
@@ -249,9 +258,9 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
             others = _without(account.grants, event.role, event.agency)
             return replace(account, grants=others, known_at=at)
         case AccountSuspended():
-            return replace(account, suspended=True, known_at=at)
+            return replace(account, suspended=True, said=digest(event.explanation), known_at=at)
         case AccountReactivated():
-            return replace(account, suspended=False, known_at=at)
+            return replace(account, suspended=False, said=digest(event.explanation), known_at=at)
         case _:
             assert_never(event)
 
