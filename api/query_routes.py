@@ -407,10 +407,10 @@ async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     await asked.allow(Reading.AGREEMENTS, Scope(agency=agency))
     proposed = query_text(asked.request, "state", r"in_force|proposed") == "proposed"
     query = queries.proposed_agreements if proposed else queries.agreements
-    last = query_cursor(asked.request, tuple[int])
-    key = (agency, last[0] if last else 0, asked.limit)
-    rows = await asked.ask("feed", query, *key)
-    items, following = _page(asked, rows, "position")
+    last = query_cursor(asked.request, tuple[UUID])
+    rows = await asked.ask("feed", query, agency, last and last[0], asked.limit)
+    shown = [answers.agreement(row) for row in rows]
+    items, following = _page(asked, shown, "agreement", more=rows.more)
     return answers.AgreementPage(items=items, next=following)
 
 
@@ -543,10 +543,10 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
     )
 
 
-def _page(asked: Asked, rows: list[Any], *key: str) -> tuple[Any, str | None]:
+def _page(asked: Asked, rows: list[Any], *key: str, more: bool = False) -> tuple[Any, str | None]:
     """The rows that fit into one page, encoded, and the cursor of the next; None after the last."""
     kept = fitting(rows)
-    cut = len(kept) < len(rows) or getattr(rows, "more", False)
+    cut = len(kept) < len(rows) or more or getattr(rows, "more", False)
     if not rows or not (cut or len(rows) >= asked.limit):
         return kept, None
     return kept, cursor(*(getattr(rows[len(kept) - 1], name) for name in key))

@@ -140,14 +140,8 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
             refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
             revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
             return (revoked,)
-        case SuspendAccount(explanation=explanation):
-            if account.suspended:
-                return _already(digest(explanation), account.said)
-            return (e.AccountSuspended(explanation=explanation),)
-        case ReactivateAccount(explanation=explanation):
-            if not account.suspended:
-                return _already(digest(explanation), account.said)
-            return (e.AccountReactivated(explanation=explanation),)
+        case SuspendAccount() | ReactivateAccount():
+            return suspend_or_reactivate(account, command)
         case _:
             assert_never(command)
 
@@ -203,6 +197,16 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
             level=command.level, national_id=command.national_id, evidence=command.evidence
         ),
     )
+
+
+def suspend_or_reactivate(account: Account, command: SuspendAccount | ReactivateAccount) -> Events:
+    """Already so is only what was done for the same reason."""
+    suspends = isinstance(command, SuspendAccount)
+    if account.suspended is suspends:
+        return _already(digest(command.explanation), account.said)
+    if suspends:
+        return (e.AccountSuspended(explanation=command.explanation),)
+    return (e.AccountReactivated(explanation=command.explanation),)
 
 
 def grant(account: Account, command: GrantRole, setting: Setting) -> Events:

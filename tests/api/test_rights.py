@@ -1,11 +1,13 @@
 """Rights over HTTP: nobody gains by granting, by software, by another path, or by what answers tell."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
 from integration.issuer import LOCAL_ISSUER
@@ -194,6 +196,25 @@ def test_an_agreement_is_in_force_after_two_signatures(
     twice = third.send(f"{fresh_path}/countersign", {}, done["version"])
     assert told(twice)[:2] == (409, "already-countersigned")
     third.done(f"{fresh_path}/end", EXPLAINED, done["version"])
+
+
+def test_a_list_of_agreements_counts_nothing_of_the_log(people: People) -> None:
+    signed = [people.admin.done("/v1/agreements", AGREEMENT) for _ in range(3)]
+    after, wanted = signed[-1]["position"], {one["id"] for one in signed}
+    listed: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"state": "proposed", "agency": PARTNER, "limit": 1, "after": after}
+    while True:
+        page = people.admin.ask("/v1/agreements", **query)
+        listed += page["items"]
+        if "next" not in page:
+            break
+        query["cursor"] = page["next"]
+        (last,) = msgspec.json.decode(base64.urlsafe_b64decode(page["next"] + "=="))
+        assert last == page["items"][-1]["agreement"]
+    ids = [one["agreement"] for one in listed]
+    assert ids == sorted(set(ids))
+    assert wanted <= set(ids)
+    assert not any("position" in one for one in listed)
 
 
 @pytest.mark.parametrize("role", ["data_sharing_admin", "auditor"])
