@@ -23,7 +23,7 @@ from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
 from commands.persons import named_accounts
 from commands.quota import Quota
-from commands.streams import NOTHING, State, Streams, Versioned, after
+from commands.streams import NOTHING, State, Streams, StreamUnreadableError, Versioned, after
 from domain.account import Account, Issuers, account_id
 from domain.agreement import Agreement
 from domain.calendar import CITY_TIME, Calendar
@@ -222,7 +222,8 @@ class CommandHandler:
     async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
         """The states of actor, software, target, the dossier that a payment is for, and of others.
 
-        The others are the accounts that the command names.
+        The others are the accounts that the command names. Raises `StreamUnreadableError`, to who
+        has the right to do this: to anybody else it would tell what is there.
         """
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
         wanted = [(wish.actor, 1), (wish.stream, least)]
@@ -231,14 +232,22 @@ class CommandHandler:
         if wish.dossier is not None:
             wanted.append((wish.dossier, 1))
         wanted += [(account, 1) for account in _named(wish)]
-        if on_memory:
-            found = await self._streams.recall(*wanted)
-        else:
-            found = await self._streams.get(*(stream for stream, _ in wanted))
-        actor, target, *others = found
-        via = NOTHING if wish.via is None else others.pop(0)
-        related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
-        return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
+        streams = [stream for stream, _ in wanted]
+        try:
+            if on_memory:
+                return _parts(wish, await self._streams.recall(*wanted))
+            return _parts(wish, await self._streams.get(*streams))
+        except StreamUnreadableError:
+            actor, via, target, related, *_ = _parts(wish, await self._streams.readable(*streams))
+            self._authorised(wish, _caller(wish, actor, via), target, related, datetime.now(UTC))
+            raise
+
+    def _authorised(
+        self, wish: Wish, caller: Caller, target: Versioned, related: Versioned, now: datetime
+    ) -> Capacity:
+        """In what capacity the actor does it; raises `Refused`."""
+        scope = scope_of(wish, target.state, related.state, self._issuers)
+        return authorise(type(wish.command), caller, scope, now)
 
     def _allowed(
         self,
@@ -251,11 +260,8 @@ class CommandHandler:
     ) -> tuple[datetime, Capacity]:
         """When it happens and in what capacity the actor does it; raises `Refused`."""
         command = wish.command
-        caller = Caller(
-            actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
-        )
-        scope = scope_of(wish, target.state, related.state, self._issuers)
-        capacity = authorise(type(command), caller, scope, now)
+        caller = _caller(wish, actor, via)
+        capacity = self._authorised(wish, caller, target, related, now)
         _check_version(wish, target, related)
         if isinstance(target.state, Account) and isinstance(command, account.AccountCommand):
             check_administration(command, wish.stream, caller, target.state, now)
@@ -368,6 +374,20 @@ class CommandHandler:
         if verdict.outcome is Outcome.CONFLICT:
             raise  # noqa: PLE0704  called only while a refusal is being handled
         return verdict
+
+
+def _parts(wish: Wish, found: list[Versioned]) -> list[Versioned]:
+    """What `_look` gives, of what was found of actor, target, software, dossier and the others."""
+    actor, target, *others = found
+    via = NOTHING if wish.via is None else others.pop(0)
+    related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
+    return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
+
+
+def _caller(wish: Wish, actor: Versioned, via: Versioned) -> Caller:
+    return Caller(
+        actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
+    )
 
 
 def _named(wish: Wish) -> list[UUID]:
