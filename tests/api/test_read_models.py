@@ -151,7 +151,8 @@ def test_operators_are_told(own: Instance, broken: Any) -> None:
     assert {row["view"] for row in status["views"] if row["parked"]} == parked
     assert {row["stream_id"] for row in status["parked"]} == {broken["id"]}
     assert status["faults"] == []
-    metrics = httpx.get(f"{own.addresses.base_url}/metrics").text
+    token = {"Authorization": f"Bearer {own.metrics_token}"}
+    metrics = httpx.get(f"{own.addresses.base_url}/metrics", headers=token).text
     assert 'hoso_parked_streams{consumer="card"} 1.0' in metrics
 
 
