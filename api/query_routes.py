@@ -38,6 +38,7 @@ from api.requests import (
     AnyRequest,
     conditional,
     etag,
+    is_known,
     query_int,
     query_text,
     request_id_of,
@@ -253,14 +254,9 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
             asked = Asked(backend, request, identity, headers, shared)
             found = await route.respond(asked, key)
         tell_reading(request.scope, headers["X-Request-Id"], found)
-        if isinstance(found, Response):
-            shared.gate.carried(identity.actor, len(found.content))
-            return found
-        if hasattr(found, "version"):
-            headers["ETag"] = etag(found.version)
-        body = encode(found)
-        shared.gate.carried(identity.actor, len(body))
-        return Response(body, media_type="application/json", headers=headers)
+        response = found if isinstance(found, Response) else _response(asked, found)
+        shared.gate.carried(identity.actor, len(response.content))
+        return response
 
     decorate = get(route.path, name=route.name)
     if "{id:uuid}" in route.path:
@@ -280,6 +276,17 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
         return await answer(request, None)
 
     return decorate(plain)
+
+
+def _response(asked: Asked, found: Any) -> Response[bytes]:
+    """The answer; without it where the client has this version (RFC 9110, section 15.4.5)."""
+    # A replay without `as_of` is of its moment, whatever the version.
+    if hasattr(found, "version") and not isinstance(found, answers.Replay):
+        asked.headers["ETag"] = etag(found.version)
+        if is_known(asked.request.headers, asked.headers["ETag"]):
+            status = HTTPStatus.NOT_MODIFIED.value
+            return Response(b"", status_code=status, headers=asked.headers)
+    return Response(encode(found), media_type="application/json", headers=asked.headers)
 
 
 def _found(row: Any) -> Any:

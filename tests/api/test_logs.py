@@ -177,7 +177,7 @@ def test_an_error_is_told_by_kinds_and_places(instance: Instance) -> None:
 
 
 def test_postgresql_does_not_repeat_what_was_sent(instance: Instance) -> None:
-    with psycopg.connect(instance.addresses.dsn, autocommit=True) as connection:
+    with psycopg.connect(instance.owner_dsn(), autocommit=True) as connection:
         with pytest.raises(psycopg.Error):
             connection.execute("SELECT count(*) FROM event WHERE name = %s AND 1 / 0 = 1", [SENT])
         connection.execute("CREATE TEMP TABLE t (name text PRIMARY KEY)")
@@ -316,6 +316,15 @@ def test_a_refused_token_leaves_one_line_without_it(instance: Instance, method: 
     assert (line["event"], line["status"], line["code"]) == ("refused", 401, "token-invalid")
     assert line["actor"] is None
     assert token[:20] not in json.dumps(line)
+
+
+def test_who_tries_to_read_the_metrics_leaves_one_line(instance: Instance) -> None:
+    headers = {"Authorization": "Bearer guessed", "X-Request-Id": "no-metrics"}
+    answer = httpx.get(f"{instance.addresses.base_url}/metrics", headers=headers)
+    assert answer.status_code == 401
+    (line,) = lines_of(instance, "no-metrics")
+    assert (line["event"], line["what"], line["status"]) == ("refused", "metrics", 401)
+    assert "guessed" not in json.dumps(line)
 
 
 def test_what_somebody_typed_is_not_in_the_line(instance: Instance, stranger: Person) -> None:
