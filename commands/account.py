@@ -141,7 +141,7 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
             revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
             return (revoked,)
         case SuspendAccount() | ReactivateAccount():
-            return suspend_or_reactivate(account, command)
+            return suspend_or_reactivate(account, command, setting)
         case _:
             assert_never(command)
 
@@ -199,13 +199,15 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
     )
 
 
-def suspend_or_reactivate(account: Account, command: SuspendAccount | ReactivateAccount) -> Events:
+def suspend_or_reactivate(
+    account: Account, command: SuspendAccount | ReactivateAccount, setting: Setting
+) -> Events:
     """Already so is only what was done for the same reason."""
     suspends = isinstance(command, SuspendAccount)
     if account.suspended is suspends:
         return _already(digest(command.explanation), account.said)
     if suspends:
-        return (e.AccountSuspended(explanation=command.explanation),)
+        return (e.AccountSuspended(explanation=command.explanation, agency=setting.agency),)
     return (e.AccountReactivated(explanation=command.explanation),)
 
 

@@ -286,6 +286,7 @@ class CommandHandler:
             entered_at=datetime.now(UTC) if wish.command.effective_at else None,
             account=account_of(actor),
             role=capacity.role,
+            agency=capacity.agency,
             via=wish.via,
             named={stream: account for stream, account in accounts if account is not None},
             dossier=related.state if isinstance(related.state, Dossier) else None,

@@ -140,6 +140,8 @@ class AccountSuspended(Event, frozen=True, kw_only=True, tag="account.suspended"
     """Tạm khóa tài khoản."""
 
     explanation: Annotated[Text, OF_MENTIONED]
+    agency: AgencyId | None = None
+    """In whose name; only who administers there lifts it."""
 
 
 class AccountReactivated(Event, frozen=True, kw_only=True, tag="account.reactivated"):
@@ -196,6 +198,8 @@ class Account(Value, frozen=True, kw_only=True):
     """Digest of the evidence for the level that holds."""
     grants: tuple[Grant, ...] = ()
     suspended: bool = False
+    suspended_by: str | None = None
+    """Agency in whose name it was suspended."""
     said: bytes | None = None
     """Digest of why it was last suspended or reactivated."""
 
@@ -258,9 +262,21 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
             others = _without(account.grants, event.role, event.agency)
             return replace(account, grants=others, known_at=at)
         case AccountSuspended():
-            return replace(account, suspended=True, said=digest(event.explanation), known_at=at)
+            return replace(
+                account,
+                suspended=True,
+                suspended_by=event.agency,
+                said=digest(event.explanation),
+                known_at=at,
+            )
         case AccountReactivated():
-            return replace(account, suspended=False, said=digest(event.explanation), known_at=at)
+            return replace(
+                account,
+                suspended=False,
+                suspended_by=None,
+                said=digest(event.explanation),
+                known_at=at,
+            )
         case _:
             assert_never(event)
 

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     NATIONAL_ID_TAKEN = "national-id-taken"
     ROLE_NOT_GRANTED = "role-not-granted"
     ROLE_NOT_FOR_THIS_ACCOUNT = "role-not-for-this-account"
+    SUSPENDED_FROM_ABOVE = "suspended-from-above"
     ROLE_NOT_YOURS_TO_GIVE = "role-not-yours-to-give"
     CITY_WITHOUT_ADMINISTRATOR = "city-without-administrator"
     VALIDITY_EMPTY = "validity-empty"

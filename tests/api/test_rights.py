@@ -113,6 +113,19 @@ def test_colleagues_do_not_suspend_each_other(people: People, local_admin: Perso
     assert told(people.admin.send(own, EXPLAINED, version))[:2] == (403, "not-on-yourself")
 
 
+def test_a_commune_does_not_lift_what_the_city_suspended(
+    people: People, local_admin: Person
+) -> None:
+    clerk = people.officer("clerk")
+    path = f"/v1/accounts/{clerk.account}"
+    step = people.admin.done(f"{path}/suspend", EXPLAINED, 2)
+    refused = local_admin.send(f"{path}/reactivate", EXPLAINED, step["version"])
+    assert told(refused)[:2] == (403, "suspended-from-above")
+    step = people.admin.done(f"{path}/reactivate", EXPLAINED, step["version"])
+    step = local_admin.done(f"{path}/suspend", EXPLAINED, step["version"])
+    local_admin.done(f"{path}/reactivate", EXPLAINED, step["version"])
+
+
 def test_of_two_city_administrators_who_suspend_each_other_one_stays(people: People) -> None:
     for _ in range(5):
         a, b = (people.officer("account_admin", agency=CITY) for _ in range(2))
