@@ -72,10 +72,23 @@ class AccountPage(Page, frozen=True, kw_only=True):
     items: list[Entry]
 
 
+class AgreementRow(Struct, frozen=True, kw_only=True):
+    """A data-sharing agreement; its place in the log would count what the agency does not get."""
+
+    agreement: UUID
+    agency: str
+    procedures: tuple[str, ...]
+    """Empty: all."""
+    events: tuple[str, ...]
+    fields: tuple[str, ...]
+    valid_from: datetime
+    valid_before: datetime | None
+
+
 class AgreementPage(Page, frozen=True, kw_only=True):
     """Data-sharing agreements that have not ended."""
 
-    items: list[Standing]
+    items: list[AgreementRow]
 
 
 class FeedPage(Struct, frozen=True, kw_only=True):
@@ -168,6 +181,13 @@ class Me(Struct, frozen=True, kw_only=True):
     kind: str | None
     suspended: bool
     roles: list[dict[str, Any]]
+
+
+def agreement(standing: Standing) -> AgreementRow:
+    """An agreement in its public shape."""
+    return AgreementRow(
+        **{name: getattr(standing, name) for name in AgreementRow.__struct_fields__}
+    )
 
 
 def fact(record: Stored) -> Fact:

@@ -197,7 +197,7 @@ class CommandApp:
 
     async def _of_several(self, wish: Wish, headers: Headers) -> Wish:
         """The wish with the present version, if that is among those in `If-Match`."""
-        (present,) = await self._backend.streams.get(wish.stream)
+        (present,) = await self._backend.streams.readable(wish.stream)
         versions = expected_versions(headers) or ()
         return replace(wish, version=present.version if present.version in versions else NEVER)
 

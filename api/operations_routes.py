@@ -17,6 +17,7 @@ from api.backend import Backend
 from api.limits import Gate
 from api.read_models import faults
 from api.requests import AnyRequest, conditional, tag_of
+from api.security_log import note_asked
 from api.tokens import unauthorized
 from commands.batching import OverloadedError
 from commands.database import DatabaseAwayError
@@ -69,6 +70,7 @@ def handlers(backend: Backend, gate: Gate, metrics_token: str | None) -> list[HT
 
     @get("/metrics", name="metrics")
     async def metrics(request: AnyRequest) -> Response[bytes]:
+        note_asked(request.scope, "metrics", None)
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         wanted = (metrics_token or "").encode()
         right = hmac.compare_digest(given.strip().encode(), wanted)

@@ -38,6 +38,7 @@ from api.requests import (
     AnyRequest,
     conditional,
     etag,
+    is_known,
     query_int,
     query_text,
     request_id_of,
@@ -253,14 +254,9 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
             asked = Asked(backend, request, identity, headers, shared)
             found = await route.respond(asked, key)
         tell_reading(request.scope, headers["X-Request-Id"], found)
-        if isinstance(found, Response):
-            shared.gate.carried(identity.actor, len(found.content))
-            return found
-        if hasattr(found, "version"):
-            headers["ETag"] = etag(found.version)
-        body = encode(found)
-        shared.gate.carried(identity.actor, len(body))
-        return Response(body, media_type="application/json", headers=headers)
+        response = found if isinstance(found, Response) else _response(asked, found)
+        shared.gate.carried(identity.actor, len(response.content))
+        return response
 
     decorate = get(route.path, name=route.name)
     if "{id:uuid}" in route.path:
@@ -280,6 +276,17 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
         return await answer(request, None)
 
     return decorate(plain)
+
+
+def _response(asked: Asked, found: Any) -> Response[bytes]:
+    """The answer; without it where the client has this version (RFC 9110, section 15.4.5)."""
+    # A replay without `as_of` is of its moment, whatever the version.
+    if hasattr(found, "version") and not isinstance(found, answers.Replay):
+        asked.headers["ETag"] = etag(found.version)
+        if is_known(asked.request.headers, asked.headers["ETag"]):
+            status = HTTPStatus.NOT_MODIFIED.value
+            return Response(b"", status_code=status, headers=asked.headers)
+    return Response(encode(found), media_type="application/json", headers=asked.headers)
 
 
 def _found(row: Any) -> Any:
@@ -407,10 +414,10 @@ async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     await asked.allow(Reading.AGREEMENTS, Scope(agency=agency))
     proposed = query_text(asked.request, "state", r"in_force|proposed") == "proposed"
     query = queries.proposed_agreements if proposed else queries.agreements
-    last = query_cursor(asked.request, tuple[int])
-    key = (agency, last[0] if last else 0, asked.limit)
-    rows = await asked.ask("feed", query, *key)
-    items, following = _page(asked, rows, "position")
+    last = query_cursor(asked.request, tuple[UUID])
+    rows = await asked.ask("feed", query, agency, last and last[0], asked.limit)
+    shown = [answers.agreement(row) for row in rows]
+    items, following = _page(asked, shown, "agreement", more=rows.more)
     return answers.AgreementPage(items=items, next=following)
 
 
@@ -543,10 +550,10 @@ async def _me(asked: Asked, _key: None) -> answers.Me:
     )
 
 
-def _page(asked: Asked, rows: list[Any], *key: str) -> tuple[Any, str | None]:
+def _page(asked: Asked, rows: list[Any], *key: str, more: bool = False) -> tuple[Any, str | None]:
     """The rows that fit into one page, encoded, and the cursor of the next; None after the last."""
     kept = fitting(rows)
-    cut = len(kept) < len(rows) or getattr(rows, "more", False)
+    cut = len(kept) < len(rows) or more or getattr(rows, "more", False)
     if not rows or not (cut or len(rows) >= asked.limit):
         return kept, None
     return kept, cursor(*(getattr(rows[len(kept) - 1], name) for name in key))

@@ -127,10 +127,17 @@ def check_host(scope: Any, headers: Headers) -> None:
 
 
 def check_media(headers: Headers) -> None:
-    """A body is JSON in UTF-8 without a coding. Raises 415 (RFC 9110, section 15.5.16)."""
+    """A body is JSON in UTF-8 without a coding.
+
+    Raises 415 (RFC 9110, section 15.5.16); 501 for a transfer coding (RFC 9112, section 6.1).
+    """
     media = headers.get("content-type")
-    if media == "application/json" and "content-encoding" not in headers:
+    coded = "content-encoding" in headers or "transfer-encoding" in headers
+    if media == "application/json" and not coded:
         return
+    if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        detail = "of the transfer codings only chunked"
+        raise Problem(HTTPStatus.NOT_IMPLEMENTED, "transfer-coding-unknown", detail)
     coding = headers.get("content-encoding", "identity")
     if coding.strip().lower() not in ("identity", ""):
         given = {"Accept-Encoding": "identity"}

@@ -29,8 +29,11 @@ __all__ = ["Identity", "KeySource", "Tokens", "discovered_keys", "unauthorized"]
 TYPES = ("at+jwt", "application/at+jwt")
 """RFC 9068, section 4: so ID tokens, logout tokens and proofs of possession are told apart. Issuers
 that name no type at all are many; such a token has to pass by its audience and its other claims."""
-OF_OTHER_TOKENS = ("nonce", "at_hash", "c_hash", "events", "cnf")
+OF_OTHER_TOKENS = ("nonce", "at_hash", "c_hash", "s_hash", "events", "cnf")
 """Claims of ID tokens and logout tokens, and of tokens bound to a key of which we ask no proof."""
+KIND_CLAIMS = ("typ", "token_use", "token_type")
+ACCESS = frozenset({"access", "access_token", "bearer", "at+jwt"})
+"""Where issuers that name no type in the header name it, and what access tokens say there."""
 LEEWAY_S = 30
 LIFE_MAX_S = 86_400
 REFRESH_AFTER_S = 2.0
@@ -318,7 +321,8 @@ def _refuse_other_tokens(header: dict[str, Any], claims: dict[str, Any]) -> None
         raise unauthorized("token-invalid", "typ is not at+jwt (RFC 9068)")
     if "crit" in header or "b64" in header:
         raise unauthorized("token-invalid", "crit")
-    if any(name in claims for name in OF_OTHER_TOKENS):
+    kinds = [str(claims[name]).lower() for name in KIND_CLAIMS if name in claims]
+    if any(name in claims for name in OF_OTHER_TOKENS) or not ACCESS.issuperset(kinds):
         raise unauthorized("token-invalid", "not a plain access token")
 
 

@@ -1,14 +1,18 @@
 """The commands to an account, and what they lead to."""
 
 from typing import Annotated, Any, ClassVar, assert_never
+from uuid import UUID
 
 from msgspec import Meta
 
+from commands.claim import Claim
 from commands.command import Command, Setting
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Issuer, Role, Subject
+from domain.digest import digest
 from domain.event import AgencyId, Moment, ShortText, Text
 from domain.identity import NationalId, TaxCode, national_id_fault, tax_code_fault
+from domain.person import NumberClaimed, person_id
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[AccountEvent, ...]
@@ -116,6 +120,10 @@ ROLES_OF_KIND = {
 }
 
 
+ONE_FOR_EACH_PERSON = frozenset({AccountKind.CITIZEN, AccountKind.OFFICER})
+"""Kinds of which one person has one account: a second would be a second pair of hands."""
+
+
 def decide(account: Account | None, command: AccountCommand, setting: Setting) -> Events:
     """Already so: (). Otherwise guards, most general first; then the one answer."""
     if isinstance(command, OpenAccount):
@@ -132,12 +140,25 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
             refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
             revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
             return (revoked,)
-        case SuspendAccount(explanation=explanation):
-            return () if account.suspended else (e.AccountSuspended(explanation=explanation),)
-        case ReactivateAccount(explanation=explanation):
-            return (e.AccountReactivated(explanation=explanation),) if account.suspended else ()
+        case SuspendAccount() | ReactivateAccount():
+            return suspend_or_reactivate(account, command, setting)
         case _:
             assert_never(command)
+
+
+def claims_of(
+    account: Account, stream: UUID, command: VerifyIdentity, _setting: Setting
+) -> tuple[Claim, ...]:
+    """The number that is verified for an account, which then is no other's of its kind."""
+    if account.kind not in ONE_FOR_EACH_PERSON:
+        return ()
+    claim = Claim(
+        stream=person_id(account.kind, command.national_id),
+        event=NumberClaimed(account=stream),
+        taken=Reason.NATIONAL_ID_TAKEN,
+        pointer="/national_id",
+    )
+    return (claim,)
 
 
 def open_account(account: Account | None, command: OpenAccount, setting: Setting) -> Events:
@@ -170,12 +191,24 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
     lower = command.level < account.identity_level
     refuse_if(lower, Reason.IDENTITY_LEVEL_LOWER, f"verified at {account.identity_level}", "/level")
     if command.level == account.identity_level:
-        return ()
+        return _already(digest(command.evidence), account.verified_said)
     return (
         e.IdentityVerified(
             level=command.level, national_id=command.national_id, evidence=command.evidence
         ),
     )
+
+
+def suspend_or_reactivate(
+    account: Account, command: SuspendAccount | ReactivateAccount, setting: Setting
+) -> Events:
+    """Already so is only what was done for the same reason."""
+    suspends = isinstance(command, SuspendAccount)
+    if account.suspended is suspends:
+        return _already(digest(command.explanation), account.said)
+    if suspends:
+        return (e.AccountSuspended(explanation=command.explanation, agency=setting.agency),)
+    return (e.AccountReactivated(explanation=command.explanation),)
 
 
 def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
@@ -199,3 +232,9 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
         for g in account.grants
     )
     return () if unchanged else (granted,)
+
+
+def _already(said: bytes, recorded: bytes | None) -> Events:
+    """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
+    refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
+    return ()

@@ -14,6 +14,7 @@ from domain.agreement import (
     EventName,
     FieldName,
 )
+from domain.digest import digest
 from domain.event import AgencyId, Moment, ShortText, Text
 from domain.identity import ProcedureCode
 from domain.record import event_types, field_names
@@ -65,7 +66,7 @@ def decide(agreement: Agreement | None, command: AgreementCommand, setting: Sett
         case CountersignAgreement():
             return countersign(agreement, setting)
         case EndAgreement(explanation=explanation):
-            return () if agreement.ended else (AgreementEnded(explanation=explanation),)
+            return end(agreement, explanation)
         case _:
             assert_never(command)
 
@@ -81,6 +82,15 @@ def countersign(agreement: Agreement, setting: Setting) -> Events:
         by_the_first, Reason.SECOND_SIGNATURE_NEEDED, "the second signature is another person's"
     )
     return (AgreementCountersigned(signer=setting.actor),)
+
+
+def end(agreement: Agreement, explanation: str) -> Events:
+    """Once; to end it again for another reason is no repeat."""
+    if agreement.ended:
+        other = digest(explanation) != agreement.ended_said
+        refuse_if(other, Reason.ALREADY_OTHERWISE, "recorded with other content")
+        return ()
+    return (AgreementEnded(explanation=explanation),)
 
 
 def sign(command: SignAgreement, setting: Setting) -> Events:

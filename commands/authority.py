@@ -323,8 +323,8 @@ def check_administration(
 ) -> None:
     """What an account administrator may not do to an account within his reach.
 
-    Nobody changes his own. A role is given and taken only by who may give it, and whoever holds one
-    that the city gives is the city's to suspend. The city keeps an administrator: whoever takes one
+    Nobody changes his own, or lifts a suspension from beyond his reach. A role is given and taken only by who may give it, through software only
+    where that may act, and whoever holds one that the city gives is the city's to suspend. The city keeps an administrator: whoever takes one
     away is another, a person, whose own grant has no end; the log sees to it that this is still so
     when his act is recorded, for he is among the streams that the decision looked at.
     """
@@ -335,9 +335,14 @@ def check_administration(
     given = _concerned(command, target, at)
     pointer = "/role" if isinstance(command, a.GrantRole | a.RevokeRole) else None
     administers = tuple(g for g in caller.account.roles(at) if g.role is Role.ACCOUNT_ADMIN)
+    acting = check_software(caller, at)
+    lifted = target.suspended_by if isinstance(command, a.ReactivateAccount) else None
+    beyond = lifted is not None and not any(grant.covers(lifted) for grant in administers)
+    refuse_if(beyond, Reason.SUSPENDED_FROM_ABOVE, f"in the name of {lifted}")
     for role, agency in given:
         place = CITY if GIVEN_BY[role] is Where.CITY else agency
         may = any(grant.covers(place) or grant.agency == CITY for grant in administers)
+        may = may and _reach(acting, frozenset({place}))
         refuse_if(not may, Reason.ROLE_NOT_YOURS_TO_GIVE, f"{role} for {agency}", pointer)
     if (Role.ACCOUNT_ADMIN, CITY) in given and _runs_the_city(target, at):
         stays = caller.account.kind is AccountKind.OFFICER and _runs_the_city(caller.account, at)

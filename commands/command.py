@@ -44,6 +44,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """The actor's own."""
     role: Role | None = None
     """In which the actor acts; None for his own matter."""
+    agency: str | None = None
+    """For which that role is held."""
     via: UUID | None = None
     """The software through which he acts."""
     named: Mapping[UUID, Account] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import dossier as c
 from commands.command import Command, Setting
-from commands.persons import applicant_of, check_officer
+from commands.persons import applicant_of, check_officer, verified_ids
 from commands.separation import refuse_own_case
 from domain import dossier as e
 from domain.calendar import add_working_minutes, due, is_published, working_minutes_between
@@ -53,19 +53,21 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
         online and procedure.online is OnlineLevel.NONE, Reason.NOT_ONLINE, pointer="/channel"
     )
     _check_papers(case, [paper.code for paper in command.papers], "/code")
+    applicant = applicant_of(command, procedure.identity_level, setting)
     return (
         e.DossierLodged(
             procedure=command.procedure,
             case=command.case,
             channel=command.channel,
             submitter=setting.actor if online else None,
-            applicant=applicant_of(command, procedure.identity_level, setting),
+            applicant=applicant,
             receiving_agency=command.receiving_agency,
             competent_agency=competent_id,
             papers=command.papers,
             copies=command.copies,
             delivery=command.delivery,
             representative=command.representative,
+            verified_ids=verified_ids(command, setting),
             catalogue_version=setting.catalogue.version,
         ),
     )

@@ -17,12 +17,13 @@ from commands.authority import (
     check_administration,
     earliest,
 )
+from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
 from commands.persons import named_accounts
 from commands.quota import Quota
-from commands.streams import NOTHING, State, Streams, Versioned, after
+from commands.streams import NOTHING, State, Streams, StreamUnreadableError, Versioned, after
 from domain.account import Account, Issuers, account_id
 from domain.agreement import Agreement
 from domain.calendar import CITY_TIME, Calendar
@@ -33,9 +34,10 @@ from domain.payment import Payment
 from domain.procedure import Catalogue
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
-from domain.transaction import Transaction
 from domain.value import Value
 
+LookedAt = tuple[tuple[UUID, int], ...]
+"""Streams that a decision rests on, and the versions it saw."""
 NO_CAPACITY = Capacity()
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
@@ -54,6 +56,12 @@ DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
     agreement.AgreementCommand: agreement.decide,
 }
 DECIDE = {kind: decide for union, decide in DECIDERS.items() for kind in union.__args__}
+CLAIMS: dict[type, Callable[[Any, UUID, Any, Setting], tuple[Claim, ...]]] = {
+    payment.ConfirmPayment: payment.claims_of,
+    payment.CompleteRefund: payment.claims_of,
+    account.VerifyIdentity: account.claims_of,
+}
+"""What a command's decision claims for its stream alone."""
 STATES: dict[Any, type[State]] = {
     dossier.DossierCommand: Dossier,
     account.AccountCommand: Account,
@@ -170,13 +178,14 @@ class CommandHandler:
         """
         history = self._log.history
         actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
+        looked_at = _looked_at(wish, actor, via, related, named)
         now = datetime.now(UTC)
         try:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             # They come first: whoever has none learns neither version nor existence.
             at, capacity = self._allowed(wish, actor, via, target, related, now)
             setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
-            detail, events = await self._decide(wish, target, setting, capacity)
+            detail, events = await self._decide(wish, target, setting, capacity, looked_at)
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
@@ -195,7 +204,7 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=_looked_at(wish, actor, via, related, named),
+                looked_at=looked_at,
             ),
             history,
         )
@@ -213,7 +222,8 @@ class CommandHandler:
     async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
         """The states of actor, software, target, the dossier that a payment is for, and of others.
 
-        The others are the accounts that the command names.
+        The others are the accounts that the command names. Raises `StreamUnreadableError`, to who
+        has the right to do this: to anybody else it would tell what is there.
         """
         least = 0 if wish.command.creates else max(wish.version or 0, 1)
         wanted = [(wish.actor, 1), (wish.stream, least)]
@@ -222,14 +232,22 @@ class CommandHandler:
         if wish.dossier is not None:
             wanted.append((wish.dossier, 1))
         wanted += [(account, 1) for account in _named(wish)]
-        if on_memory:
-            found = await self._streams.recall(*wanted)
-        else:
-            found = await self._streams.get(*(stream for stream, _ in wanted))
-        actor, target, *others = found
-        via = NOTHING if wish.via is None else others.pop(0)
-        related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
-        return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
+        streams = [stream for stream, _ in wanted]
+        try:
+            if on_memory:
+                return _parts(wish, await self._streams.recall(*wanted))
+            return _parts(wish, await self._streams.get(*streams))
+        except StreamUnreadableError:
+            actor, via, target, related, *_ = _parts(wish, await self._streams.readable(*streams))
+            self._authorised(wish, _caller(wish, actor, via), target, related, datetime.now(UTC))
+            raise
+
+    def _authorised(
+        self, wish: Wish, caller: Caller, target: Versioned, related: Versioned, now: datetime
+    ) -> Capacity:
+        """In what capacity the actor does it; raises `Refused`."""
+        scope = scope_of(wish, target.state, related.state, self._issuers)
+        return authorise(type(wish.command), caller, scope, now)
 
     def _allowed(
         self,
@@ -242,11 +260,8 @@ class CommandHandler:
     ) -> tuple[datetime, Capacity]:
         """When it happens and in what capacity the actor does it; raises `Refused`."""
         command = wish.command
-        caller = Caller(
-            actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
-        )
-        scope = scope_of(wish, target.state, related.state, self._issuers)
-        capacity = authorise(type(command), caller, scope, now)
+        caller = _caller(wish, actor, via)
+        capacity = self._authorised(wish, caller, target, related, now)
         _check_version(wish, target, related)
         if isinstance(target.state, Account) and isinstance(command, account.AccountCommand):
             check_administration(command, wish.stream, caller, target.state, now)
@@ -271,6 +286,7 @@ class CommandHandler:
             entered_at=datetime.now(UTC) if wish.command.effective_at else None,
             account=account_of(actor),
             role=capacity.role,
+            agency=capacity.agency,
             via=wish.via,
             named={stream: account for stream, account in accounts if account is not None},
             dossier=related.state if isinstance(related.state, Dossier) else None,
@@ -280,25 +296,33 @@ class CommandHandler:
         )
 
     async def _decide(
-        self, wish: Wish, target: Versioned, setting: Setting, capacity: Capacity
+        self,
+        wish: Wish,
+        target: Versioned,
+        setting: Setting,
+        capacity: Capacity,
+        looked_at: LookedAt,
     ) -> tuple[Detail, tuple[AnyEvent, ...]]:
         command = wish.command
         try:
             events = DECIDE[type(command)](target.state, command, setting)
-            if events and isinstance(target.state, Payment):
-                claim = payment.claim_of(target.state, wish.stream, command, setting)  # type: ignore[arg-type]
-                if claim is not None:
-                    await self._claim(wish, claim, _context(wish, setting.at, capacity))
+            claims_of = CLAIMS.get(type(command))
+            if events and claims_of is not None:
+                context = _context(wish, setting.at, capacity)
+                rests_on = (*looked_at, (wish.stream, target.version))
+                for claim in claims_of(target.state, wish.stream, command, setting):
+                    await self._claim(wish, claim, context, rests_on)
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
         return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
 
-    async def _claim(self, wish: Wish, claim: payment.Claim, context: Context) -> None:
-        """Take the transaction for this payment before the payment books it.
+    async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
+        """Take what only one may have for this stream, before its events make use of it.
 
-        The log takes version 1 of the transaction's stream once, whoever writes. If the booking
-        then does not come about, the transaction stays this payment's, which can still book it.
-        Raises `Refused` if the transaction is another's.
+        The log takes version 1 of the claim's stream once, whoever writes. If the events then do
+        not come about, it stays this stream's, which can still make use of it: a transaction the
+        payment's, a number the account's. Nothing is taken where what the decision rests on has
+        moved on: the events will not come about either. Raises `Refused` if it is another's.
         """
         (found,) = await self._streams.recall((claim.stream, 0))
         if not found.version:
@@ -310,12 +334,13 @@ class CommandHandler:
                 key=f"{CLAIM_KEY}{claim.stream}",
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(Detail()),
+                looked_at=rests_on,
             )
             if (await self._log.append(taking)).outcome is Outcome.DONE:
                 return
             (found,) = await self._streams.get(claim.stream)
-        assert isinstance(found.state, Transaction), "the stream's id follows from its kind"
-        payment.refuse_if_taken(found.state, claim)
+        if found.version:
+            refuse_if_taken(found.state, claim)
 
     async def _code(self, command: Command, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
@@ -350,6 +375,20 @@ class CommandHandler:
         if verdict.outcome is Outcome.CONFLICT:
             raise  # noqa: PLE0704  called only while a refusal is being handled
         return verdict
+
+
+def _parts(wish: Wish, found: list[Versioned]) -> list[Versioned]:
+    """What `_look` gives, of what was found of actor, target, software, dossier and the others."""
+    actor, target, *others = found
+    via = NOTHING if wish.via is None else others.pop(0)
+    related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
+    return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
+
+
+def _caller(wish: Wish, actor: Versioned, via: Versioned) -> Caller:
+    return Caller(
+        actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
+    )
 
 
 def _named(wish: Wish) -> list[UUID]:
@@ -473,7 +512,7 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
 
 def _looked_at(
     wish: Wish, actor: Versioned, via: Versioned, related: Versioned, named: list[Versioned]
-) -> tuple[tuple[UUID, int], ...]:
+) -> LookedAt:
     """The streams besides its own that a decision rests on, and their versions."""
     looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
     if wish.via is not None and wish.via != wish.stream:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
+from commands.claim import Claim
 from commands.command import Command, Setting
 from commands.separation import refuse_own_case, refuse_same_hand
 from domain import payment as e
@@ -16,8 +17,7 @@ from domain.event import Moment, ShortText, Text
 from domain.payment import Attempt, AttemptState, FeeLine, Method, Payment, PaymentEvent, Reference
 from domain.procedure import DOSSIER_VND_MAX, Fee, FeeUnit, Vnd
 from domain.refusal import Reason, Refused, refuse_if
-from domain.transaction import Transaction, TransactionClaimed, transaction_id
-from domain.value import Value
+from domain.transaction import TransactionClaimed, transaction_id
 
 Events = tuple[PaymentEvent, ...]
 REQUEST_STANDS_FOR = timedelta(hours=24)
@@ -122,14 +122,9 @@ ACTS_OF_AN_OFFICIAL: tuple[type[Command], ...] = (
 """What nobody does in his own case."""
 ASKS_FOR_MONEY: tuple[type[Command], ...] = (AssessFee, RequestPayment, StartAttempt)
 """What ends with the dossier; money that was taken is booked afterwards too."""
+BANK = "bank"
+"""Where a transfer's reference is unique besides: it pays one agency."""
 OVER = (Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED)
-
-
-class Claim(Value, frozen=True):
-    """A transaction that a decision books, and the stream which takes it once."""
-
-    stream: UUID
-    event: TransactionClaimed
 
 
 def decide(payment: Payment | None, command: PaymentCommand, setting: Setting) -> Events:
@@ -147,13 +142,13 @@ def decide(payment: Payment | None, command: PaymentCommand, setting: Setting) -
     return DECISIONS[type(command)](payment, command, setting)
 
 
-def claim_of(
+def claims_of(
     payment: Payment, stream: UUID, command: PaymentCommand, setting: Setting
-) -> Claim | None:
+) -> tuple[Claim, ...]:
     """The transaction that the command's decision books on the payment's stream, if it does.
 
-    A reference is unique among those of one platform, one bank account (an agency's) or one
-    cashier's till, so that is where it is taken.
+    A reference is unique among those of one platform, or in one agency's books whoever keeps its
+    till; a transfer's, which a person copies from a statement, also among all agencies'.
     """
     match command:
         case ConfirmPayment(attempt=name):
@@ -161,17 +156,19 @@ def claim_of(
         case CompleteRefund(refund=name):
             methods, use = payment.methods_paid, f"refund {name}"
         case _:
-            return None
-    at_bank = not _by_platform(setting) and Method.TRANSFER in methods
-    reporter = payment.agency if at_bank else str(setting.actor)
+            return ()
     event = TransactionClaimed(payment=stream, use=use)
-    return Claim(transaction_id(reporter, command.transaction), event)
+    taken, pointer = Reason.TRANSACTION_TAKEN, "/transaction"
+    streams = (
+        transaction_id(book, command.transaction) for book in _books(payment, methods, setting)
+    )
+    return tuple(Claim(stream=one, event=event, taken=taken, pointer=pointer) for one in streams)
 
 
-def refuse_if_taken(transaction: Transaction, claim: Claim) -> None:
-    """A transaction pays one thing: the one that it was first booked for."""
-    same = (transaction.payment, transaction.use) == (claim.event.payment, claim.event.use)
-    refuse_if(not same, Reason.TRANSACTION_TAKEN, "it was booked elsewhere", "/transaction")
+def _books(payment: Payment, methods: frozenset[Method], setting: Setting) -> tuple[str, ...]:
+    if _by_platform(setting):
+        return (str(setting.actor),)
+    return (BANK, payment.agency) if Method.TRANSFER in methods else (payment.agency,)
 
 
 def assess(setting: Setting) -> Events:

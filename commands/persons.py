@@ -66,6 +66,21 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
     return applicant
 
 
+def verified_ids(command: c.LodgeDossier, setting: Setting) -> tuple[str, ...]:
+    """Verified numbers of the accounts whose matter it becomes, as far as none was typed.
+
+    An officer is known in his own case by his number, whatever account the case came through.
+    """
+    given = [command.applicant.national_id]
+    if command.representative is not None:
+        given.append(command.representative.national_id)
+    accounts = [_account(one, setting) for one in _named_in_lodging(command) if one is not None]
+    if command.channel is Channel.ONLINE:
+        accounts.append(setting.account)
+    numbers = dict.fromkeys(one.national_id for one in accounts if one is not None)
+    return tuple(number for number in numbers if number is not None and number not in given)
+
+
 def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
     """Who gets a dossier works on cases at the agency that holds it, and it is not his own."""
     account = _account(officer, setting)
@@ -112,6 +127,8 @@ def _refuse_serving_oneself(
     if representative is not None:
         accounts.append(representative.account)
         numbers.append(representative.national_id)
+    named = (setting.named.get(one) for one in accounts if one is not None)
+    numbers += [account.national_id for account in named if account is not None]
     number = setting.account.national_id if setting.account else None
     own = setting.actor in accounts or (number is not None and number in numbers)
     refuse_if(own, Reason.OWN_CASE, "lodge it online, or with a colleague", "/applicant")

@@ -10,18 +10,19 @@ from uuid import UUID
 import msgspec
 
 from commands.event_log import SLICE, EventLog
-from domain import account, agreement, dossier, payment, transaction
+from domain import account, agreement, dossier, payment, person, transaction
 from domain.account import Account
 from domain.agreement import Agreement
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
+from domain.person import Person
 from domain.record import STREAM_EVENTS_MAX, Stored, Unreadable, event_types
 from domain.refusal import Reason, Refused
 from domain.transaction import Transaction
 from domain.value import Value
 
-State = Dossier | Account | Payment | Agreement | Transaction
+State = Dossier | Account | Payment | Agreement | Transaction | Person
 KEPT_BYTES_MAX = 268_435_456
 """Estimated memory of the states that are kept; the least recently used go first."""
 STATE_BYTES_MAX = 65_536
@@ -36,6 +37,7 @@ _EVOLVE_KIND: dict[str, Any] = {
     "payment": payment.evolve,
     "agreement": agreement.evolve,
     "transaction": transaction.evolve,
+    "person": person.evolve,
 }
 EVOLVE: dict[type[Event], Any] = {
     kind: _EVOLVE_KIND[name.partition(".")[0]] for name, kind in event_types().items()

@@ -29,6 +29,7 @@ KINDS = {
     "payment": "Payment",
     "agreement": "Agreement",
     "transaction": "Transaction",
+    "person": "Person",
 }
 TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
 

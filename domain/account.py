@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Meta
 from msgspec.structs import replace
 
+from domain.digest import digest
 from domain.event import (
     OF_HOLDER,
     OF_MENTIONED,
@@ -139,6 +140,8 @@ class AccountSuspended(Event, frozen=True, kw_only=True, tag="account.suspended"
     """Tạm khóa tài khoản."""
 
     explanation: Annotated[Text, OF_MENTIONED]
+    agency: AgencyId | None = None
+    """In whose name; only who administers there lifts it."""
 
 
 class AccountReactivated(Event, frozen=True, kw_only=True, tag="account.reactivated"):
@@ -191,8 +194,14 @@ class Account(Value, frozen=True, kw_only=True):
     agency: str | None = None
     identity_level: int = 0
     national_id: str | None = None
+    verified_said: bytes | None = None
+    """Digest of the evidence for the level that holds."""
     grants: tuple[Grant, ...] = ()
     suspended: bool = False
+    suspended_by: str | None = None
+    """Agency in whose name it was suspended."""
+    said: bytes | None = None
+    """Digest of why it was last suspended or reactivated."""
 
     def roles(self, at: datetime) -> tuple[Grant, ...]:
         """The grants in force at that instant; none while suspended."""
@@ -239,7 +248,11 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
     match event:
         case IdentityVerified():
             return replace(
-                account, identity_level=event.level, national_id=event.national_id, known_at=at
+                account,
+                identity_level=event.level,
+                national_id=event.national_id,
+                verified_said=digest(event.evidence),
+                known_at=at,
             )
         case RoleGranted():
             grant = Grant(event.role, event.agency, event.valid_from, event.valid_before)
@@ -249,9 +262,21 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
             others = _without(account.grants, event.role, event.agency)
             return replace(account, grants=others, known_at=at)
         case AccountSuspended():
-            return replace(account, suspended=True, known_at=at)
+            return replace(
+                account,
+                suspended=True,
+                suspended_by=event.agency,
+                said=digest(event.explanation),
+                known_at=at,
+            )
         case AccountReactivated():
-            return replace(account, suspended=False, known_at=at)
+            return replace(
+                account,
+                suspended=False,
+                suspended_by=None,
+                said=digest(event.explanation),
+                known_at=at,
+            )
         case _:
             assert_never(event)
 

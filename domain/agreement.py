@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Meta
 from msgspec.structs import replace
 
+from domain.digest import digest
 from domain.event import OF_MENTIONED, AgencyId, Event, Moment, ShortText, Text
 from domain.identity import ProcedureCode
 from domain.value import Value
@@ -55,6 +56,8 @@ class Agreement(Value, frozen=True, kw_only=True):
     countersigner: UUID | None = None
     """None: signed by one person only, and not in force."""
     ended: bool = False
+    ended_said: bytes | None = None
+    """Digest of why it was ended."""
 
 
 def evolve(agreement: Agreement | None, event: AgreementEvent, at: datetime) -> Agreement:
@@ -67,6 +70,7 @@ def evolve(agreement: Agreement | None, event: AgreementEvent, at: datetime) -> 
             return replace(agreement, countersigner=event.signer, known_at=at)
         case AgreementEnded():
             assert agreement is not None, "an agreement's first event is agreement.signed"
-            return replace(agreement, ended=True, known_at=at)
+            said = digest(event.explanation)
+            return replace(agreement, ended=True, ended_said=said, known_at=at)
         case _:
             assert_never(event)

@@ -123,6 +123,8 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     copies: int = 1
     delivery: Delivery = Delivery.COUNTER
     representative: Representative | None = None
+    verified_ids: Annotated[tuple[NationalId, ...], OF_APPLICANT] = ()
+    """Verified numbers of the accounts whose matter it is, where the application does not name them."""
     catalogue_version: int = 0
     """Fees follow the catalogue in force at lodging."""
 
@@ -381,7 +383,7 @@ class Dossier(Value, frozen=True, kw_only=True):
     """Digest of what was said with the act that led to the present status."""
     representative_account: UUID | None = None
     national_ids: Annotated[tuple[str, ...], OF_APPLICANT] = ()
-    """Of applicant and representative, to know an officer in his own case."""
+    """Of applicant, representative and online submitter, to know an officer in his own case."""
     finished_at: datetime | None = None
     """Issued, denied or stopped: what the due date is measured against."""
 
@@ -413,7 +415,7 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         submitter=event.submitter,
         applicant_account=event.applicant.account,
         representative_account=representative.account if representative else None,
-        national_ids=tuple(number for number in numbers if number),
+        national_ids=(*(number for number in numbers if number), *event.verified_ids),
         receiving_agency=event.receiving_agency,
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,

@@ -13,10 +13,13 @@ from domain.agreement import AgreementEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
 from domain.payment import PaymentEvent
+from domain.person import PersonEvent
 from domain.transaction import TransactionEvent
 from domain.value import Value
 
-AnyEvent = DossierEvent | AccountEvent | PaymentEvent | AgreementEvent | TransactionEvent
+AnyEvent = (
+    DossierEvent | AccountEvent | PaymentEvent | AgreementEvent | TransactionEvent | PersonEvent
+)
 
 
 EVENT_BYTES_MAX = 262_144

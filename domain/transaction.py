@@ -30,12 +30,12 @@ class Transaction(Value, frozen=True, kw_only=True):
     known_at: datetime
 
 
-def transaction_id(reporter: str, reference: str) -> UUID:
-    """The stream of a transaction; references are unique only among those of one reporter.
+def transaction_id(book: str, reference: str) -> UUID:
+    """The stream of a transaction; references are unique only in one book.
 
-    `reporter` holds no colon: it is an account's id or an agency's.
+    `book` holds no colon: it is a platform's account, an agency, or all banks together.
     """
-    return stream_id("transaction", f"{reporter}:{reference}")
+    return stream_id("transaction", f"{book}:{reference}")
 
 
 def evolve(transaction: Transaction | None, event: TransactionEvent, at: datetime) -> Transaction:

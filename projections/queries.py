@@ -258,8 +258,8 @@ ORDER BY account LIMIT %(limit)s
 """
 AGREEMENTS = """
 SELECT * FROM view.{table}
-WHERE (%(agency)s::text IS NULL OR agency = %(agency)s) AND position > %(after)s
-ORDER BY position LIMIT %(limit)s
+WHERE (%(agency)s::text IS NULL OR agency = %(agency)s) AND agreement > %(after)s
+ORDER BY agreement LIMIT %(limit)s
 """
 FEED_ITEMS = """
 SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
@@ -505,24 +505,24 @@ async def accounts_of_kind(
 async def agreements(
     source: Source,
     agency: str | None = None,
-    after: int = 0,
+    after: UUID | None = None,
     limit: int = PAGE_MAX,
     bytes_max: int = PAGE_BYTES_MAX,
 ) -> Rows[Standing]:
-    """Agreements in force, of one agency or all; cursor: position of the second signature."""
-    key = {"agency": agency, "after": after, "limit": limit}
+    """Agreements in force, of one agency or all; cursor: agreement."""
+    key = {"agency": agency, "after": after or NIL, "limit": limit}
     return await _bounded(source, Standing, AGREEMENTS.format(table="agreement"), bytes_max, key)
 
 
 async def proposed_agreements(
     source: Source,
     agency: str | None = None,
-    after: int = 0,
+    after: UUID | None = None,
     limit: int = PAGE_MAX,
     bytes_max: int = PAGE_BYTES_MAX,
 ) -> Rows[Standing]:
-    """Agreements that wait for their second signature; cursor: position of the first."""
-    key = {"agency": agency, "after": after, "limit": limit}
+    """Agreements that wait for their second signature; cursor: agreement."""
+    key = {"agency": agency, "after": after or NIL, "limit": limit}
     return await _bounded(
         source, Standing, AGREEMENTS.format(table="agreement_proposed"), bytes_max, key
     )

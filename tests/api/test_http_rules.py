@@ -124,6 +124,19 @@ def test_what_comes_once_comes_once(instance: Instance, officer: Person, twice: 
     assert b'"header-repeated"' in answer
 
 
+def test_a_transfer_coding_is_chunked_or_not_understood(
+    instance: Instance, officer: Person
+) -> None:
+    for coding, status in ((b"gzip, chunked", b"501"), (b"chunked", b"400")):
+        head = (
+            f"POST /v1/dossiers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {officer.token}\r\n"
+            "Idempotency-Key: coded\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        ).encode()
+        body = b"2\r\n{}\r\n0\r\n\r\n"
+        answer = raw(instance, head + b"Transfer-Encoding: " + coding + b"\r\n\r\n" + body)
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+
+
 def test_http_1_1_needs_a_host(instance: Instance) -> None:
     answer = raw(instance, b"GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -216,6 +229,22 @@ def test_the_catalogue_is_asked_for_once(officer: Person, path: str) -> None:
     first = officer.http.get(path)
     again = officer.http.get(path, headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_who_has_the_present_version_is_not_sent_it_again(officer: Person) -> None:
+    """RFC 9110, section 13.1.2; rights are looked at all the same, and a replay is of its moment."""
+    lodged = officer.done("/v1/dossiers", lodging())
+    path = f"/v1/dossiers/{lodged['id']}"
+    first = officer.http.get(path, params={"after": lodged["position"]})
+    has = {"If-None-Match": first.headers["etag"]}
+    again = officer.http.get(path, headers=has)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", '"1"')
+    assert officer.http.get(path, headers={"If-None-Match": '"2"'}).status_code == 200
+    nobody = {"Authorization": "Bearer x"}
+    assert officer.http.get(path, headers={**has, **nobody}).status_code == 401
+    past = officer.http.get(f"{path}/replay", headers=has)
+    assert past.status_code == 200
+    assert "etag" not in past.headers
 
 
 def test_the_catalogue_in_pages_is_the_whole(officer: Person) -> None:

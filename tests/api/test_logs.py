@@ -319,6 +319,15 @@ def test_a_refused_token_leaves_one_line_without_it(instance: Instance, method: 
     assert token[:20] not in json.dumps(line)
 
 
+def test_who_tries_to_read_the_metrics_leaves_one_line(instance: Instance) -> None:
+    headers = {"Authorization": "Bearer guessed", "X-Request-Id": "no-metrics"}
+    answer = httpx.get(f"{instance.addresses.base_url}/metrics", headers=headers)
+    assert answer.status_code == 401
+    (line,) = lines_of(instance, "no-metrics")
+    assert (line["event"], line["what"], line["status"]) == ("refused", "metrics", 401)
+    assert "guessed" not in json.dumps(line)
+
+
 def test_what_somebody_typed_is_not_in_the_line(instance: Instance, stranger: Person) -> None:
     asked = {"X-Request-Id": "typed"}
     answer = stranger.http.get("/v1/dossiers/by-code/H29.101-251117-9999", headers=asked)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.api.conftest import People, Person, code_of, lodging
+from tests.api.conftest import NEIGHBOUR, People, Person, code_of, lodging
 
 AT_ONCE = 8
 
@@ -17,9 +17,10 @@ def platform(people: People) -> Person:
     return people.service("payment_platform", agency="H29")
 
 
-def attempted(officer: Person, method: str = "online") -> tuple[str, int]:
+def attempted(officer: Person, method: str = "online", **more: Any) -> tuple[str, int]:
     """The path of a payment with an attempt under way, and its version."""
-    lodged = officer.done("/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3))
+    wish = lodging(procedure="2.000635", case="standard", copies=3, **more)
+    lodged = officer.done("/v1/dossiers", wish)
     path = f"/v1/dossiers/{lodged['id']}/payment"
     step = officer.done(f"{path}/assess")
     step = officer.done(f"{path}/request", {"request": "R"}, step["version"])
@@ -59,6 +60,18 @@ def test_two_cashiers_of_an_agency_book_a_transfer_once(people: People, officer:
     cashiers = [people.officer("cashier") for _ in range(2)]
     found = [confirm(*pair, "BANK-1") for pair in zip(cashiers, payments, strict=True)]
     assert [answer.status_code for answer in found] == [200, 409]
+
+
+def test_no_second_payment_by_another_method_or_agency(people: People, officer: Person) -> None:
+    cashier = people.officer("cashier")
+    far = people.officer("front_desk", "cashier", agency=NEIGHBOUR)
+    assert confirm(cashier, attempted(officer, "transfer"), "ACROSS").status_code == 200
+    for who, payment in (
+        (people.officer("cashier"), attempted(officer, "cash")),
+        (far, attempted(far, "transfer", receiving_agency=NEIGHBOUR)),
+    ):
+        refused = confirm(who, payment, "ACROSS")
+        assert (refused.status_code, code_of(refused)) == (409, "transaction-taken")
 
 
 def test_a_refused_report_leaves_the_transaction_free(officer: Person, platform: Person) -> None:

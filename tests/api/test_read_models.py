@@ -14,7 +14,7 @@ import pytest
 from api.instance import Instance, running
 from api.read_models import BEHIND_MAX_S
 from api.settings import Settings
-from tests.api.conftest import COMMUNE, People, Person, code_of, lodging
+from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
 
 WAIT_S = 60.0
 INSERT = """
@@ -83,6 +83,19 @@ def test_commands_to_that_stream_alone_are_turned_away(desk: Person, broken: Any
     accepted = desk.done(f"/v1/dossiers/{other['id']}/accept", {}, other["version"])
     card = desk.ask(f"/v1/dossiers/{other['id']}", after=accepted["position"])
     assert card["version"] == accepted["version"]
+
+
+def test_who_has_no_right_learns_nothing_of_what_cannot_be_read(own: Instance, broken: Any) -> None:
+    stranger = People(own).officer("front_desk", "cashier", agency=NEIGHBOUR)
+    for path, body in (("forward", {"to_step": "examine"}), ("payment/assess", {})):
+        told = set()
+        for dossier in (broken["id"], str(uuid4())):
+            for version in ('"1"', '"1", "2"', "*"):
+                given = {"Idempotency-Key": f'"{uuid4()}"', "If-Match": version}
+                url = f"/v1/dossiers/{dossier}/{path}"
+                told.add(stranger.http.post(url, json=body, headers=given).text)
+        (one,) = told
+        assert "not-your-agency" in one
 
 
 def test_no_row_is_older_than_the_position_asked_for(desk: Person, broken: Any) -> None:

@@ -1,10 +1,13 @@
 """Rights over HTTP: nobody gains by granting, by software, by another path, or by what answers tell."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
 from integration.issuer import LOCAL_ISSUER
@@ -110,6 +113,19 @@ def test_colleagues_do_not_suspend_each_other(people: People, local_admin: Perso
     assert told(people.admin.send(own, EXPLAINED, version))[:2] == (403, "not-on-yourself")
 
 
+def test_a_commune_does_not_lift_what_the_city_suspended(
+    people: People, local_admin: Person
+) -> None:
+    clerk = people.officer("clerk")
+    path = f"/v1/accounts/{clerk.account}"
+    step = people.admin.done(f"{path}/suspend", EXPLAINED, 2)
+    refused = local_admin.send(f"{path}/reactivate", EXPLAINED, step["version"])
+    assert told(refused)[:2] == (403, "suspended-from-above")
+    step = people.admin.done(f"{path}/reactivate", EXPLAINED, step["version"])
+    step = local_admin.done(f"{path}/suspend", EXPLAINED, step["version"])
+    local_admin.done(f"{path}/reactivate", EXPLAINED, step["version"])
+
+
 def test_of_two_city_administrators_who_suspend_each_other_one_stays(people: People) -> None:
     for _ in range(5):
         a, b = (people.officer("account_admin", agency=CITY) for _ in range(2))
@@ -134,6 +150,27 @@ def test_a_city_administrator_for_some_time_removes_none_for_good(people: People
         path = f"/v1/accounts/{people.admin.account}/{action}"
         refused = passing.send(path, body, version)
         assert told(refused)[:2] == (409, "city-without-administrator")
+
+
+def test_a_number_is_verified_for_one_account_of_a_kind(people: People) -> None:
+    number = f"079099{uuid4().int % 1_000_000:06d}"
+    verify = {"level": 1, "national_id": number, "evidence": "x"}
+    citizens = [people.citizen() for _ in range(4)]
+    paths = [f"/v1/accounts/{one.account}/verify-identity" for one in citizens]
+
+    def at_once(path: str) -> int:
+        return Person(people.instance, people.admin.subject).send(path, verify, 1).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(at_once, paths))
+    assert sorted(answers) == [200, 409, 409, 409]
+    second = people.admin.send(paths[answers.index(409)], verify, 1)
+    assert told(second)[:2] == (409, "national-id-taken")
+    people.admin.done(paths[answers.index(200)], {**verify, "level": 2}, 2)
+    officer = f"/v1/accounts/{people.officer().account}/verify-identity"
+    people.admin.done(officer, verify, 1)
+    colleague = f"/v1/accounts/{people.officer().account}/verify-identity"
+    assert told(people.admin.send(colleague, verify, 1))[:2] == (409, "national-id-taken")
 
 
 # Agreements
@@ -174,6 +211,25 @@ def test_an_agreement_is_in_force_after_two_signatures(
     third.done(f"{fresh_path}/end", EXPLAINED, done["version"])
 
 
+def test_a_list_of_agreements_counts_nothing_of_the_log(people: People) -> None:
+    signed = [people.admin.done("/v1/agreements", AGREEMENT) for _ in range(3)]
+    after, wanted = signed[-1]["position"], {one["id"] for one in signed}
+    listed: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"state": "proposed", "agency": PARTNER, "limit": 1, "after": after}
+    while True:
+        page = people.admin.ask("/v1/agreements", **query)
+        listed += page["items"]
+        if "next" not in page:
+            break
+        query["cursor"] = page["next"]
+        (last,) = msgspec.json.decode(base64.urlsafe_b64decode(page["next"] + "=="))
+        assert last == page["items"][-1]["agreement"]
+    ids = [one["agreement"] for one in listed]
+    assert ids == sorted(set(ids))
+    assert wanted <= set(ids)
+    assert not any("position" in one for one in listed)
+
+
 @pytest.mark.parametrize("role", ["data_sharing_admin", "auditor"])
 def test_what_is_held_for_a_commune_shares_and_reads_nothing_of_the_city(
     people: People, role: str
@@ -204,6 +260,17 @@ def test_software_acts_and_reads_only_while_it_may(people: People) -> None:
     for act in (f"never-{uuid4()}", people.service().subject, people.officer("importer").subject):
         through = Person(people.instance, desk.subject, act=act)
         assert told(through.send("/v1/dossiers", lodging()))[:2] == (403, "software-not-allowed")
+
+
+def test_software_of_a_commune_gives_no_role_beyond_it(people: People) -> None:
+    software = people.service("simulator", agency=NEIGHBOUR)
+    both = Person(people.instance, people.admin.subject, act=software.subject)
+    desk = people.officer(agency=NEIGHBOUR)
+    path = f"/v1/accounts/{desk.account}/grant-role"
+    for role, agency in (("auditor", CITY), ("auditor", NEIGHBOUR), ("approver", COMMUNE)):
+        refused = both.send(path, {"role": role, "agency": agency}, 1)
+        assert told(refused)[:2] == (403, "role-not-yours-to-give")
+    both.done(path, {"role": "approver", "agency": NEIGHBOUR}, 1)
 
 
 def test_a_service_lodges_nothing_of_its_own(people: People) -> None:
@@ -365,7 +432,7 @@ def test_each_sees_of_the_applicant_what_his_work_needs(people: People, officer:
         "consultation": "c1",
         "agency": NEIGHBOUR,
         "question": "Có cư trú không?",
-        "due_at": "2030-01-02T17:00:00+07:00",
+        "due_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
     }
     path = f"/v1/dossiers/{dossier}/request-consultation"
     step = officer.done(path, question, step["version"])

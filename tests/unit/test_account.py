@@ -136,7 +136,7 @@ def test_officers_and_services_are_opened_only_at_a_known_agency(command: c.Open
 
 
 def test_a_verification_is_repeated_without_effect_and_raised_to_level_two() -> None:
-    first = c.VerifyIdentity(level=1, national_id="079199990001", evidence="another paper")
+    first = c.VerifyIdentity(level=1, national_id="079199990001", evidence="x")
     given(OPENED, VERIFIED).when(first).then()
     raised = c.VerifyIdentity(level=2, national_id="079199990001", evidence="x")
     second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x")
@@ -230,9 +230,19 @@ def test_a_role_held_elsewhere_or_another_role_is_not_revoked() -> None:
     given(OFFICER, GRANTED).when(another).refused(Reason.ROLE_NOT_GRANTED, "/role")
 
 
-def test_suspending_twice_and_reactivating_what_is_active_change_nothing() -> None:
-    given(OFFICER, SUSPENDED).when(c.SuspendAccount(explanation="y")).then()
-    given(OFFICER).when(c.ReactivateAccount(explanation="y")).then()
+def test_what_is_so_already_is_so_for_the_same_reason_only() -> None:
+    """A repeat changes nothing; another explanation or evidence would be lost in silence."""
+    other, reason = Reason.ALREADY_OTHERWISE, SUSPENDED.explanation
+    given(OFFICER, SUSPENDED).when(c.SuspendAccount(explanation=reason)).then()
+    given(OFFICER, SUSPENDED).when(c.SuspendAccount(explanation="y")).refused(other)
+    active = e.AccountReactivated(explanation="back")
+    given(OFFICER, SUSPENDED, active).when(c.ReactivateAccount(explanation="back")).then()
+    given(OFFICER, SUSPENDED, active).when(c.ReactivateAccount(explanation="y")).refused(other)
+    given(OFFICER).when(c.ReactivateAccount(explanation="y")).refused(other)
+    proof = e.IdentityVerified(level=1, national_id="079199990001", evidence="CCCD")
+    verify = c.VerifyIdentity(level=1, national_id="079199990001", evidence="CCCD")
+    given(OFFICER, proof).when(verify).then()
+    given(OFFICER, proof).when(replace(verify, evidence="y")).refused(other)
 
 
 def test_an_account_follows_from_issuer_and_subject_and_from_nothing_else() -> None:

@@ -67,7 +67,9 @@ def test_an_agreement_ends_once_and_keeps_its_terms() -> None:
     assert isinstance(state, Agreement)
     assert state.ended
     assert state.terms == SIGNED
-    given(SIGNED, ENDED).when(c.EndAgreement(explanation="y")).then()
+    given(SIGNED, ENDED).when(END).then()
+    another = c.EndAgreement(explanation="y")
+    given(SIGNED, ENDED).when(another).refused(Reason.ALREADY_OTHERWISE)
 
 
 def test_an_agreement_that_is_not_there_cannot_end() -> None:

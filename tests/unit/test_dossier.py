@@ -343,6 +343,38 @@ def test_nobody_works_on_his_own_case(command: c.DossierCommand) -> None:
         given(lodged).when(command, **who).refused(Reason.OWN_CASE)
 
 
+def test_an_officer_is_known_by_his_number_though_none_was_typed() -> None:
+    """His second account lodges, is represented, or represents; his first may do nothing there."""
+    known = account(national_id="079199990001", identity_level=1)
+    represented = e.Representative(name="Mẫu", authority="GUQ 1")
+    by_account = replace(represented, account=OWNER)
+    unnamed = replace(APPLICANT, account=None, national_id=None)
+    named = replace(APPLICANT, account=OWNER, national_id=None)
+    counter = replace(LODGE, channel=Channel.COUNTER, applicant=unnamed, representative=by_account)
+    online: dict[str, Any] = {"actor": OWNER, "account": known}
+    at_counter = {"account": examiner(COMMUNE), "named": {OWNER: known}}
+    for lodge, who in (
+        (replace(LODGE, applicant=named), online),
+        (replace(LODGE, applicant=unnamed), online),
+        (replace(LODGE, applicant=unnamed, representative=represented), online),
+        (counter, at_counter),
+    ):
+        (lodged,) = given().when(lodge, **who).decide(None)
+        assert isinstance(lodged, e.DossierLodged)
+        assert lodged.verified_ids == ("079199990001",)
+        colleague = examiner(COMMUNE, national_id="079199990001")
+        given(lodged).when(c.AcceptDossier(), account=colleague).refused(Reason.OWN_CASE)
+
+
+def test_a_number_that_was_typed_is_not_kept_twice() -> None:
+    typed = replace(APPLICANT, account=OWNER, national_id="079199990001")
+    known = account(national_id="079199990001", identity_level=1)
+    who: dict[str, Any] = {"actor": OWNER, "account": known}
+    (lodged,) = given().when(replace(LODGE, applicant=typed), **who).decide(None)
+    assert isinstance(lodged, e.DossierLodged)
+    assert lodged.verified_ids == ()
+
+
 def test_an_officer_is_not_a_party_because_he_entered_it() -> None:
     counter = replace(LODGE, channel=Channel.COUNTER)
     citizen = {OWNER: account()}
@@ -408,6 +440,15 @@ COMPANY = e.Applicant(kind=e.ApplicantKind.ORGANISATION, name="Công ty Mẫu")
                 COUNTER, applicant=replace(APPLICANT, account=None, national_id="079199990001")
             ),
             {"account": examiner(COMMUNE, national_id="079199990001")},
+            Reason.OWN_CASE,
+        ),
+        (
+            COUNTER,
+            {
+                "actor": OTHER,
+                "account": examiner(COMMUNE, national_id="079199990001"),
+                "named": {OWNER: account(national_id="079199990001")},
+            },
             Reason.OWN_CASE,
         ),
     ],

@@ -12,6 +12,7 @@ from hypothesis.strategies import lists, sampled_from
 from msgspec.structs import replace
 
 from commands import payment as c
+from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.streams import evolve as fold
 from domain import payment as e
@@ -539,35 +540,50 @@ def test_attempts_and_refunds_are_bounded() -> None:
     ("method", "who", "same"),
     [
         (Method.ONLINE, {"actor": OTHER}, False),  # another platform has references of its own
-        (Method.CASH, {"actor": OTHER, **CASHIER}, False),  # another till likewise
-        (Method.TRANSFER, {"actor": OTHER, **CASHIER}, True),  # an agency has one account
+        (Method.CASH, {"actor": OTHER, **CASHIER}, True),  # an agency has one book of receipts
+        (Method.TRANSFER, {"actor": OTHER, **CASHIER}, True),  # and one account
     ],
 )
 def test_a_reference_is_unique_where_it_was_given(
     method: Method, who: dict[str, Any], *, same: bool
 ) -> None:
-    started = replace(STARTED, method=method)
-    attempted = given(ASSESSED, REQUESTED, started)
-    assert isinstance(attempted.state, Payment)
-    claims = []
-    for acting in ({**who, "actor": ACTOR}, who):
-        setting = Setting(
-            at=MONDAY_9, catalogue=CATALOGUE, **{"role": Role.PAYMENT_PLATFORM, **acting}
-        )
-        claims.append(c.claim_of(attempted.state, DOSSIER, CONFIRM, setting))
-    first, second = claims
-    assert first is not None
-    assert second is not None
-    assert (first.stream == second.stream) is same
+    attempted = given(ASSESSED, REQUESTED, replace(STARTED, method=method))
+    first, second = (
+        claimed(attempted.state, **{"role": Role.PAYMENT_PLATFORM, **acting})
+        for acting in ({**who, "actor": ACTOR}, who)
+    )
+    assert first
+    assert (first == second) is same
+
+
+def test_what_lies_in_one_till_is_not_in_another_nor_at_a_bank() -> None:
+    transfer, cash = (
+        given(ASSESSED, REQUESTED, replace(STARTED, method=method)).state
+        for method in (Method.TRANSFER, Method.CASH)
+    )
+    assert isinstance(transfer, Payment)
+    assert isinstance(cash, Payment)
+    elsewhere = [claimed(replace(one, agency="H29.9"), **CASHIER) for one in (transfer, cash)]
+    here = [claimed(one, **CASHIER) for one in (transfer, cash)]
+    assert here[0] & here[1], "one agency books a reference once, by whatever method"
+    assert here[0] & elsewhere[0], "a bank's statement names a transfer once"
+    assert not here[1] & elsewhere[1], "agencies number their receipts each for itself"
+
+
+def claimed(state: Any, **who: Any) -> set[UUID]:
+    """The streams that a confirmation takes."""
+    setting = Setting(**{"at": MONDAY_9, "catalogue": CATALOGUE, "actor": ACTOR, **who})
+    return {claim.stream for claim in c.claims_of(state, DOSSIER, CONFIRM, setting)}
 
 
 def test_a_transaction_belongs_to_the_first_that_booked_it() -> None:
     event = TransactionClaimed(payment=DOSSIER, use="attempt A")
     transaction = evolve(evolve(None, event, MONDAY_9), replace(event, payment=OTHER), MONDAY_9)
-    c.refuse_if_taken(transaction, c.Claim(OTHER, event))
+    claim = Claim(stream=OTHER, event=event, taken=Reason.TRANSACTION_TAKEN, pointer="/x")
+    refuse_if_taken(transaction, claim)
     for other in (replace(event, payment=OTHER), replace(event, use="attempt B")):
         with pytest.raises(Refused) as no:
-            c.refuse_if_taken(transaction, c.Claim(OTHER, other))
+            refuse_if_taken(transaction, replace(claim, event=other))
         assert no.value.reason is Reason.TRANSACTION_TAKEN
 
 

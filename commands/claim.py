@@ -1,0 +1,25 @@
+"""What belongs to one stream only: taken in a stream of its own, before it is made use of."""
+
+from uuid import UUID
+
+from commands.streams import State, evolve
+from domain.person import NumberClaimed
+from domain.refusal import Reason, refuse_if
+from domain.transaction import TransactionClaimed
+from domain.value import Value
+
+
+class Claim(Value, frozen=True, kw_only=True):
+    """A claim that a decision makes, and what is said to whoever comes second."""
+
+    stream: UUID
+    event: TransactionClaimed | NumberClaimed
+    taken: Reason
+    pointer: str
+
+
+def refuse_if_taken(state: State | None, claim: Claim) -> None:
+    """Refuse unless what is recorded is this very claim."""
+    assert state is not None, "somebody has claimed it"
+    own = evolve(None, claim.event, state.known_at)
+    refuse_if(state != own, claim.taken, "it belongs to another", claim.pointer)
