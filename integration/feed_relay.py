@@ -51,7 +51,7 @@ ITEMS_MAX = 4_000
 """Of all agencies, in memory or unacknowledged at a time."""
 
 POSITION = b"""
-SELECT p.position, h.position FROM view.progress p CROSS JOIN head h
+SELECT p.position, h.position, p.generation FROM view.progress p CROSS JOIN head h
 WHERE p.view = 'feed' AND p.live AND (p.position = 0 OR EXISTS (
     SELECT FROM event e
     WHERE e.position = p.position AND (e.stream_id, e.version, e.recorded_at)
@@ -199,6 +199,8 @@ class FeedRelay:
         self._knows_agreements_from = 0
         self._connections = -1
         self._position = -1
+        self._generation = 0
+        """Of the read model that the streams were compared with."""
         self._looked_at = 0.0
         self.held: dict[str, str] = {}
         """Why, by agency; each is tried again, less and less often."""
@@ -244,9 +246,13 @@ class FeedRelay:
     async def _round(self, connection: AsyncConnection) -> bool:
         """Send what is due, or a page of it, shortest lists first; whether the feeds had moved."""
         row = await (await connection.execute(POSITION)).fetchone()
-        if row is None or (row[0] == self._position and not self._due_again()):
+        if row is None or (row[0] == self._position and not self._due_again(row[2])):
             return False
-        position, log_head = row
+        position, log_head, generation = row
+        if generation != self._generation:
+            # What a rebuild made may be numbered anew: each stream is compared with it.
+            await self._drop(list(self._publishers))
+            self._generation = generation
         rows = await (await connection.execute(HEADS)).fetchall()
         if position >= self._knows_agreements_from:
             await self._let_in(frozenset(agency for agency, _, in_force in rows if in_force))
@@ -262,10 +268,12 @@ class FeedRelay:
             self._position = position
         return True
 
-    def _due_again(self) -> bool:
-        """Whether a feed that was let alone is to be tried again."""
+    def _due_again(self, generation: int) -> bool:
+        """Whether the feeds were made again, or one that was let alone is to be tried again."""
         now = asyncio.get_running_loop().time()
-        return any(hold.until <= now for hold in self._holds.values())
+        return generation != self._generation or any(
+            hold.until <= now for hold in self._holds.values()
+        )
 
     async def _let_in(self, in_force: frozenset[str], *, again: bool = False) -> None:
         """Open NATS to agencies with an agreement in force, and close it to the others."""

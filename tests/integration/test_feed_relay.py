@@ -40,7 +40,9 @@ from integration.nats_accounts import (
 )
 from integration.nats_server import NatsServer
 from integration.subscriber import RESTARTED_TYPE, FeedGapError, follow
+from projections import feed as feed_view_module
 from projections.feed import VIEW
+from projections.rebuild import rebuild
 from projections.runner import Runner
 from tests.integration.conftest import Database, eventually, stream_messages
 
@@ -348,7 +350,11 @@ async def copy_items(source: Database, target: Database, agency: str, count: int
     async with await AsyncConnection.connect(target.app, autocommit=True) as connection:
         for row in rows:
             await connection.execute(copy, row)
-        await connection.execute("INSERT INTO view.feed_head VALUES (%s, %s)", [agency, count])
+        head = (
+            "INSERT INTO view.feed_head SELECT agency, sequence, (event ->> 'id')::uuid"
+            " FROM view.feed_item WHERE agency = %s AND sequence = %s"
+        )
+        await connection.execute(head, [agency, count])
 
 
 async def test_a_running_subscriber_is_told_of_a_feed_made_anew(
@@ -366,6 +372,73 @@ async def test_a_running_subscriber_is_told_of_a_feed_made_anew(
         async with running(FeedRelay(ours.app, bus)):
             assert await take(events, 51) == up_to(0, 50), "0 tells that it begins again at 1"
     assert await stream_messages(bus, stream_of(LAND)) == await feed(ours, LAND)
+
+
+async def test_a_feed_numbered_anew_by_a_rebuild_is_made_anew_and_its_agency_told(
+    database: Database, nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a parked stream kept back comes in its place, so that all later numbers change."""
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 5)
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 2)
+        await lodge(database, 10)
+    async with (
+        running(FeedRelay(database.app, bus)),
+        contextlib.aclosing(followed(nats, LAND)) as events,
+    ):
+        assert await take(events, 13) == up_to(1, 13)
+        await rebuild(database.app, VIEW, reader_of(database))
+        assert await take(events, 1) == [5], "what came from 6 on is void"
+        assert await take(events, 10) == up_to(6, 15)
+        await lodge(database, 3)
+        assert await take(events, 3) == up_to(16, 18)
+    assert await stream_messages(bus, stream_of(LAND)) == await feed(database, LAND)
+
+
+async def test_a_feed_that_differs_in_its_middle_alone_is_made_anew(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stream kept back before and another one now: the ends are alike."""
+    await sign(database, LAND, "dossier.lodged")
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 1)
+        await lodge(database, 10)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 9)
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 1, after=6)
+        await rebuild(database.app, VIEW, reader_of(database))
+    await lodge(database, 1)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 10)
+    assert await stream_messages(bus, stream_of(LAND)) == await feed(database, LAND)
+
+
+def refuse_dossiers(patch: pytest.MonkeyPatch, count: int, after: int = 0) -> None:
+    """Let the feed view fail over so many dossiers, but for the first ones."""
+    seen: list[uuid.UUID] = []
+    routed = feed_view_module.routed
+
+    def failing(route: Any, record: Any) -> Any:
+        if record.stream not in seen:
+            seen.append(record.stream)
+        if after <= seen.index(record.stream) < after + count:
+            raise ValueError
+        return routed(route, record)
+
+    patch.setattr(feed_view_module, "routed", failing)
+
+
+def reader_of(database: Database) -> Any:
+    """The log, as a rebuild reads it."""
+
+    async def pages(after: int) -> AsyncIterator[Any]:
+        async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
+            async for page in read_log(connection, after):
+                yield page
+
+    return pages
 
 
 async def test_a_foreign_message_is_thrown_out_and_the_subscriber_waits(
