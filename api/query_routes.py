@@ -178,7 +178,7 @@ class Asked(Struct, frozen=True):
         `?after=` or earlier for one of `streams`: a row would be older than what was asked for.
         """
         models = self.backend.read_models
-        models.refuse_ahead(view)
+        models.refuse_unfit(view)
         after = query_int(self.request, "after", 0)
         parked = bool(models.parked(view))
         if after:

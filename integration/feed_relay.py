@@ -33,7 +33,8 @@ from integration.relay import (
     StreamDiffersError,
 )
 from integration.subscriber import RESTARTED_FROM, STARTED_AGAIN
-from projections.feed import TYPE_PREFIX
+from projections.feed import TYPE_PREFIX, VIEW
+from projections.view import shape
 
 FEEDS_LOCK = 7_406_012
 ACK_WAIT_S = 30.0
@@ -52,7 +53,7 @@ ITEMS_MAX = 4_000
 
 POSITION = b"""
 SELECT p.position, h.position, p.generation FROM view.progress p CROSS JOIN head h
-WHERE p.view = 'feed' AND p.live AND (p.position = 0 OR EXISTS (
+WHERE p.view = 'feed' AND p.live AND p.shape = %b AND (p.position = 0 OR EXISTS (
     SELECT FROM event e
     WHERE e.position = p.position AND (e.stream_id, e.version, e.recorded_at)
         = (p.last_stream, p.last_version, p.last_recorded_at)
@@ -245,7 +246,7 @@ class FeedRelay:
 
     async def _round(self, connection: AsyncConnection) -> bool:
         """Send what is due, or a page of it, shortest lists first; whether the feeds had moved."""
-        row = await (await connection.execute(POSITION)).fetchone()
+        row = await (await connection.execute(POSITION, (shape(VIEW),))).fetchone()
         if row is None or (row[0] == self._position and not self._due_again(row[2])):
             return False
         position, log_head, generation = row
