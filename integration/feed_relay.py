@@ -323,13 +323,15 @@ class FeedRelay:
             return None
         if info is None:
             await publisher.close()
+            self._wait_for_feed(agency)
             return None
         restarted = (info.config.metadata or {}).get(RESTARTED_FROM)
         self._headers[agency] = HEADERS | ({RESTARTED_FROM: restarted} if restarted else {})
         self._publishers[agency] = publisher
-        if self._holds.pop(agency, None) is not None:
-            del self.held[agency]
-            await trouble.over(beginning.connection, stream_of(agency))
+        self._holds.pop(agency, None)
+        self.held.pop(agency, None)
+        # Whoever was here before may have told of some.
+        await trouble.over(beginning.connection, stream_of(agency))
         return publisher
 
     async def _agreeing(self, beginning: _Beginning, publisher: Publisher) -> StreamInfo | None:
@@ -339,7 +341,6 @@ class FeedRelay:
         """
         info = await publisher.begin(self._metadata())
         if info.state.last_seq > beginning.head and not beginning.is_final:
-            log.info("feed_stream_ahead", agency=beginning.agency, stream=info.state.last_seq)
             return None
         try:
             await self._compare(beginning, publisher, info)
@@ -474,6 +475,13 @@ class FeedRelay:
             log.error("feed_held", agency=agency, why=str(why))
         self.held[agency] = str(why)
         await trouble.tell(connection, stream_of(agency), str(why))
+
+    def _wait_for_feed(self, agency: str) -> None:
+        """Let a stream that is ahead of its feed alone for a moment; the read model catches up."""
+        if agency not in self._holds:
+            log.info("feed_stream_ahead", agency=agency)
+        until = asyncio.get_running_loop().time() + HOLD_MIN_S
+        self._holds[agency] = _Hold(HOLD_MIN_S, until)
 
     async def _look(self, connection: AsyncConnection) -> None:
         """Begin again with streams that are not, or no longer, where they should be."""

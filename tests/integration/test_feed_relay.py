@@ -44,6 +44,7 @@ from projections import feed as feed_view_module
 from projections.feed import VIEW
 from projections.rebuild import rebuild
 from projections.runner import Runner
+from projections.view import shape
 from tests.integration.conftest import Database, eventually, stream_messages
 
 pytestmark = pytest.mark.anyio
@@ -502,6 +503,48 @@ async def test_one_agencys_trouble_holds_that_agency_alone(
         await lodge(database, 1)
         await reaches(bus, LAND, 31)
         assert relay.held == {}
+
+
+async def test_trouble_that_ended_while_nobody_relayed_is_over(
+    database: Database, bus: Bus
+) -> None:
+    await bus.jetstream.add_stream(name="MINE", subjects=["feed.H29-7-3.dossier.>"])
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 3)
+    relay = FeedRelay(database.app, bus)
+    async with running(relay):
+        await eventually(lambda: list(relay.held) == [LAND], "not held")
+    await bus.jetstream.delete_stream("MINE")
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 3)
+    assert [t.ended_at is None for t in await database.troubles()] == [False]
+
+
+async def test_a_stream_ahead_of_its_feed_waits_without_a_line_each_time(
+    database: Database, bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 200)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 200)
+    runner = Runner(database.app, [VIEW])
+    async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
+        for table in ("progress", "feed_head_1", "feed_item_1", "agreement_1", "route_1"):
+            await connection.execute(f"DELETE FROM view.{table}".encode())
+        await connection.execute(
+            "INSERT INTO view.progress VALUES ('feed', 1, true, 0, %s, '{}')", [shape(VIEW)]
+        )
+        records = [record async for page in read_log(connection) for record in page]
+    await runner.open()
+    async with running(FeedRelay(database.app, bus)):
+        for start in range(0, len(records) - 10, 10):
+            await runner.project(records[start : start + 10])
+            await asyncio.sleep(0.05)
+        assert capsys.readouterr().out.count("feed_stream_ahead") == 1
+        await runner.project(records[start + 10 :])
+        await lodge(database, 1)
+        await reaches(bus, LAND, 201)
+    await runner.close()
 
 
 async def test_access_ends_with_the_agreement(database: Database, nats: NatsServer) -> None:

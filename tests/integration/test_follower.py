@@ -13,7 +13,7 @@ from commands.database import Timeouts
 from domain.record import Stored
 from integration import follower as follower_module
 from integration import relay as relay_module
-from integration import worker
+from integration import trouble, worker
 from integration.bus import EVENTS, Bus, Pull, envelope_of, from_message
 from integration.follower import VIEWS_OFFICE, Follower
 from integration.nats_server import NatsServer
@@ -242,6 +242,15 @@ async def test_a_foreign_message_stops_nobody(
         await reaches(follower, await database.append(300))
         await comes_by_bus(follower, database)
     assert kept.records == await everything(database)
+
+
+async def test_trouble_that_ended_meanwhile_is_over(database: Database, bus: Bus) -> None:
+    async with await psycopg.AsyncConnection.connect(database.app, autocommit=True) as connection:
+        await trouble.tell(connection, VIEWS_OFFICE[1], "told by a process that has ended")
+    follower = Follower(database.app, bus, Kept())
+    async with running(Relay(database.app, bus), follower):
+        await comes_by_bus(follower, database)
+    assert [t.ended_at is None for t in await database.troubles()] == [False]
 
 
 async def test_a_forged_event_is_not_taken(database: Database, bus: Bus) -> None:
