@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import Error
 
 from api.problems import Problem
-from commands.batching import Batcher
+from commands.batching import Batcher, OverloadedError
 from commands.database import Database, DatabaseAwayError
 from projections import queries
 from projections.queries import Progress
@@ -75,7 +75,7 @@ class ReadModels:
                 async with self._reader() as database:
                     found = await database.run(queries.progress)
                 self._note(found)
-            except (DatabaseAwayError, Error) as error:
+            except (DatabaseAwayError, OverloadedError, Error) as error:
                 log.warning("read_models_unseen", error=type(error).__name__)
             await asyncio.sleep(WATCH_EVERY_S)
 
