@@ -24,7 +24,7 @@ from psycopg import AsyncConnection
 from api.instance import METRICS_TOKEN, Addresses, found_running
 from api.settings import Settings
 from commands.bulk import append_bulk
-from domain.agreement import AgreementSigned
+from domain.agreement import AgreementCountersigned, AgreementSigned
 from domain.event import Context
 from integration.issuer import LOCAL_ISSUER, LocalIssuer
 from integration.nats_accounts import CONSUMER, stream_of
@@ -204,7 +204,8 @@ async def sign(dsn: str, agency: str) -> None:
         valid_from=now,
     )
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await append_bulk(connection, [(stream, context, (signed,))])
+        both = (signed, AgreementCountersigned(signer=uuid.uuid4()))
+        await append_bulk(connection, [(stream, context, both)])
 
 
 def test_credentials_need_an_instance_and_an_agreement_and_are_revoked(
