@@ -92,7 +92,11 @@ class AgreementPage(Page, frozen=True, kw_only=True):
 
 
 class FeedPage(Struct, frozen=True, kw_only=True):
-    """CloudEvents of a feed in order, up to 1 MiB; the next call's `since` is `last`."""
+    """CloudEvents of a feed in order, up to 1 MiB; the next call's `since` is `last`.
+
+    Who sends the last event's `id` along learns (409 `feed-restarted`) when the feed was numbered
+    anew, and that event is no longer the one at `since`: to be read again from the beginning.
+    """
 
     agency: str
     last: int

@@ -31,6 +31,7 @@ from api.parameters import (
     query_instant,
     query_uuid,
 )
+from api.paths import UUID as UUID_TEXT
 from api.polls import FeedWatch
 from api.problems import Problem
 from api.read_models import faults
@@ -178,7 +179,7 @@ class Asked(Struct, frozen=True):
         `?after=` or earlier for one of `streams`: a row would be older than what was asked for.
         """
         models = self.backend.read_models
-        models.refuse_ahead(view)
+        models.refuse_unfit(view)
         after = query_int(self.request, "after", 0)
         parked = bool(models.parked(view))
         if after:
@@ -429,6 +430,7 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
     scope = Scope(agency=path_text(agency, AGENCY))
     await asked.allow(Reading.FEED, scope)
     since = query_int(asked.request, "since", 0)
+    taken = query_text(asked.request, "id", UUID_TEXT)
     wait_s = query_int(asked.request, "wait", 0, most=POLL_WAIT_MAX_S)
     head = await asked.ask("feed", queries.feed_head, agency)
     if since > head:
@@ -442,6 +444,10 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
     if last:
         await _stands(asked, agency)
     await asked.allow(Reading.FEED, scope)
+    # Asked after the rows were read: they follow on what it is compared with.
+    if taken and taken.lower() != await asked.ask("feed", queries.feed_item_id, agency, since):
+        detail = f"the feed was numbered anew and has another event at {since}"
+        raise Problem(HTTPStatus.CONFLICT, "feed-restarted", detail)
     events = [row.event for row in rows]
     return answers.FeedPage(agency=agency, last=last, head=max(head, last), events=events)
 
@@ -708,6 +714,7 @@ QUERY_ROUTES: tuple[QueryRoute, ...] = (
         respond=_feed,
         query=(
             ("since", {"type": "integer", "minimum": 0, "default": 0}),
+            ("id", {"type": "string", "format": "uuid"}),
             ("wait", {"type": "integer", "minimum": 0, "maximum": POLL_WAIT_MAX_S}),
             ("limit", LIMIT),
             ("after", AFTER),

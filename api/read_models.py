@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import Error
 
 from api.problems import Problem
-from commands.batching import Batcher
+from commands.batching import Batcher, OverloadedError
 from commands.database import Database, DatabaseAwayError
 from projections import queries
 from projections.queries import Progress
@@ -23,6 +23,8 @@ LOOK_AGAIN_S = 0.01
 WATCH_EVERY_S = 1.0
 BEHIND_MAX_S = 15.0
 """Age of the oldest event that a read model lacks: beyond, its process is dead or far behind."""
+UNFIT = frozenset({"ahead", "outdated"})
+"""States in which a read model answers nobody."""
 PROGRESS = """
 SELECT h.position, p.view, p.position, EXISTS (
     SELECT FROM view.parked k WHERE (k.view, k.generation) = (p.view, p.generation)
@@ -59,7 +61,7 @@ class ReadModels:
         """`reader` gives a connection for queries."""
         self._reader = reader
         self._progress = Batcher[None, tuple[int, dict[str, Standing]]](self._look_at_progress)
-        self._ahead: frozenset[str] = frozenset()
+        self._unfit: dict[str, str] = {}
         self._parked: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -73,15 +75,20 @@ class ReadModels:
                 async with self._reader() as database:
                     found = await database.run(queries.progress)
                 self._note(found)
-            except (DatabaseAwayError, Error) as error:
+            except (DatabaseAwayError, OverloadedError, Error) as error:
                 log.warning("read_models_unseen", error=type(error).__name__)
             await asyncio.sleep(WATCH_EVERY_S)
 
-    def refuse_ahead(self, view: str) -> None:
-        """Raise 503 for a read model that has what the log does not have."""
-        if view in self._ahead:
+    def refuse_unfit(self, view: str) -> None:
+        """Raise 503 for a read model that stands still until it is rebuilt.
+
+        One that is ahead has what the log does not have; of one that is outdated the columns may
+        mean something else, and it shows nothing new.
+        """
+        state = self._unfit.get(view)
+        if state is not None:
             detail = f"the read model {view} has to be rebuilt"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-ahead", detail)
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"read-model-{state}", detail)
 
     async def caught_up(self, view: str, position: int) -> Standing:
         """Wait until a read model shows everything up to a position of the log.
@@ -109,10 +116,11 @@ class ReadModels:
 
     def _note(self, found: list[Progress]) -> None:
         self._parked = {view.view: view.parked for view in found}
-        ahead = frozenset(fault.view for fault in faults(found) if fault.state == "ahead")
-        for view in ahead - self._ahead:
-            log.error("read_model_ahead", view=view, remedy=f"hoso rebuild {view}")
-        self._ahead = ahead
+        unfit = {one.view: one.state for one in faults(found) if one.state in UNFIT}
+        for view in unfit.keys() - self._unfit.keys():
+            remedy = f"hoso rebuild {view}"
+            log.error("read_model_unfit", view=view, state=unfit[view], remedy=remedy)
+        self._unfit = unfit
 
     async def _look_at_progress(self, asked: list[None]) -> list[tuple[int, dict[str, Standing]]]:
         """One look answers all who wait."""

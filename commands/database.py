@@ -54,6 +54,8 @@ class Timeouts(Struct, frozen=True):
     lock: float = 5.0
     idle_in_transaction: float = 10.0
     transaction: float = 20.0
+    session: float = 0.0
+    """For one that does nothing at all."""
 
     @property
     def answer(self) -> float:
@@ -67,6 +69,11 @@ BULK = Timeouts(statement=60.0, lock=20.0, idle_in_transaction=30.0, transaction
 """For imports and exports: a transaction of theirs is large, and holds the head only at its end."""
 PROBE = Timeouts(statement=3.0, lock=3.0, idle_in_transaction=3.0, transaction=3.0)
 """For a try to write, of which somebody waits to hear."""
+VIEWS = Timeouts(statement=30.0, lock=20.0, idle_in_transaction=30.0, transaction=120.0)
+"""For live read models, whose batches may be large."""
+OFFICE = Timeouts(session=60.0)
+"""For who holds an office as long as his session lasts, and asks something all the time: one that
+stands still, or whose machine is gone, makes room."""
 UPKEEP = Timeouts(statement=0, lock=60.0, idle_in_transaction=60.0, transaction=0)
 """For migrations: to build an index may take hours, to wait for its sender may not."""
 
@@ -225,6 +232,7 @@ def _settings(connection: AsyncConnection, timeouts: Timeouts) -> bytes:
         "statement_timeout": timeouts.statement,
         "lock_timeout": timeouts.lock,
         "idle_in_transaction_session_timeout": timeouts.idle_in_transaction,
+        "idle_session_timeout": timeouts.session,
     }
     if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
         bounds["transaction_timeout"] = timeouts.transaction

@@ -234,7 +234,7 @@ class Bus:
             heed_cancellation()
             try:
                 await self._connect()
-            except (nats_errors.Error, OSError, ValueError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001  nats-py raises anything over a file that is no credentials
                 await self._on_error(error)
             else:
                 self._up.set()

@@ -33,7 +33,8 @@ from integration.relay import (
     StreamDiffersError,
 )
 from integration.subscriber import RESTARTED_FROM, STARTED_AGAIN
-from projections.feed import TYPE_PREFIX
+from projections.feed import TYPE_PREFIX, VIEW
+from projections.view import shape
 
 FEEDS_LOCK = 7_406_012
 ACK_WAIT_S = 30.0
@@ -51,8 +52,8 @@ ITEMS_MAX = 4_000
 """Of all agencies, in memory or unacknowledged at a time."""
 
 POSITION = b"""
-SELECT p.position, h.position FROM view.progress p CROSS JOIN head h
-WHERE p.view = 'feed' AND p.live AND (p.position = 0 OR EXISTS (
+SELECT p.position, h.position, p.generation FROM view.progress p CROSS JOIN head h
+WHERE p.view = 'feed' AND p.live AND p.shape = %b AND (p.position = 0 OR EXISTS (
     SELECT FROM event e
     WHERE e.position = p.position AND (e.stream_id, e.version, e.recorded_at)
         = (p.last_stream, p.last_version, p.last_recorded_at)
@@ -199,6 +200,8 @@ class FeedRelay:
         self._knows_agreements_from = 0
         self._connections = -1
         self._position = -1
+        self._generation = 0
+        """Of the read model that the streams were compared with."""
         self._looked_at = 0.0
         self.held: dict[str, str] = {}
         """Why, by agency; each is tried again, less and less often."""
@@ -243,10 +246,14 @@ class FeedRelay:
 
     async def _round(self, connection: AsyncConnection) -> bool:
         """Send what is due, or a page of it, shortest lists first; whether the feeds had moved."""
-        row = await (await connection.execute(POSITION)).fetchone()
-        if row is None or (row[0] == self._position and not self._due_again()):
+        row = await (await connection.execute(POSITION, (shape(VIEW),))).fetchone()
+        if row is None or (row[0] == self._position and not self._due_again(row[2])):
             return False
-        position, log_head = row
+        position, log_head, generation = row
+        if generation != self._generation:
+            # What a rebuild made may be numbered anew: each stream is compared with it.
+            await self._drop(list(self._publishers))
+            self._generation = generation
         rows = await (await connection.execute(HEADS)).fetchall()
         if position >= self._knows_agreements_from:
             await self._let_in(frozenset(agency for agency, _, in_force in rows if in_force))
@@ -262,10 +269,12 @@ class FeedRelay:
             self._position = position
         return True
 
-    def _due_again(self) -> bool:
-        """Whether a feed that was let alone is to be tried again."""
+    def _due_again(self, generation: int) -> bool:
+        """Whether the feeds were made again, or one that was let alone is to be tried again."""
         now = asyncio.get_running_loop().time()
-        return any(hold.until <= now for hold in self._holds.values())
+        return generation != self._generation or any(
+            hold.until <= now for hold in self._holds.values()
+        )
 
     async def _let_in(self, in_force: frozenset[str], *, again: bool = False) -> None:
         """Open NATS to agencies with an agreement in force, and close it to the others."""
@@ -314,13 +323,15 @@ class FeedRelay:
             return None
         if info is None:
             await publisher.close()
+            self._wait_for_feed(agency)
             return None
         restarted = (info.config.metadata or {}).get(RESTARTED_FROM)
         self._headers[agency] = HEADERS | ({RESTARTED_FROM: restarted} if restarted else {})
         self._publishers[agency] = publisher
-        if self._holds.pop(agency, None) is not None:
-            del self.held[agency]
-            await trouble.over(beginning.connection, stream_of(agency))
+        self._holds.pop(agency, None)
+        self.held.pop(agency, None)
+        # Whoever was here before may have told of some.
+        await trouble.over(beginning.connection, stream_of(agency))
         return publisher
 
     async def _agreeing(self, beginning: _Beginning, publisher: Publisher) -> StreamInfo | None:
@@ -330,7 +341,6 @@ class FeedRelay:
         """
         info = await publisher.begin(self._metadata())
         if info.state.last_seq > beginning.head and not beginning.is_final:
-            log.info("feed_stream_ahead", agency=beginning.agency, stream=info.state.last_seq)
             return None
         try:
             await self._compare(beginning, publisher, info)
@@ -465,6 +475,13 @@ class FeedRelay:
             log.error("feed_held", agency=agency, why=str(why))
         self.held[agency] = str(why)
         await trouble.tell(connection, stream_of(agency), str(why))
+
+    def _wait_for_feed(self, agency: str) -> None:
+        """Let a stream that is ahead of its feed alone for a moment; the read model catches up."""
+        if agency not in self._holds:
+            log.info("feed_stream_ahead", agency=agency)
+        until = asyncio.get_running_loop().time() + HOLD_MIN_S
+        self._holds[agency] = _Hold(HOLD_MIN_S, until)
 
     async def _look(self, connection: AsyncConnection) -> None:
         """Begin again with streams that are not, or no longer, where they should be."""

@@ -91,7 +91,8 @@ class Follower:
         """`bus` need not be connected, ever; the projector is opened here."""
         self._election = Election(dsn, *office)
         self._office = office[1]
-        self._differs = False
+        self._differs: bool | None = None
+        """Whether JetStream has what the log has not; None: what was told before is not known."""
         self._bus = bus
         self._projector = projector
         self._gather_s = gather_s
@@ -200,7 +201,7 @@ class Follower:
         except NotOfThisLogError as why:
             await self._distrust(connection, str(why))
             return [], False
-        if self._differs:
+        if self._differs is not False:
             await trouble.over(connection, self._office)
             self._differs = False
         # What was too large for a message is fetched from the log.

@@ -15,7 +15,7 @@ from nats.js import errors as js_errors
 from nats.js.api import StreamInfo
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
-from commands.database import connect
+from commands.database import OFFICE, connect
 from commands.event_log import head_position, log_identity, read_rows
 from integration import trouble
 from integration.bus import (
@@ -145,7 +145,7 @@ class Election:
                 return connection
 
     async def _connect(self) -> AsyncConnection:
-        return await connect(self._dsn)
+        return await connect(self._dsn, OFFICE)
 
     async def _try(self, connection: AsyncConnection) -> bool:
         row = await (

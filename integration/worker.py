@@ -9,7 +9,10 @@ from typing import Any
 
 import msgspec
 import structlog
+from psycopg import AsyncConnection
 
+from commands.database import VIEWS as VIEWS_TIMEOUTS
+from commands.database import connect
 from integration.agency_access import AgencyAccess
 from integration.bus import Bus
 from integration.feed_relay import FeedRelay
@@ -67,7 +70,7 @@ async def run_views(
     """
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso views")
-    runner = Runner(dsn, QUERIED if views is None else views)
+    runner = Runner(dsn, QUERIED if views is None else views, dial)
     follower = Follower(dsn, bus, runner)
     try:
         await until_stopped(bus.open(), follower.run())
@@ -91,13 +94,19 @@ async def run_feeds(
     """
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso feeds")
-    follower = Follower(dsn, bus, Runner(dsn, (feed.VIEW,)), FEED_OFFICE, FEED_GATHER_S)
+    runner = Runner(dsn, (feed.VIEW,), dial)
+    follower = Follower(dsn, bus, runner, FEED_OFFICE, FEED_GATHER_S)
     access = AgencyAccess(nats_url, NatsAccounts(Path(nats_keys))) if nats_keys else None
     feeds = FeedRelay(dsn, bus, replicas=replicas, access=access)
     try:
         await until_stopped(bus.open(), follower.run(), feeds.run())
     finally:
         await bus.close()
+
+
+async def dial(dsn: str) -> AsyncConnection:
+    """A connection for live read models: a path that has gone silent is given up."""
+    return await connect(dsn, VIEWS_TIMEOUTS)
 
 
 async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:

@@ -61,10 +61,12 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 class FeedHead(Struct, frozen=True, kw_only=True):
-    """The last sequence that an agency's feed has given out."""
+    """The last item that an agency's feed has given out."""
 
     agency: str
-    sequence: int
+    sequence: int = 0
+    last: UUID = UUID(int=0)
+    """Its id."""
 
 
 class FeedItem(Struct, frozen=True, kw_only=True):
@@ -129,7 +131,7 @@ class _State:
         self.standing = {row.agreement: row for row in standing}
         self.proposed = {row.agreement: row for row in proposed}
         self.routes = routes
-        self.heads: dict[str, int] = {}
+        self.heads: dict[str, FeedHead] = {}
         self.by_event: dict[str, list[Standing]] = {}
         self.index()
 
@@ -165,7 +167,7 @@ class FeedView(Struct, frozen=True, kw_only=True):
         signed = await batch.load_all(AGREEMENT)
         proposed = await batch.load_all(PROPOSED)
         state = _State(signed.values(), proposed.values(), dict(before))
-        heads = {row.agency: row.sequence for row in (await batch.load_all(HEAD)).values()}
+        heads = await batch.load_all(HEAD)
         state.heads = dict(heads)
         batch.apply(records, lambda record: take(state, record, batch), parked=state.end)
         for dossier, route in state.routes.items():
@@ -173,9 +175,9 @@ class FeedView(Struct, frozen=True, kw_only=True):
                 batch.put(ROUTE, route)
         _write_agreements(batch, AGREEMENT, signed, state.standing)
         _write_agreements(batch, PROPOSED, proposed, state.proposed)
-        for agency, sequence in state.heads.items():
-            if sequence != heads.get(agency):
-                batch.put(HEAD, FeedHead(agency=agency, sequence=sequence))
+        for agency, head in state.heads.items():
+            if head is not heads.get(agency):
+                batch.put(HEAD, head)
 
 
 def take(state: _State, record: Record, batch: Batch) -> None:
@@ -198,8 +200,8 @@ def take(state: _State, record: Record, batch: Batch) -> None:
     route = routed(state.routes.get(record.stream), record)
     items = list(shared(state.by_event, state.heads, route, record))
     state.routes[record.stream] = route
-    for item in items:
-        state.heads[item.agency] = item.sequence
+    for item, head in items:
+        state.heads[item.agency] = head
         batch.out.insert(ITEM, item)
 
 
@@ -229,43 +231,51 @@ def routed(route: Route | None, record: Record) -> Route:
 
 
 def shared(
-    by_event: Mapping[str, list[Standing]], heads: Mapping[str, int], route: Route, record: Record
-) -> Iterable[FeedItem]:
-    """One item for each agency entitled to the event, with all that its agreements name."""
+    by_event: Mapping[str, list[Standing]],
+    heads: Mapping[str, FeedHead],
+    route: Route,
+    record: Record,
+) -> Iterable[tuple[FeedItem, FeedHead]]:
+    """One item for each agency entitled to the event, with all that its agreements name.
+
+    And the feed's head after it.
+    """
     entitled: dict[str, list[Standing]] = {}
     for standing in by_event.get(record.name, ()):
         if standing.covers(record, route.procedure):
             entitled.setdefault(standing.agency, []).append(standing)
     for agency, agreements in entitled.items():
-        sequence = heads.get(agency, 0) + 1
+        before = heads.get(agency) or FeedHead(agency=agency)
+        head = FeedHead(agency=agency, sequence=before.sequence + 1, last=event_id(record, before))
         fields = {name for standing in agreements for name in standing.fields}
-        event = _encoder.encode(cloud_event(record, route, agency, sequence, fields))
+        event = _encoder.encode(cloud_event(record, route, head, fields))
         if len(event) > ITEM_BYTES_MAX:
             raise ItemTooLargeError
-        yield FeedItem(
+        item = FeedItem(
             agency=agency,
-            sequence=sequence,
+            sequence=head.sequence,
             position=record.position,
             agreements=tuple(standing.agreement for standing in agreements),
             event=msgspec.Raw(event),
         )
+        yield item, head
 
 
 def cloud_event(
-    record: Record, route: Route, agency: str, sequence: int, fields: AbstractSet[str]
+    record: Record, route: Route, head: FeedHead, fields: AbstractSet[str]
 ) -> CloudEvent:
-    """The event as it leaves; times of the envelope in UTC."""
+    """The event as it leaves, as the feed's head; times of the envelope in UTC."""
     whole = msgspec.to_builtins(record.event, order="deterministic")
     code = route.code if "code" in fields else None
     return CloudEvent(
         specversion="1.0",
-        id=str(event_id(record, agency, sequence)),
+        id=str(head.last),
         source=SOURCE,
         type=TYPE_PREFIX + record.name,
         subject=code or str(record.stream),
         time=record.context.effective_at.astimezone(UTC),
         datacontenttype="application/json",
-        sequence=f"{sequence:020d}",
+        sequence=f"{head.sequence:020d}",
         recordedtime=record.recorded_at.astimezone(UTC),
         dossier=str(route.dossier),
         procedure=route.procedure if "procedure" in fields else "",
@@ -273,13 +283,16 @@ def cloud_event(
     )
 
 
-def event_id(record: Record, agency: str, sequence: int) -> UUID:
-    """The id of an item: of what its envelope says anyway, so nothing can be learnt by trying.
+def event_id(record: Record, before: FeedHead) -> UUID:
+    """The id of the item that follows on a head.
 
-    Not of the event's version or position, which count what the agency does not get.
+    Each rests on the one before: where two feeds have the same id, they are the same up to there.
+    Of what the agency has anyway, so nothing can be learnt by trying; not of the event's version or
+    position, which count what the agency does not get.
     """
     recorded_at = record.recorded_at.astimezone(UTC).isoformat()
-    return stream_id("feed", f"{agency}/{sequence}/{record.stream}/{record.name}/{recorded_at}")
+    after = f"{before.agency}/{before.sequence}/{before.last}"
+    return stream_id("feed", f"{after}/{record.stream}/{record.name}/{recorded_at}")
 
 
 def picked(name: str, whole: Mapping[str, Any], fields: AbstractSet[str]) -> dict[str, Any]:

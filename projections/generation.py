@@ -1,6 +1,6 @@
 """One generation of a view's tables: made, moved along the log, switched to, dropped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -14,6 +14,9 @@ from projections.view import Batch, Memory, View, described, looked_at_unreadabl
 
 Place: TypeAlias = Stored | Passed
 """An event, or the place of one that no view asked for."""
+
+Dial: TypeAlias = Callable[[str], Awaitable[AsyncConnection]]
+"""Opens an autocommit connection to a database, with bounds for what is waited for."""
 
 BATCH_MAX = 5_000
 """Records of one transaction: bounds memory, and how long a lock is held."""
@@ -116,8 +119,8 @@ class Standing(Struct, frozen=True):
         return taken != _mark(records[nth])
 
 
-async def connect(dsn: str) -> AsyncConnection:
-    """A read model may lose its last moments in a power cut: its position goes with its rows."""
+async def dial(dsn: str) -> AsyncConnection:
+    """A connection to the database, on which the server does not wait for us for ever."""
     connection = await AsyncConnection.connect(
         dsn,
         autocommit=True,
@@ -131,8 +134,18 @@ async def connect(dsn: str) -> AsyncConnection:
     # A process that stands still in a transaction holds the positions of its views.
     await connection.execute("SET idle_in_transaction_session_timeout = '30s'")
     await connection.execute("SET lock_timeout = '60s'")
-    await connection.execute("SET synchronous_commit = off")
-    await connection.execute("SET timezone = 'UTC'")
+    return connection
+
+
+async def connect(dsn: str, dial: Dial = dial) -> AsyncConnection:
+    """A read model may lose its last moments in a power cut: its position goes with its rows."""
+    connection = await dial(dsn)
+    try:
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute("SET timezone = 'UTC'")
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 

@@ -265,6 +265,9 @@ FEED_ITEMS = """
 SELECT * FROM view.feed_item WHERE agency = %(agency)s AND sequence > %(after)s
 ORDER BY sequence LIMIT %(limit)s
 """
+FEED_ITEM_ID = """
+SELECT event ->> 'id' FROM view.feed_item WHERE agency = %s AND sequence = %s
+"""
 FEED_HEADS = "SELECT agency, sequence FROM view.feed_head WHERE agency = ANY(%s)"
 FEED_HEAD = "SELECT sequence FROM view.feed_head WHERE agency = %s"
 PROGRESS = """
@@ -538,6 +541,12 @@ async def feed_items(
     """An agency's feed in order; cursor: sequence."""
     key = {"agency": agency, "after": after, "limit": limit}
     return await _bounded(source, FeedItem, FEED_ITEMS, bytes_max, key)
+
+
+async def feed_item_id(source: Source, agency: str, sequence: int) -> str | None:
+    """The id of the event that an agency's feed has under a sequence."""
+    row = await (await source.execute(FEED_ITEM_ID, (agency, sequence))).fetchone()
+    return row[0] if row else None
 
 
 async def feed_heads(source: Source, agencies: list[str]) -> dict[str, int]:

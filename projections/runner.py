@@ -7,12 +7,14 @@ import structlog
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
 from projections.generation import (
+    Dial,
     HoleError,
     Place,
     StaleViewError,
     advance,
     batches,
     connect,
+    dial,
     is_of_the_data,
     locked,
     open_view,
@@ -38,9 +40,10 @@ class Runner:
     rebuilt it is taken in again.
     """
 
-    def __init__(self, dsn: str, views: Sequence[View]) -> None:
-        """`dsn` is the application role's."""
+    def __init__(self, dsn: str, views: Sequence[View], dial: Dial = dial) -> None:
+        """`dsn` is the application role's; `dial` opens what live views are written through."""
         self._dsn = dsn
+        self._dial = dial
         self._views = tuple(views)
         self._positions: dict[str, int] = {}
         """Of the views that are not left aside."""
@@ -58,7 +61,7 @@ class Runner:
 
         Raises `StaleViewError` when every view is to be left aside.
         """
-        connection = await connect(self._dsn)
+        connection = await connect(self._dsn, self._dial)
         try:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (OPENING,))
@@ -148,7 +151,7 @@ class Runner:
     async def _connected(self, name: str) -> AsyncConnection:
         connection = self._connections.get(name)
         if connection is None or connection.closed:
-            connection = self._connections[name] = await connect(self._dsn)
+            connection = self._connections[name] = await connect(self._dsn, self._dial)
         return connection
 
     def _stand(self, positions: dict[str, int]) -> None:

@@ -21,7 +21,7 @@ from nats import errors as nats_errors
 from nats.aio.client import Client, RawCredentials
 from psycopg import AsyncConnection
 
-from api.instance import Addresses, found_running
+from api.instance import METRICS_TOKEN, Addresses, found_running
 from api.settings import Settings
 from commands.bulk import append_bulk
 from domain.agreement import AgreementCountersigned, AgreementSigned
@@ -231,8 +231,8 @@ def test_credentials_need_an_instance_and_an_agreement_and_are_revoked(
     assert not opens(reached(folder), old, agency)
     assert opens(reached(folder), given().stdout, agency)
     assert hoso("feed", "revoke", "G15.902", folder=folder, check=False).returncode == 2
-    bearer = {"Authorization": f"Bearer {(folder / 'metrics.token').read_text()}"}
-    metrics = httpx.get(f"{reached(folder).base_url}/metrics", headers=bearer)
+    token = {"Authorization": f"Bearer {(folder / METRICS_TOKEN).read_text()}"}
+    metrics = httpx.get(f"{reached(folder).base_url}/metrics", headers=token)
     assert "hoso_bus_trouble" in metrics.text
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -256,6 +257,28 @@ def test_polls_of_one_account_are_bounded(strict: Instance, inside: People) -> N
 def test_beyond_a_feeds_end_nothing_is_waited_for(strict: Instance, inside: People) -> None:
     answer = inside.admin.http.get(f"/v1/feeds/{FEED}", params={"since": 10_000, "wait": 20})
     assert (answer.status_code, code_of(answer)) == (400, "feed-position-unknown")
+
+
+def test_who_names_the_last_event_learns_that_the_feed_was_numbered_anew(
+    strict: Instance, inside: People
+) -> None:
+    subscriber = inside.service("subscriber", agency=FEED)
+    head = subscriber.ask(f"/v1/feeds/{FEED}")["head"]
+    terms = {"purpose": "p", "legal_basis": "l", "events": ["dossier.lodged"], "fields": ["case"]}
+    agreement = inside.agreed({"agency": FEED, **terms})
+    lodged = inside.officer("front_desk").done("/v1/dossiers", lodging(receiving_agency=COMMUNE))
+    page = subscriber.ask(f"/v1/feeds/{FEED}", since=head, after=lodged["position"])
+    (event,) = page["events"]
+
+    def told(event_id: str) -> httpx.Response:
+        params = {"since": page["last"], "id": event_id}
+        return subscriber.http.get(f"/v1/feeds/{FEED}", params=params)
+
+    assert told(event["id"].upper()).status_code == 200
+    other = told(f"{UUID(int=7)}")
+    assert (other.status_code, code_of(other)) == (409, "feed-restarted")
+    assert told("7").status_code == 400
+    inside.admin.done(f"/v1/agreements/{agreement['id']}/end", {"explanation": "x"}, 2)
 
 
 @pytest.mark.parametrize("ends", ["account", "agreement", "nothing"])

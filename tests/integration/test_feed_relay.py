@@ -40,8 +40,11 @@ from integration.nats_accounts import (
 )
 from integration.nats_server import NatsServer
 from integration.subscriber import RESTARTED_TYPE, FeedGapError, follow
+from projections import feed as feed_view_module
 from projections.feed import VIEW
+from projections.rebuild import rebuild
 from projections.runner import Runner
+from projections.view import shape
 from tests.integration.conftest import Database, eventually, stream_messages
 
 pytestmark = pytest.mark.anyio
@@ -348,7 +351,11 @@ async def copy_items(source: Database, target: Database, agency: str, count: int
     async with await AsyncConnection.connect(target.app, autocommit=True) as connection:
         for row in rows:
             await connection.execute(copy, row)
-        await connection.execute("INSERT INTO view.feed_head VALUES (%s, %s)", [agency, count])
+        head = (
+            "INSERT INTO view.feed_head SELECT agency, sequence, (event ->> 'id')::uuid"
+            " FROM view.feed_item WHERE agency = %s AND sequence = %s"
+        )
+        await connection.execute(head, [agency, count])
 
 
 async def test_a_running_subscriber_is_told_of_a_feed_made_anew(
@@ -366,6 +373,73 @@ async def test_a_running_subscriber_is_told_of_a_feed_made_anew(
         async with running(FeedRelay(ours.app, bus)):
             assert await take(events, 51) == up_to(0, 50), "0 tells that it begins again at 1"
     assert await stream_messages(bus, stream_of(LAND)) == await feed(ours, LAND)
+
+
+async def test_a_feed_numbered_anew_by_a_rebuild_is_made_anew_and_its_agency_told(
+    database: Database, nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a parked stream kept back comes in its place, so that all later numbers change."""
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 5)
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 2)
+        await lodge(database, 10)
+    async with (
+        running(FeedRelay(database.app, bus)),
+        contextlib.aclosing(followed(nats, LAND)) as events,
+    ):
+        assert await take(events, 13) == up_to(1, 13)
+        await rebuild(database.app, VIEW, reader_of(database))
+        assert await take(events, 1) == [5], "what came from 6 on is void"
+        assert await take(events, 10) == up_to(6, 15)
+        await lodge(database, 3)
+        assert await take(events, 3) == up_to(16, 18)
+    assert await stream_messages(bus, stream_of(LAND)) == await feed(database, LAND)
+
+
+async def test_a_feed_that_differs_in_its_middle_alone_is_made_anew(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stream kept back before and another one now: the ends are alike."""
+    await sign(database, LAND, "dossier.lodged")
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 1)
+        await lodge(database, 10)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 9)
+    with monkeypatch.context() as faulty:
+        refuse_dossiers(faulty, 1, after=6)
+        await rebuild(database.app, VIEW, reader_of(database))
+    await lodge(database, 1)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 10)
+    assert await stream_messages(bus, stream_of(LAND)) == await feed(database, LAND)
+
+
+def refuse_dossiers(patch: pytest.MonkeyPatch, count: int, after: int = 0) -> None:
+    """Let the feed view fail over so many dossiers, but for the first ones."""
+    seen: list[uuid.UUID] = []
+    routed = feed_view_module.routed
+
+    def failing(route: Any, record: Any) -> Any:
+        if record.stream not in seen:
+            seen.append(record.stream)
+        if after <= seen.index(record.stream) < after + count:
+            raise ValueError
+        return routed(route, record)
+
+    patch.setattr(feed_view_module, "routed", failing)
+
+
+def reader_of(database: Database) -> Any:
+    """The log, as a rebuild reads it."""
+
+    async def pages(after: int) -> AsyncIterator[Any]:
+        async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
+            async for page in read_log(connection, after):
+                yield page
+
+    return pages
 
 
 async def test_a_foreign_message_is_thrown_out_and_the_subscriber_waits(
@@ -429,6 +503,48 @@ async def test_one_agencys_trouble_holds_that_agency_alone(
         await lodge(database, 1)
         await reaches(bus, LAND, 31)
         assert relay.held == {}
+
+
+async def test_trouble_that_ended_while_nobody_relayed_is_over(
+    database: Database, bus: Bus
+) -> None:
+    await bus.jetstream.add_stream(name="MINE", subjects=["feed.H29-7-3.dossier.>"])
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 3)
+    relay = FeedRelay(database.app, bus)
+    async with running(relay):
+        await eventually(lambda: list(relay.held) == [LAND], "not held")
+    await bus.jetstream.delete_stream("MINE")
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 3)
+    assert [t.ended_at is None for t in await database.troubles()] == [False]
+
+
+async def test_a_stream_ahead_of_its_feed_waits_without_a_line_each_time(
+    database: Database, bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 200)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 200)
+    runner = Runner(database.app, [VIEW])
+    async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
+        for table in ("progress", "feed_head_1", "feed_item_1", "agreement_1", "route_1"):
+            await connection.execute(f"DELETE FROM view.{table}".encode())
+        await connection.execute(
+            "INSERT INTO view.progress VALUES ('feed', 1, true, 0, %s, '{}')", [shape(VIEW)]
+        )
+        records = [record async for page in read_log(connection) for record in page]
+    await runner.open()
+    async with running(FeedRelay(database.app, bus)):
+        for start in range(0, len(records) - 10, 10):
+            await runner.project(records[start : start + 10])
+            await asyncio.sleep(0.05)
+        assert capsys.readouterr().out.count("feed_stream_ahead") == 1
+        await runner.project(records[start + 10 :])
+        await lodge(database, 1)
+        await reaches(bus, LAND, 201)
+    await runner.close()
 
 
 async def test_access_ends_with_the_agreement(database: Database, nats: NatsServer) -> None:

@@ -9,17 +9,20 @@ import msgspec
 import psycopg
 import pytest
 
+from commands.database import Timeouts
 from domain.record import Stored
 from integration import follower as follower_module
 from integration import relay as relay_module
+from integration import trouble, worker
 from integration.bus import EVENTS, Bus, Pull, envelope_of, from_message
 from integration.follower import VIEWS_OFFICE, Follower
 from integration.nats_server import NatsServer
 from integration.rebuilding import rebuild_views
-from integration.relay import RELAY_LOCK, Relay
+from integration.relay import RELAY_LOCK, Election, Relay
 from projections.runner import Runner
 from projections.views import VIEWS
 from tests.integration.conftest import Database, eventually
+from tests.silent import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -241,6 +244,15 @@ async def test_a_foreign_message_stops_nobody(
     assert kept.records == await everything(database)
 
 
+async def test_trouble_that_ended_meanwhile_is_over(database: Database, bus: Bus) -> None:
+    async with await psycopg.AsyncConnection.connect(database.app, autocommit=True) as connection:
+        await trouble.tell(connection, VIEWS_OFFICE[1], "told by a process that has ended")
+    follower = Follower(database.app, bus, Kept())
+    async with running(Relay(database.app, bus), follower):
+        await comes_by_bus(follower, database)
+    assert [t.ended_at is None for t in await database.troubles()] == [False]
+
+
 async def test_a_forged_event_is_not_taken(database: Database, bus: Bus) -> None:
     """Well made, next in order, and yet not in the log: later another event has its place."""
     kept = Kept()
@@ -272,6 +284,37 @@ async def test_what_has_no_body_on_the_bus_comes_from_the_log(
         for _ in range(5):
             await reaches(follower, await database.append(30))
     assert kept.records == await everything(database)
+
+
+async def test_read_models_give_up_a_path_that_falls_silent(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "VIEWS_TIMEOUTS", Timeouts(statement=0.5))
+    way = Path(database.app)
+    async with way.laid() as dsn:
+        runner = Runner(dsn, [VIEWS["directory"]], worker.dial)
+        follower = Follower(database.app, Bus("nats://127.0.0.1:1"), runner)
+        async with running(follower):
+            await reaches(follower, await database.append(300))
+            way.fall_silent()
+            await reaches(follower, await database.append(30))
+
+
+async def test_who_stands_still_in_office_makes_room(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His session alone is no sign of life: a paused process, or its lost machine, keeps it."""
+    monkeypatch.setattr(relay_module, "OFFICE", Timeouts(session=1.0))
+    paused = await Election(database.app, 1, "paused").win()
+    async with asyncio.timeout(20):
+        waiting = await Election(database.app, 1, "waiting").win()
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            await waiting.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError):
+        await paused.execute("SELECT 1")
+    await paused.close()
+    await waiting.close()
 
 
 @pytest.mark.parametrize("changed", ["position = position + 5", "last_version = 99"])

@@ -301,6 +301,23 @@ async def test_comes_back_after_its_credentials_were_refused(
     await other_bus.close()
 
 
+@pytest.mark.parametrize("damage", ["", "no credentials", "half"])
+async def test_credentials_that_cannot_be_read_are_told_and_read_again(
+    nats: NatsServer, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "relay.creds"
+    good = service_credentials(nats.accounts.account)
+    file.write_text(good[: len(good) // 2] if damage == "half" else damage)
+    bus = Bus(nats.url, file)
+    opening = asyncio.create_task(bus.open())
+    await eventually(lambda: "bus_error" in capsys.readouterr().out, "not told")
+    file.write_text(good)
+    async with asyncio.timeout(20):
+        await opening
+    assert bus.connected
+    await bus.close()
+
+
 async def test_says_that_nats_is_unwell_when_nothing_gets_in(
     database: Database, nats: NatsServer, bus: Bus
 ) -> None:

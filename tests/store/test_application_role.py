@@ -115,6 +115,19 @@ def test_staged_versions_follow(database: LogDatabase, versions: list[int]) -> N
             connection.execute("SELECT append_staged(now())")
 
 
+def test_rows_that_were_staged_and_left_stop_nobody(database: LogDatabase) -> None:
+    stage = "INSERT INTO event_import VALUES (1, gen_random_uuid(), %s, 'a.b', '{}')"
+    with psycopg.connect(database.app, autocommit=True) as connection:
+        connection.execute(stage, [7])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO event_import (transaction) VALUES ('1')")
+        with connection.transaction():
+            connection.execute(stage, [1])
+            moved = connection.execute("SELECT append_staged(now())").fetchone()
+        assert moved == (1,)
+        assert connection.execute("SELECT count(*) FROM event_import").fetchone() == (0,)
+
+
 def test_numbers_only_grow(database: LogDatabase) -> None:
     take = (
         "SELECT last FROM take_dossier_numbers('{H29}', ARRAY['2025-11-17'::date], ARRAY[%s::int])"

@@ -1,5 +1,6 @@
 """Stored forms that can be read, and those that cannot."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.read_models import BEHIND_MAX_S, faults
+from api.read_models import BEHIND_MAX_S, ReadModels, faults
+from commands.batching import OverloadedError, end
 from commands.streams import NOTHING, StreamUnreadableError, fold, fold_readable
 from domain.account import AccountSuspended, CitizenOpened
 from domain.event import Context
@@ -112,3 +114,16 @@ def test_a_read_model_that_is_not_what_it_should_be_is_named(
     assert (fault.view, fault.state) == ("card", state)
     (missing,) = faults(fine)
     assert missing.state == "missing"
+
+
+def test_a_crowd_of_queries_does_not_end_the_watch_over_read_models() -> None:
+    def crowded() -> Any:
+        raise OverloadedError
+
+    async def check() -> None:
+        watching = asyncio.create_task(ReadModels(crowded).watch())
+        await asyncio.sleep(0.05)
+        assert not watching.done()
+        await end([watching])
+
+    asyncio.run(check())

@@ -340,13 +340,16 @@ def standing(number: int = 1, **terms: Any) -> feed.Standing:
     return feed.signed_by(signed, record(signed, stream=UUID(int=number), position=number))
 
 
+HEADS = {"H29.2": feed.FeedHead(agency="H29.2", sequence=41, last=UUID(int=1))}
+
+
 def shared(*agreements: feed.Standing, event: AnyEvent = LODGED, at: datetime = AT) -> list[Any]:
     by_event: dict[str, list[feed.Standing]] = {}
     for agreement in agreements:
         for name in agreement.events:
             by_event.setdefault(name, []).append(agreement)
     route = feed.Route(dossier=DOSSIER, procedure="1.001193", code="H29.7-251117-0001")
-    return list(feed.shared(by_event, {"H29.2": 41}, route, record(event, at=at)))
+    return [item for item, _ in feed.shared(by_event, HEADS, route, record(event, at=at))]
 
 
 def test_a_feed_item_is_a_cloud_event_with_agreed_fields_only() -> None:
@@ -354,7 +357,7 @@ def test_a_feed_item_is_a_cloud_event_with_agreed_fields_only() -> None:
     assert (item.agency, item.sequence, item.position) == ("H29.2", 42, 101)
     assert msgspec.json.decode(item.event) == {
         "specversion": "1.0",
-        "id": str(feed.event_id(record(LODGED), "H29.2", 42)),
+        "id": str(feed.event_id(record(LODGED), HEADS["H29.2"])),
         "source": "/hoso/H29",
         "type": "vn.gov.hcm.hoso.dossier.lodged",
         "subject": str(DOSSIER),
@@ -430,10 +433,17 @@ def test_the_id_of_an_item_does_not_depend_on_what_the_agency_does_not_get() -> 
     (item,) = shared(standing())
     later = msgspec.structs.replace(record(LODGED), version=7, position=900)
     route = feed.Route(dossier=DOSSIER, procedure="1.001193")
-    (other,) = feed.shared({"dossier.lodged": [standing()]}, {"H29.2": 41}, route, later)
+    ((other, head),) = feed.shared({"dossier.lodged": [standing()]}, HEADS, route, later)
     assert other.event == item.event
-    next_one = feed.event_id(later, "H29.2", 43)
-    assert str(next_one) != msgspec.json.decode(item.event)["id"]
+    assert str(head.last) == msgspec.json.decode(item.event)["id"]
+
+
+def test_the_id_of_an_item_depends_on_all_items_before_it() -> None:
+    here = HEADS["H29.2"]
+    another = msgspec.structs.replace(here, last=UUID(int=2))
+    next_one = msgspec.structs.replace(here, sequence=42)
+    ids = {feed.event_id(record(LODGED), head) for head in (here, another, next_one)}
+    assert len(ids) == 3
 
 
 def test_an_item_that_no_message_holds_is_refused() -> None:

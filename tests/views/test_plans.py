@@ -104,7 +104,7 @@ ASKED: dict[str, Ask] = {
     "proposed_agreements": lambda s: queries.proposed_agreements(s, AGENCY, None, 100),
     "agreements, all": lambda s: queries.agreements(s, None, None, 100),
     "feed_items": lambda s: queries.feed_items(s, AGENCY, 1, 100),
-    "feed_heads": lambda s: queries.feed_heads(s, [AGENCY]),
+    "feed_item_id": lambda s: queries.feed_item_id(s, AGENCY, 1),
     "feed_head": lambda s: queries.feed_head(s, AGENCY),
     "feed_heads": lambda s: queries.feed_heads(s, [AGENCY, "H29.1"]),
     "counters, total and days": lambda s: queries.counters(s, DAYS, ONE, None, 100),

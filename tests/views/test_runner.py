@@ -549,14 +549,17 @@ def test_feeds_are_dense_in_log_order_and_hold_agreed_fields_only(
         )
         assert {row[0] for row in rows} == {"H29.1", "H29.2", "H29.7"}
         last: dict[str, tuple[int, int]] = {}
+        heads: dict[str, feed.FeedHead] = {}
         for agency, sequence, position, text in rows:
             before = last.get(agency, (0, 0))
+            head = heads.get(agency) or feed.FeedHead(agency=agency)
             assert sequence == before[0] + 1
             assert position > before[1]
             last[agency] = (sequence, position)
             event = msgspec.json.decode(text)
             record = by_position[position]
-            assert event["id"] == str(feed.event_id(record, agency, sequence))
+            assert event["id"] == str(feed.event_id(record, head))
+            heads[agency] = feed.FeedHead(agency=agency, sequence=sequence, last=UUID(event["id"]))
             assert event["sequence"] == f"{sequence:020d}"
             assert event["data"].keys() <= {"applicant", "procedure", "code", "number", "outcome"}
             assert event["data"].get("applicant", {}).keys() <= {"name"}
