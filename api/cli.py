@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from psycopg import AsyncConnection
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -192,7 +193,9 @@ def replay_dossier(
         }
         print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
         return
-    table = Table("version", "position", "happened", "recorded", "what", "role", "agency")
+    table = Table(box=box.SIMPLE)
+    for name in ("version", "position", "happened", "recorded", "what", "role", "agency"):
+        table.add_column(name, overflow="fold")
     for record in past.records:
         table.add_row(
             str(record.version),
@@ -390,15 +393,17 @@ def stop_on_signals() -> None:
 def print_addresses(instance: Instance) -> None:
     """Where to look next."""
     base = instance.addresses.base_url
-    console.print(f"\n  API        {base}/docs", highlight=False)
-    console.print(f"  OpenAPI    {base}/openapi.json", highlight=False)
-    console.print(
-        f"  metrics    {base}/metrics (token: {instance.settings.data_folder}/metrics.token)",
-        highlight=False,
-    )
-    console.print(f"  health     {base}/health/ready", highlight=False)
-    console.print(f"  NATS       {instance.addresses.nats_url}", highlight=False)
-    console.print("\n  Ctrl-C stops everything.\n", highlight=False)
+    own = instance.settings.metrics_token
+    token = "HOSO_METRICS_TOKEN" if own else instance.settings.data_folder / "metrics.token"
+    for line in (
+        f"\n  API        {base}/docs",
+        f"  OpenAPI    {base}/openapi.json",
+        f"  metrics    {base}/metrics (token: {token})",
+        f"  health     {base}/health/ready",
+        f"  NATS       {instance.addresses.nats_url}",
+        "\n  Ctrl-C stops everything.\n",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def serve_on(instance: Instance) -> None:
