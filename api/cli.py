@@ -14,7 +14,6 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from psycopg import AsyncConnection
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -50,6 +49,7 @@ app = App(
 )
 console = Console()
 PARKED_SHOWN = 20
+FACT_WIDTH = 160
 encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -182,6 +182,8 @@ def replay_dossier(
     Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
     """
     past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
+    if not past.version and as_of is None:
+        raise UserError(f"Nothing is recorded of {'the payment of ' * payment}{code}.")
     if json:
         answer = {
             "stream": past.stream,
@@ -193,9 +195,7 @@ def replay_dossier(
         }
         print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
         return
-    table = Table(box=box.SIMPLE)
-    for name in ("version", "position", "happened", "recorded", "what", "role", "agency"):
-        table.add_column(name, overflow="fold")
+    table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
     for record in past.records:
         table.add_row(
             str(record.version),
@@ -206,7 +206,8 @@ def replay_dossier(
             (record.context and record.context.role) or "",
             (record.context and record.context.agency) or "",
         )
-    console.print(table)
+    # One line a fact, however narrow the terminal: a name or an instant that is cut tells nothing.
+    Console(width=max(console.width, FACT_WIDTH)).print(table)
     console.print(f"State after {past.version} facts, by the {past.clock} clock:")
     console.print_json(encode(past.state).decode())
 

@@ -73,7 +73,9 @@ def handlers(backend: Backend, gate: Gate, metrics_token: str | None) -> list[HT
         wanted = (metrics_token or "").encode()
         right = hmac.compare_digest(given.strip().encode(), wanted)
         if not (wanted and scheme.lower() == "bearer" and right):
-            detail = "send HOSO_METRICS_TOKEN as bearer token, or what metrics.token holds without it"
+            detail = (
+                "send HOSO_METRICS_TOKEN as bearer token, or what metrics.token holds without it"
+            )
             raise unauthorized("metrics-token-missing", detail)
         await _refresh(backend)
         body = generate_latest(backend.metrics.registry)

@@ -158,7 +158,9 @@ def test_each_command_helps_with_an_example(tmp_path: Path, command: str) -> Non
 
 def test_who_starts_it_is_told_where_things_are(folder: Path) -> None:
     told = folder.with_suffix(".out").read_text().splitlines()
-    assert f"  metrics    {reached(folder).base_url}/metrics (token: {folder}/metrics.token)" in told
+    assert (
+        f"  metrics    {reached(folder).base_url}/metrics (token: {folder}/metrics.token)" in told
+    )
 
 
 def test_a_second_instance_is_refused_in_one_sentence(folder: Path) -> None:
@@ -186,7 +188,10 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
     assert json.loads(before.stdout)["state"] is None
     on_a_terminal = {"COLUMNS": "80"}
     table = hoso("replay", str(receipt["id"]), folder=folder, own=on_a_terminal).stdout
-    assert "…" not in table, "nothing is cut off"
+    assert any("account.officer_opened" in line and "H29" in line for line in table.splitlines())
+    nothing = hoso("replay", str(uuid.uuid4()), folder=folder, check=False)
+    assert nothing.returncode == 2
+    assert "Nothing is recorded of" in nothing.stdout
     assert "generation 2" in hoso("rebuild", "directory", folder=folder).stdout
     assert hoso("rebuild", "nonsense", folder=folder, check=False).returncode == 2
     assert hoso("replay", "H29.1-251117-0001", folder=folder, check=False).returncode == 2
