@@ -286,11 +286,13 @@ def test_another_kind_is_not_there_for_who_may_see_everything(
             (admin, f"/v1/accounts/{dossier['id']}/suspend", EXPLAINED),
             (admin, f"/v1/agreements/{dossier['id']}/end", EXPLAINED),
             (admin, f"/v1/agreements/{account}/countersign", {}),
-            (officer, f"/v1/dossiers/{account}/accept", {}),
-            (officer, f"/v1/dossiers/{account}/payment/request", {"request": "R"}),
         ):
             assert told(asks.send(path, body, version))[:2] == (404, "not-found")
-    assert told(officer.send(f"/v1/dossiers/{account}/payment/assess"))[:2] == (404, "not-found")
+        for path, body in (("accept", {}), ("payment/request", {"request": "R"})):
+            answer = officer.send(f"/v1/dossiers/{account}/{path}", body, version)
+            assert told(answer)[:2] == (403, "not-your-agency"), "as for another agency's"
+    assessed = officer.send(f"/v1/dossiers/{account}/payment/assess")
+    assert told(assessed)[:2] == (403, "not-your-agency")
 
 
 def test_opening_for_another_does_not_tell_whether_he_is_there(people: People) -> None:
@@ -361,7 +363,7 @@ def test_each_sees_of_the_applicant_what_his_work_needs(people: People, officer:
         "consultation": "c1",
         "agency": NEIGHBOUR,
         "question": "Có cư trú không?",
-        "due_at": "2030-01-02T17:00:00+07:00",
+        "due_at": "2027-11-01T17:00:00+07:00",
     }
     path = f"/v1/dossiers/{dossier}/request-consultation"
     step = officer.done(path, question, step["version"])

@@ -134,7 +134,7 @@ def test_headers(
 
 def test_what_does_not_exist(officer: Person) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
-    assert code_of(officer.send(f"/v1/dossiers/{nobody}/accept", {}, 1)) == "not-found"
+    assert code_of(officer.send(f"/v1/dossiers/{nobody}/accept", {}, 1)) == "not-your-agency"
     assert officer.send("/v1/dossiers/not-an-id/accept", {}, 1).status_code == 404
     assert code_of(officer.http.get("/v1/nowhere")) == "not-found"
     assert officer.http.get("/v1/dossiers/by-code/H29.101-251117-9999").status_code in (403, 404)
@@ -143,10 +143,10 @@ def test_what_does_not_exist(officer: Person) -> None:
 
 def test_another_agencys_dossier(foreigner: Person, dossier: dict[str, Any]) -> None:
     accept = foreigner.send(f"/v1/dossiers/{dossier['id']}/accept", {}, dossier["version"])
-    assert (accept.status_code, code_of(accept)) == (404, "not-found")
+    assert (accept.status_code, code_of(accept)) == (403, "not-your-agency")
     for path in ("", "/timeline", "/history", "/replay"):
         answer = foreigner.http.get(f"/v1/dossiers/{dossier['id']}{path}")
-        assert (answer.status_code, code_of(answer)) == (404, "not-found")
+        assert (answer.status_code, code_of(answer)) == (403, "not-your-agency")
     for path in ("worklist", "counters", "ledger"):
         window = {"from": "2025-01-01", "before": "2025-02-01"} if path != "worklist" else {}
         answer = foreigner.http.get(f"/v1/agencies/{COMMUNE}/{path}", params=window)
