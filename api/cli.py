@@ -49,6 +49,7 @@ app = App(
 )
 console = Console()
 PARKED_SHOWN = 20
+FACT_WIDTH = 160
 encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -181,6 +182,8 @@ def replay_dossier(
     Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
     """
     past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
+    if not past.version and as_of is None:
+        raise UserError(f"Nothing is recorded of {'the payment of ' * payment}{code}.")
     if json:
         answer = {
             "stream": past.stream,
@@ -192,7 +195,7 @@ def replay_dossier(
         }
         print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
         return
-    table = Table("version", "position", "happened", "recorded", "what", "role", "agency")
+    table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
     for record in past.records:
         table.add_row(
             str(record.version),
@@ -203,7 +206,8 @@ def replay_dossier(
             (record.context and record.context.role) or "",
             (record.context and record.context.agency) or "",
         )
-    console.print(table)
+    # One line a fact, however narrow the terminal: a name or an instant that is cut tells nothing.
+    Console(width=max(console.width, FACT_WIDTH)).print(table)
     console.print(f"State after {past.version} facts, by the {past.clock} clock:")
     console.print_json(encode(past.state).decode())
 
@@ -390,15 +394,17 @@ def stop_on_signals() -> None:
 def print_addresses(instance: Instance) -> None:
     """Where to look next."""
     base = instance.addresses.base_url
-    console.print(f"\n  API        {base}/docs", highlight=False)
-    console.print(f"  OpenAPI    {base}/openapi.json", highlight=False)
-    console.print(
-        f"  metrics    {base}/metrics (token: {instance.settings.data_folder}/metrics.token)",
-        highlight=False,
-    )
-    console.print(f"  health     {base}/health/ready", highlight=False)
-    console.print(f"  NATS       {instance.addresses.nats_url}", highlight=False)
-    console.print("\n  Ctrl-C stops everything.\n", highlight=False)
+    own = instance.settings.metrics_token
+    token = "HOSO_METRICS_TOKEN" if own else instance.settings.data_folder / "metrics.token"
+    for line in (
+        f"\n  API        {base}/docs",
+        f"  OpenAPI    {base}/openapi.json",
+        f"  metrics    {base}/metrics (token: {token})",
+        f"  health     {base}/health/ready",
+        f"  NATS       {instance.addresses.nats_url}",
+        "\n  Ctrl-C stops everything.\n",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def serve_on(instance: Instance) -> None:

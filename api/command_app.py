@@ -95,10 +95,10 @@ class CommandApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3.0."""
-        deadline.begin()
         if scope["type"] != "http":
             await self._others(scope, receive, send)
             return
+        deadline.begin()
         headers: Headers = {}
         request_id = ""
         try:

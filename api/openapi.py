@@ -87,7 +87,8 @@ Life cycle of administrative dossiers (hồ sơ thủ tục hành chính).
 Every command is a POST with an `Idempotency-Key` of its own; the same key gets the same answer.
 That includes a refusal in the present state (409 and 422), so a new try after one takes a new key;
 what was turned away for form, rights or version leaves its key free. Commands to what exists carry the
-version they were decided on in `If-Match`; each answer brings the next one as `ETag`. Queries
+version they were decided on in `If-Match`, or `*` where any will do, as for a payment platform's
+report; each answer brings the next one as `ETag`. Queries
 take `?after=` the position of a receipt to be sure of seeing its effect. Faults are RFC 9457
 problems with a stable `code`.
 """

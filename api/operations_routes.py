@@ -75,7 +75,10 @@ def handlers(backend: Backend, gate: Gate, metrics_token: str | None) -> list[HT
         wanted = (metrics_token or "").encode()
         right = hmac.compare_digest(given.strip().encode(), wanted)
         if not (wanted and scheme.lower() == "bearer" and right):
-            raise unauthorized("metrics-token-missing", "send the token of HOSO_METRICS_TOKEN")
+            detail = (
+                "send HOSO_METRICS_TOKEN as bearer token, or what metrics.token holds without it"
+            )
+            raise unauthorized("metrics-token-missing", detail)
         await _refresh(backend)
         body = generate_latest(backend.metrics.registry)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 LOOK_EVERY_S = 0.05
@@ -34,7 +35,9 @@ class FeedWatch:
         gone = asyncio.create_task(_left(receive))
         self._waiting[news] = (agency, sequence)
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_until_nobody_waits())
+            # In a context of its own: it outlives the request that begins it, and its deadline.
+            looking = self._look_until_nobody_waits()
+            self._looking = asyncio.create_task(looking, context=Context())
         try:
             await asyncio.wait({news, gone}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():

@@ -13,6 +13,7 @@ from commands.database import DatabaseAwayError
 from commands.handle import InFlightError, KeyReusedError
 from commands.streams import StreamUnreadableError
 from domain.refusal import Reason, Refused
+from domain.text import LINES, ONE_LINE, VISIBLE_ASCII
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:hoso:problem:"
@@ -60,6 +61,15 @@ STATUS_OF_REASON: dict[Reason, HTTPStatus] = {
     Reason.EVENT_UNKNOWN: S.UNPROCESSABLE_ENTITY,
 }
 """Every other reason is a conflict with the present state: 409."""
+
+
+PATTERN_TOLD = "Expected `str` matching regex "
+WORDS_FOR_PATTERN = {
+    repr(ONE_LINE): "one line of text, without control, format or other unseen characters",
+    repr(LINES): "text, without control, format or other unseen characters",
+    repr(VISIBLE_ASCII): "visible ASCII characters, without spaces",
+}
+"""Patterns that nobody can read; the others say best themselves what is expected."""
 
 
 class Problem(Exception):  # noqa: N818  it becomes an answer
@@ -126,7 +136,16 @@ def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError)
     if not isinstance(error, msgspec.ValidationError):
         return Problem(S.BAD_REQUEST, "body-not-json", "the body must be one JSON object")
     text, _, path = str(error).partition(" - at `$")
-    return Problem(S.BAD_REQUEST, "body-invalid", text, _pointer(path.rstrip("`")))
+    return Problem(S.BAD_REQUEST, "body-invalid", _in_words(text), _pointer(path.rstrip("`")))
+
+
+def _in_words(text: str) -> str:
+    """What msgspec says, where its pattern is one that people can read."""
+    pattern = text.removeprefix(PATTERN_TOLD)
+    if pattern == text:
+        return text
+    words = WORDS_FOR_PATTERN.get(pattern)
+    return f"Expected {words}" if words else text.replace(r"\\Z'", "$'").replace(r"\\", "\\")
 
 
 def _pointer(path: str) -> str:

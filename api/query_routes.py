@@ -249,7 +249,8 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
         shared.gate.admit(request.scope, identity.actor)
         unknown = set(request.query_params) - allowed
         if unknown:
-            raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "a parameter is not known here")
+            detail = f"parameters known here: {', '.join(sorted(allowed)) or 'none'}"
+            raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail)
         headers = {"X-Request-Id": request_id_of(request.headers), "Cache-Control": "no-store"}
         with shared.gate.queries.place(identity.actor.int):
             asked = Asked(backend, request, identity, headers, shared)

@@ -53,7 +53,8 @@ def idempotency_key(headers: Headers) -> str:
         )
     match = KEY.fullmatch(value)
     if match is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, "idempotency-key-malformed")
+        detail = "1 to 255 visible ASCII characters in double quotes, such as a UUID"
+        raise Problem(HTTPStatus.BAD_REQUEST, "idempotency-key-malformed", detail)
     return match[1] or match[2]
 
 
@@ -68,7 +69,7 @@ def expected_versions(headers: Headers) -> tuple[int, ...] | None:
         raise Problem(
             HTTPStatus.PRECONDITION_REQUIRED,
             "if-match-missing",
-            "send the version you decided on, as the ETag you got",
+            "send the version you decided on, as the ETag you got; * where any will do",
         )
     one = VERSION.fullmatch(value)
     if one is not None:
@@ -188,7 +189,8 @@ def query_text(request: AnyRequest, name: str, pattern: str) -> str | None:
     if not values:
         return None
     if len(values) > 1 or not re.fullmatch(pattern, str(values[0])):
-        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", f"parameter {name}")
+        detail = f"parameter {name} comes once and matches {pattern}"
+        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail)
     return str(values[0])
 
 

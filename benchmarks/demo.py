@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -208,18 +209,21 @@ async def _day(
     verdicts = await _verdicts(instance, day, played, console)
     if instance.nats is not None:
         verdicts.append(_feeds_whole(received, figures.feeds))
+        _tell(verdicts[-1], console)
     events = await _head(addresses.dsn) - before
     return report.Report.of(played, events, probe, figures, dict(received), verdicts)
+
+
+def _tell(verdict: invariants.Verdict, console: Console) -> None:
+    mark = "[green]holds[/green]" if verdict.holds else "[red]BROKEN[/red]"
+    text = f"  {mark}  {verdict.name}  [dim]{verdict.explanation}[/dim]"
+    console.print(text, soft_wrap=True)
 
 
 async def _verdicts(
     instance: Instance, day: CityDay, played: Played, console: Console
 ) -> list[invariants.Verdict]:
-    def tell(verdict: invariants.Verdict) -> None:
-        mark = "[green]holds[/green]" if verdict.holds else "[red]BROKEN[/red]"
-        text = f"  {mark}  {verdict.name}  [dim]{verdict.explanation}[/dim]"
-        console.print(text, soft_wrap=True)
-
+    tell = partial(_tell, console=console)
     console.print("Checking the invariants …")
     started = time.monotonic()
     differing = await day.repeat(played.sample)

@@ -391,7 +391,10 @@ def _refusal(what: type | Reading, grants: tuple[Grant, ...], *, tell: bool) -> 
         over_the_whole = any(grant.agency == CITY for grant in fitting)
         told_nothing = over_the_whole or what in OF_ACCOUNTS
         return Refused(Reason.NOT_FOUND if told_nothing and not tell else Reason.NOT_YOUR_AGENCY)
-    return Refused(Reason.NOT_YOUR_DOSSIER if OWN in rules and not grants else Reason.ROLE_MISSING)
+    if OWN in rules and not grants:
+        return Refused(Reason.NOT_YOUR_DOSSIER)
+    wanted = dict.fromkeys(rule.role for rule in rules if rule.role is not None)
+    return Refused(Reason.ROLE_MISSING, f"needs one of these roles: {', '.join(wanted)}")
 
 
 def _knows(grants: tuple[Grant, ...], acting: tuple[Grant, ...] | None, scope: Scope) -> bool:

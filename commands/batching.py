@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from contextvars import Context
 from typing import Generic, TypeVar
 
 import structlog
@@ -155,8 +156,11 @@ class Supervised:
         return bool(self._tasks) and not self._down
 
     def start(self) -> None:
-        """Start all."""
-        self._tasks = [asyncio.create_task(self._keep(service)) for service in self._services]
+        """Start all, each in a context of its own: the deadline of whoever starts them is not theirs."""
+        self._tasks = [
+            asyncio.create_task(self._keep(service), context=Context())
+            for service in self._services
+        ]
 
     async def stop(self) -> None:
         """End all."""

@@ -1,7 +1,7 @@
 """One deadline for all that a request waits for: connections, other commands, the database.
 
 It goes with the task (`contextvars`), so that what lies between the request and the wait need not
-hand it on.
+hand it on. A task that outlives its request starts in a context of its own.
 """
 
 import time

@@ -21,7 +21,7 @@ from nats import errors as nats_errors
 from nats.aio.client import Client, RawCredentials
 from psycopg import AsyncConnection
 
-from api.instance import METRICS_TOKEN, Addresses, found_running
+from api.instance import Addresses, found_running
 from api.settings import Settings
 from commands.bulk import append_bulk
 from domain.agreement import AgreementCountersigned, AgreementSigned
@@ -156,6 +156,13 @@ def test_each_command_helps_with_an_example(tmp_path: Path, command: str) -> Non
         assert "Example" in hoso(command, "--help", folder=tmp_path).stdout
 
 
+def test_who_starts_it_is_told_where_things_are(folder: Path) -> None:
+    told = folder.with_suffix(".out").read_text().splitlines()
+    assert (
+        f"  metrics    {reached(folder).base_url}/metrics (token: {folder}/metrics.token)" in told
+    )
+
+
 def test_a_second_instance_is_refused_in_one_sentence(folder: Path) -> None:
     second = hoso("serve", folder=folder, check=False)
     assert second.returncode == 2
@@ -179,6 +186,12 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
         folder=folder,
     )
     assert json.loads(before.stdout)["state"] is None
+    on_a_terminal = {"COLUMNS": "80"}
+    table = hoso("replay", str(receipt["id"]), folder=folder, own=on_a_terminal).stdout
+    assert any("account.officer_opened" in line and "H29" in line for line in table.splitlines())
+    nothing = hoso("replay", str(uuid.uuid4()), folder=folder, check=False)
+    assert nothing.returncode == 2
+    assert "Nothing is recorded of" in nothing.stdout
     assert "generation 2" in hoso("rebuild", "directory", folder=folder).stdout
     assert hoso("rebuild", "nonsense", folder=folder, check=False).returncode == 2
     assert hoso("replay", "H29.1-251117-0001", folder=folder, check=False).returncode == 2
@@ -190,7 +203,7 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
 
 
 async def sign(dsn: str, agency: str) -> None:
-    """An agreement with an agency, straight into the log."""
+    """An agreement with an agency, signed by both, straight into the log."""
     stream = uuid.uuid4()
     now = datetime.now(UTC)
     context = Context(actor=stream, cause="test", correlation=stream, effective_at=now)
@@ -231,9 +244,10 @@ def test_credentials_need_an_instance_and_an_agreement_and_are_revoked(
     assert not opens(reached(folder), old, agency)
     assert opens(reached(folder), given().stdout, agency)
     assert hoso("feed", "revoke", "G15.902", folder=folder, check=False).returncode == 2
-    token = {"Authorization": f"Bearer {(folder / METRICS_TOKEN).read_text()}"}
-    metrics = httpx.get(f"{reached(folder).base_url}/metrics", headers=token)
-    assert "hoso_bus_trouble" in metrics.text
+    metrics = f"{reached(folder).base_url}/metrics"
+    assert "metrics.token" in httpx.get(metrics).json()["detail"]
+    bearer = {"Authorization": f"Bearer {(folder / 'metrics.token').read_text()}"}
+    assert "hoso_bus_trouble" in httpx.get(metrics, headers=bearer).text
 
 
 def opens(addresses: Addresses, credentials: str, agency: str) -> bool:

@@ -12,13 +12,14 @@ from api import backend as backends
 from api.backend import Backend
 from api.instance import prepare
 from api.tokens import Tokens
+from commands import deadline
 from commands.account import OpenCitizen
 from commands.batching import OverloadedError
 from commands.database import DatabaseAwayError
 from commands.handle import IDLE_ANSWERS_MAX, Receipt, Wish
 from commands.quota import Quota
 from domain.account import account_id
-from domain.refusal import Refused
+from domain.refusal import Reason, Refused
 from tests.store.conftest import LogDatabase, database, postgres
 
 __all__ = ["database", "postgres"]
@@ -147,5 +148,24 @@ def test_queries_wait_for_a_connection_only_so_many_and_so_long(
             free.set()
             await asyncio.gather(*holders)
             await ask(hold=False)
+
+    run(check)
+
+
+def test_a_lost_connection_is_made_up_for_however_long_the_process_has_served(
+    database: LogDatabase,
+) -> None:
+    async def check() -> None:
+        # As one who was started more than a request's time ago.
+        deadline.begin(0)
+        async with serving(database) as backend:
+            deadline.begin()
+            assert isinstance(await said(backend, opening("first")), Receipt)
+            with psycopg.connect(database.owner, autocommit=True) as owner:
+                owner.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE usename = 'hoso_app' AND datname = current_database()"
+                )
+            assert await said(backend, opening("second")) == Reason.ALREADY_EXISTS
 
     run(check)

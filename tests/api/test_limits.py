@@ -296,6 +296,11 @@ def test_rights_are_looked_at_when_a_poll_is_answered(
         "fields": ["case"],
     }
     agreement = inside.agreed(signed)
+
+    def end_it() -> None:
+        path = f"/v1/agreements/{agreement['id']}/end"
+        admin.done(path, {"explanation": "x"}, agreement["version"])
+
     head = subscriber.ask(f"/v1/feeds/{FEED}", after=agreement["position"])["head"]
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(polling, strict, subscriber, head, 20)
@@ -306,10 +311,10 @@ def test_rights_are_looked_at_when_a_poll_is_answered(
             admin.done(f"/v1/accounts/{subscriber.account}/suspend", suspend, version)
         desk.done("/v1/dossiers", lodging(receiving_agency=COMMUNE))
         if ends == "agreement":
-            admin.done(f"/v1/agreements/{agreement['id']}/end", {"explanation": "x"}, 2)
+            end_it()
         answer = waiting.result()
     if ends != "agreement":
-        admin.done(f"/v1/agreements/{agreement['id']}/end", {"explanation": "x"}, 2)
+        end_it()
     if ends == "account":
         assert (answer.status_code, code_of(answer)) == (403, "account-suspended")
     elif ends == "agreement":
