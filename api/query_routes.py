@@ -318,7 +318,7 @@ async def _card_by_code(asked: Asked, code: str) -> Card:
 
 async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
     own = asked.identity.actor
-    await asked.allow(Reading.MY_DOSSIERS, Scope(agency=CITY, owners=frozenset({own})))
+    await asked.allow(Reading.MY_DOSSIERS, Scope(agency=CITY, owners=(own,)))
     last = query_cursor(asked.request, tuple[UUID])
     side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
     query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter

@@ -68,9 +68,9 @@ class Scope(Value, frozen=True, kw_only=True):
     holder: str | None = None
     receiving: str | None = None
     competent: str | None = None
-    consulted: frozenset[str] = frozenset()
+    consulted: tuple[str, ...] = ()
     agency: str | None = None
-    owners: frozenset[UUID] = frozenset()
+    owners: tuple[UUID | None, ...] = ()
     hidden: bool = False
     """Whether only those who may see it learn that it exists: whatever is asked for by its id."""
 
@@ -84,7 +84,7 @@ class Scope(Value, frozen=True, kw_only=True):
             case Where.INVOLVED:
                 return (self.holder, self.receiving, self.competent)
             case Where.CONSULTED:
-                return tuple(self.consulted)
+                return self.consulted
             case Where.OWN:
                 return ()
 

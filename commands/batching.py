@@ -67,7 +67,7 @@ class Batcher(Generic[Question, Reply]):
         if len(self._waiting) >= self._waiting_max:
             raise OverloadedError
         loop = asyncio.get_running_loop()
-        asked = _Asked[Question, Reply](question, loop.create_future())
+        asked: _Asked[Question, Reply] = _Asked(question, loop.create_future())
         self._waiting.append(asked)
         self._wake.set()
         if not self._sweeping:

@@ -1,8 +1,9 @@
 """One command from wish to answer: load, check, decide, append."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -70,6 +71,19 @@ STATES: dict[Any, type[State]] = {
 }
 STATE_OF = {kind: state for union, state in STATES.items() for kind in union.__args__}
 """What a command's stream folds to; a stream of another kind is, for it, not there."""
+SCOPED = frozenset(
+    {
+        dossier.LodgeDossier,
+        account.OpenCitizen,
+        account.OpenOrganisation,
+        account.OpenOfficer,
+        account.OpenService,
+        account.RevokeRole,
+        agreement.SignAgreement,
+    }
+)
+"""Commands whose own words say whose matter it is; of the others the stream says so."""
+NOBODY: Mapping[UUID, Account] = MappingProxyType({})
 LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
 """Refusals that come before an answer that was given earlier."""
 
@@ -114,6 +128,19 @@ class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
     refused: Reason | None = None
     explanation: str = ""
     pointer: str | None = None
+
+
+class Seen(NamedTuple):
+    """What a decision looks at."""
+
+    caller: Caller
+    target: Versioned
+    dossier: Dossier | None
+    """The dossier that a payment is for."""
+    named: Mapping[UUID, Account]
+    """The accounts that the command names besides its actor's."""
+    looked_at: LookedAt
+    """All but the target, with their versions."""
 
 
 class InFlightError(Exception):
@@ -177,15 +204,18 @@ class CommandHandler:
         refuses what it is not. No refusal rests on memory.
         """
         history = self._log.history
-        actor, via, target, related, *named = await self._look(wish, on_memory=on_memory)
-        looked_at = _looked_at(wish, actor, via, related, named)
+        seen = await self._look(wish, on_memory=on_memory)
+        target = seen.target
         now = datetime.now(UTC)
         try:
             # Rights are those of the moment of acting, also when entering what happened earlier.
             # They come first: whoever has none learns neither version nor existence.
-            at, capacity = self._allowed(wish, actor, via, target, related, now)
-            setting = await self._setting(wish, (actor, target, related, *named), capacity, at)
-            detail, events = await self._decide(wish, target, setting, capacity, looked_at)
+            at, capacity = self._allowed(wish, seen, now)
+            accepting = type(wish.command) is dossier.AcceptDossier
+            code = await self._code(target.state, at) if accepting else None
+            detail, events = await self._decide(
+                wish, seen, self._setting(wish, seen, capacity, at, code)
+            )
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
@@ -204,7 +234,7 @@ class CommandHandler:
                 key=wish.key,
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
-                looked_at=looked_at,
+                looked_at=seen.looked_at,
             ),
             history,
         )
@@ -219,102 +249,77 @@ class CommandHandler:
             self._streams.remember(wish.stream, newest, size)
         return _receipt(verdict, detail)
 
-    async def _look(self, wish: Wish, *, on_memory: bool) -> list[Versioned]:
-        """The states of actor, software, target, the dossier that a payment is for, and of others.
+    async def _look(self, wish: Wish, *, on_memory: bool) -> Seen:
+        """What the decision looks at.
 
-        The others are the accounts that the command names. Raises `StreamUnreadableError`, to who
-        has the right to do this: to anybody else it would tell what is there.
+        Raises `StreamUnreadableError`, to who has the right to do this: to anybody else it would
+        tell what is there.
         """
-        least = 0 if wish.command.creates else max(wish.version or 0, 1)
-        wanted = [(wish.actor, 1), (wish.stream, least)]
-        if wish.via is not None:
-            wanted.append((wish.via, 1))
-        if wish.dossier is not None:
-            wanted.append((wish.dossier, 1))
-        wanted += [(account, 1) for account in _named(wish)]
-        streams = [stream for stream, _ in wanted]
+        wanted = _wanted(wish)
         try:
             if on_memory:
-                return _parts(wish, await self._streams.recall(*wanted))
-            return _parts(wish, await self._streams.get(*streams))
+                return _seen(wish, wanted, await self._streams.recall(*wanted))
+            return _seen(wish, wanted, await self._streams.get(*(stream for stream, _ in wanted)))
         except StreamUnreadableError:
-            actor, via, target, related, *_ = _parts(wish, await self._streams.readable(*streams))
-            self._authorised(wish, _caller(wish, actor, via), target, related, datetime.now(UTC))
+            found = await self._streams.readable(*(stream for stream, _ in wanted))
+            self._authorised(wish, _seen(wish, wanted, found), datetime.now(UTC))
             raise
 
-    def _authorised(
-        self, wish: Wish, caller: Caller, target: Versioned, related: Versioned, now: datetime
-    ) -> Capacity:
+    def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
         """In what capacity the actor does it; raises `Refused`."""
-        scope = scope_of(wish, target.state, related.state, self._issuers)
-        return authorise(type(wish.command), caller, scope, now)
+        scope = scope_of(wish, seen.target.state, seen.dossier, self._issuers)
+        return authorise(type(wish.command), seen.caller, scope, now)
 
-    def _allowed(
-        self,
-        wish: Wish,
-        actor: Versioned,
-        via: Versioned,
-        target: Versioned,
-        related: Versioned,
-        now: datetime,
-    ) -> tuple[datetime, Capacity]:
+    def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
         """When it happens and in what capacity the actor does it; raises `Refused`."""
-        command = wish.command
-        caller = _caller(wish, actor, via)
-        capacity = self._authorised(wish, caller, target, related, now)
-        _check_version(wish, target, related)
-        if isinstance(target.state, Account) and isinstance(command, account.AccountCommand):
-            check_administration(command, wish.stream, caller, target.state, now)
+        command, target = wish.command, seen.target.state
+        capacity = self._authorised(wish, seen, now)
+        _check_version(wish, seen)
+        if isinstance(target, Account) and isinstance(command, account.AccountCommand):
+            check_administration(command, wish.stream, seen.caller, target, now)
+        state = target or seen.dossier
         if command.effective_at is None:
-            state = target.state or related.state
             return (now if state is None else max(now, state.known_at)), capacity
-        floor = earliest(caller, capacity, now, self._since)
-        return _effective_at(command.effective_at, floor, target.state or related.state, now), (
-            capacity
-        )
+        floor = earliest(seen.caller, capacity, now, self._since)
+        return _effective_at(command.effective_at, floor, state, now), capacity
 
-    async def _setting(
-        self, wish: Wish, seen: tuple[Versioned, ...], capacity: Capacity, at: datetime
+    def _setting(
+        self, wish: Wish, seen: Seen, capacity: Capacity, at: datetime, code: str | None
     ) -> Setting:
-        """What a decision is given; `seen` are actor, target, related dossier, named accounts."""
-        actor, target, related, *named = seen
-        accounts = zip(_named(wish), map(account_of, named), strict=True)
+        """What a decision is given."""
         return Setting(
             at=at,
             actor=wish.actor,
             catalogue=self._catalogue,
             entered_at=datetime.now(UTC) if wish.command.effective_at else None,
-            account=account_of(actor),
+            account=seen.caller.account,
             role=capacity.role,
             agency=capacity.agency,
             via=wish.via,
-            named={stream: account for stream, account in accounts if account is not None},
-            dossier=related.state if isinstance(related.state, Dossier) else None,
+            named=seen.named,
+            dossier=seen.dossier,
             dossier_id=wish.dossier,
-            code=await self._code(wish.command, target.state, at),
+            code=code,
             issuers=self._issuers,
         )
 
     async def _decide(
-        self,
-        wish: Wish,
-        target: Versioned,
-        setting: Setting,
-        capacity: Capacity,
-        looked_at: LookedAt,
+        self, wish: Wish, seen: Seen, setting: Setting
     ) -> tuple[Detail, tuple[AnyEvent, ...]]:
-        command = wish.command
+        command, state = wish.command, seen.target.state
         try:
-            events = DECIDE[type(command)](target.state, command, setting)
+            events = DECIDE[type(command)](state, command, setting)
             claims_of = CLAIMS.get(type(command))
             if events and claims_of is not None:
-                context = _context(wish, setting.at, capacity)
-                rests_on = (*looked_at, (wish.stream, target.version))
-                for claim in claims_of(target.state, wish.stream, command, setting):
+                context = _context(
+                    wish, setting.at, Capacity(role=setting.role, agency=setting.agency)
+                )
+                rests_on = (*seen.looked_at, (wish.stream, seen.target.version))
+                for claim in claims_of(state, wish.stream, command, setting):
                     await self._claim(wish, claim, context, rests_on)
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
-        return Detail(events=tuple(name_of(event) for event in events), code=setting.code), events
+        return Detail(events=tuple([name_of(event) for event in events]), code=setting.code), events
 
     async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
         """Take what only one may have for this stream, before its events make use of it.
@@ -342,10 +347,9 @@ class CommandHandler:
         if found.version:
             refuse_if_taken(found.state, claim)
 
-    async def _code(self, command: Command, state: State | None, at: datetime) -> str | None:
+    async def _code(self, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
-        accepting = isinstance(command, dossier.AcceptDossier)
-        if not accepting or not isinstance(state, Dossier) or state.status is not Status.LODGED:
+        if not isinstance(state, Dossier) or state.status is not Status.LODGED:
             return None
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
@@ -377,24 +381,48 @@ class CommandHandler:
         return verdict
 
 
-def _parts(wish: Wish, found: list[Versioned]) -> list[Versioned]:
-    """What `_look` gives, of what was found of actor, target, software, dossier and the others."""
-    actor, target, *others = found
-    via = NOTHING if wish.via is None else others.pop(0)
-    related = NOTHING if wish.dossier is None else of_kind(others.pop(0), Dossier)
-    return [actor, via, of_kind(target, STATE_OF[type(wish.command)]), related, *others]
+def _wanted(wish: Wish) -> list[tuple[UUID, int]]:
+    """The streams that a decision looks at, each with the least version that it has.
+
+    Actor, target, software, a payment's dossier, and the accounts that the command names.
+    """
+    least = 0 if wish.command.creates else max(wish.version or 0, 1)
+    wanted = [(wish.actor, 1), (wish.stream, least)]
+    if wish.via is not None:
+        wanted.append((wish.via, 1))
+    if wish.dossier is not None:
+        wanted.append((wish.dossier, 1))
+    known = (wish.actor, wish.stream)
+    wanted += [(one, 1) for one in named_accounts(wish.command) if one not in known]
+    return wanted
 
 
-def _caller(wish: Wish, actor: Versioned, via: Versioned) -> Caller:
-    return Caller(
-        actor=wish.actor, account=account_of(actor), via=wish.via, software=account_of(via)
+def _seen(wish: Wish, wanted: list[tuple[UUID, int]], found: list[Versioned]) -> Seen:
+    """What was found of `_wanted`."""
+    target = of_kind(found[1], STATE_OF[type(wish.command)])
+    software = None if wish.via is None else account_of(found[2])
+    nth = 2 if wish.via is None else 3
+    related = None
+    if wish.dossier is not None:
+        related = found[nth].state
+        nth += 1
+    named = NOBODY
+    if len(found) > nth:
+        accounts = zip(wanted[nth:], map(account_of, found[nth:]), strict=True)
+        named = {stream: one for (stream, _), one in accounts if one is not None}
+    caller = Caller(actor=wish.actor, account=account_of(found[0]), via=wish.via, software=software)
+    looked_at = [
+        (stream, known.version)
+        for (stream, _), known in zip(wanted, found, strict=True)
+        if stream is not wish.stream
+    ]
+    return Seen(
+        caller=caller,
+        target=target,
+        dossier=related if isinstance(related, Dossier) else None,
+        named=named,
+        looked_at=tuple([look for look in looked_at if look[0] != wish.stream]),
     )
-
-
-def _named(wish: Wish) -> list[UUID]:
-    """The accounts that a command names besides its actor's, each once."""
-    named = dict.fromkeys(named_accounts(wish.command))
-    return [account for account in named if account not in (wish.actor, wish.stream)]
 
 
 def scope_of(
@@ -405,26 +433,26 @@ def scope_of(
 ) -> Scope:
     """Whose matter a wish is about, from its command and the state it meets."""
     match wish.command:
+        case _ if type(wish.command) not in SCOPED:
+            scope = scope_of_state(state or related)
+            # Who may act for the applicant may also pay for him.
+            more = related.owners if isinstance(related, Dossier) and state is not None else ()
+            return replace(scope, owners=(*scope.owners, *more)) if more else scope
         case dossier.LodgeDossier() as lodge:
-            owners = {wish.actor} if lodge.channel is Channel.ONLINE else set[UUID]()
-            return Scope(receiving=lodge.receiving_agency, owners=frozenset(owners))
+            owners = (wish.actor,) if lodge.channel is Channel.ONLINE else ()
+            return Scope(receiving=lodge.receiving_agency, owners=owners)
         case account.OpenCitizen() | account.OpenOrganisation() as open_own:
-            owner = account_id(open_own.issuer, open_own.subject)
-            return Scope(agency=CITY, owners=frozenset({owner}))
+            return Scope(agency=CITY, owners=(account_id(open_own.issuer, open_own.subject),))
         case account.OpenOfficer() | account.OpenService() as of_staff:
             # Where citizens come from the same issuer, only the city takes a subject for its staff:
             # a commune could otherwise take a citizen's account away from him.
             shared = issuers.of_citizens(of_staff.issuer)
             return Scope(agency=CITY if shared else of_staff.agency)
-        case agreement.SignAgreement():
-            return Scope()
-        case account.RevokeRole(agency=agency) if _holds_at(state, agency):
-            return Scope(agency=agency, hidden=True)
+        case account.RevokeRole(agency=agency):
+            held = _holds_at(state, agency)
+            return Scope(agency=agency, hidden=True) if held else scope_of_state(state)
         case _:
-            scope = scope_of_state(state or related)
-            # Who may act for the applicant may also pay for him.
-            more = related.owners if isinstance(related, Dossier) else frozenset[UUID]()
-            return replace(scope, owners=scope.owners | more) if more else scope
+            return Scope()
 
 
 def scope_of_state(state: State | None) -> Scope:
@@ -435,17 +463,16 @@ def scope_of_state(state: State | None) -> Scope:
                 holder=state.holder,
                 receiving=state.receiving_agency,
                 competent=state.competent_agency,
-                consulted=frozenset(agency for _, agency in state.consultations),
+                consulted=tuple([agency for _, agency in state.consultations]),
                 agency=state.receiving_agency,
                 owners=state.owners,
                 hidden=True,
             )
         case Payment():
-            payers = frozenset[UUID]() if state.payer is None else frozenset({state.payer})
-            return Scope(agency=state.agency, owners=payers, hidden=True)
+            return Scope(agency=state.agency, owners=(state.payer,), hidden=True)
         case Account():
             own = account_id(state.issuer, state.subject)
-            return Scope(agency=state.agency or CITY, owners=frozenset({own}), hidden=True)
+            return Scope(agency=state.agency or CITY, owners=(own,), hidden=True)
         case _:
             return Scope(hidden=True)
 
@@ -470,10 +497,11 @@ def _holds_at(state: State | None, agency: str) -> bool:
     return isinstance(state, Account) and any(grant.agency == agency for grant in state.grants)
 
 
-def _check_version(wish: Wish, target: Versioned, related: Versioned) -> None:
+def _check_version(wish: Wish, seen: Seen) -> None:
+    target = seen.target
     if wish.command.creates:
         return
-    if target.state is None and (related.state is None or wish.version):
+    if target.state is None and (seen.dossier is None or wish.version):
         raise Refused(Reason.NOT_FOUND)
     if wish.version is not None and wish.version != target.version:
         raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
@@ -508,20 +536,6 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
         reason=wish.command.reason,
         trace=wish.trace,
     )
-
-
-def _looked_at(
-    wish: Wish, actor: Versioned, via: Versioned, related: Versioned, named: list[Versioned]
-) -> LookedAt:
-    """The streams besides its own that a decision rests on, and their versions."""
-    looked_at = [] if wish.actor == wish.stream else [(wish.actor, actor.version)]
-    if wish.via is not None and wish.via != wish.stream:
-        looked_at.append((wish.via, via.version))
-    if wish.dossier is not None:
-        looked_at.append((wish.dossier, related.version))
-    if named:
-        looked_at += zip(_named(wish), (account.version for account in named), strict=True)
-    return tuple(looked_at)
 
 
 def _streams_of(wish: Wish) -> list[UUID]:

@@ -392,10 +392,9 @@ class Dossier(Value, frozen=True, kw_only=True):
         return self.due_at is not None and (self.finished_at or at) > self.due_at
 
     @property
-    def owners(self) -> frozenset[UUID]:
-        """The accounts whose matter it is: applicant, representative, and who lodged it online."""
-        people = (self.submitter, self.applicant_account, self.representative_account)
-        return frozenset(person for person in people if person is not None)
+    def owners(self) -> tuple[UUID | None, ...]:
+        """The accounts whose matter it is: who lodged it online, applicant, and representative."""
+        return (self.submitter, self.applicant_account, self.representative_account)
 
     def concerns(self, person: UUID, national_id: str | None = None) -> bool:
         """Whether it is this person's own matter, by account or by verified number."""

@@ -54,9 +54,9 @@ SCOPE = Scope(
     holder="H29.1",
     receiving="H29.2",
     competent="H29.3",
-    consulted=frozenset({"H29.4"}),
+    consulted=("H29.4",),
     agency="H29.5",
-    owners=frozenset({OTHER}),
+    owners=(OTHER,),
 )
 HELD = {**PLACES, "city": "H29", "outside": "H29.9", "within": "H29.1.1", "alike": "H29.10"}
 """Where a role may be held: also nowhere near, within the holder only, and at one written alike."""
