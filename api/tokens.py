@@ -5,7 +5,6 @@ OAuth 2.0 access tokens as RFC 9068 has them, verified as RFC 8725 asks; RFC 869
 
 import asyncio
 import base64
-import hashlib
 import json
 import math
 import re
@@ -50,6 +49,8 @@ BACK_OFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 WAITING_MAX = 200
 """Requests of one issuer that wait for unknown keys."""
 KNOWN_MAX = 20_000
+KNOWN_LENGTH_MAX = 2_048
+"""Characters of a header that is remembered; a longer one is verified each time."""
 """Tokens that are remembered, at most about a kilobyte each."""
 TOKEN_LENGTH_MAX = 8192
 COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)")
@@ -103,25 +104,19 @@ class Tokens:
         self._away: dict[str, _Away] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, int] = {}
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who sent this `Authorization` header.
 
         Raises a 401 `Problem` that says what is wrong, and 503 when the issuer's keys cannot be had.
         """
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise unauthorized("token-missing", "send a bearer token")
-        if len(token) > TOKEN_LENGTH_MAX or not token.isascii():
-            raise unauthorized("token-invalid", "too long, or not in ASCII")
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
+        known = self._known.get(authorization or "")
         if known is not None and self._age(known.identity.issuer) > FRESH_S:
             await self._keep_fresh(known.identity.issuer)
         if known is None or not self._stands(known):
-            known = await self._verify(token)
-            self._remember(digest, known)
+            known = await self._verify(_bearer(authorization or ""))
+            self._remember(authorization or "", known)
         if known.identity.expires_at < time.time():
             raise unauthorized("token-expired")
         return known.identity
@@ -131,8 +126,10 @@ class Tokens:
         keys = self._keys.get(known.identity.issuer)
         return keys is not None and keys.get(known.key.key_id) is known.key
 
-    def _remember(self, digest: bytes, known: _Known) -> None:
-        self._known[digest] = known
+    def _remember(self, authorization: str, known: _Known) -> None:
+        if len(authorization) > KNOWN_LENGTH_MAX:
+            return
+        self._known[authorization] = known
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
 
@@ -268,6 +265,16 @@ def unauthorized(code: str, detail: str = "") -> Problem:
     error = "invalid_token" if code != "token-missing" else "invalid_request"
     challenge = {"WWW-Authenticate": f'Bearer realm="hoso", error="{error}"'}
     return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers=challenge)
+
+
+def _bearer(authorization: str) -> str:
+    """The token in an `Authorization` header (RFC 6750, section 2.1)."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise unauthorized("token-missing", "send a bearer token")
+    if len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+        raise unauthorized("token-invalid", "too long, or not in ASCII")
+    return token
 
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

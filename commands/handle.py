@@ -399,29 +399,31 @@ def _wanted(wish: Wish) -> list[tuple[UUID, int]]:
 
 def _seen(wish: Wish, wanted: list[tuple[UUID, int]], found: list[Versioned]) -> Seen:
     """What was found of `_wanted`."""
-    target = of_kind(found[1], STATE_OF[type(wish.command)])
-    software = None if wish.via is None else account_of(found[2])
-    nth = 2 if wish.via is None else 3
-    related = None
+    looked_at = [] if wish.actor.int == wish.stream.int else [(wish.actor, found[0].version)]
+    nth, software, related, named = 2, None, None, NOBODY
+    if wish.via is not None:
+        software = account_of(found[nth])
+        if wish.via.int != wish.stream.int:
+            looked_at.append((wish.via, found[nth].version))
+        nth += 1
     if wish.dossier is not None:
         related = found[nth].state
+        looked_at.append((wish.dossier, found[nth].version))
         nth += 1
-    named = NOBODY
     if len(found) > nth:
-        accounts = zip(wanted[nth:], map(account_of, found[nth:]), strict=True)
-        named = {stream: one for (stream, _), one in accounts if one is not None}
-    caller = Caller(actor=wish.actor, account=account_of(found[0]), via=wish.via, software=software)
-    looked_at = [
-        (stream, known.version)
-        for (stream, _), known in zip(wanted, found, strict=True)
-        if stream is not wish.stream
-    ]
+        accounts = zip(wanted[nth:], found[nth:], strict=True)
+        looked_at += [(stream, known.version) for (stream, _), known in accounts]
+        named = {
+            stream: known.state
+            for (stream, _), known in zip(wanted[nth:], found[nth:], strict=True)
+            if isinstance(known.state, Account)
+        }
     return Seen(
-        caller=caller,
-        target=target,
-        dossier=related if isinstance(related, Dossier) else None,
-        named=named,
-        looked_at=tuple([look for look in looked_at if look[0] != wish.stream]),
+        Caller(actor=wish.actor, account=account_of(found[0]), via=wish.via, software=software),
+        of_kind(found[1], STATE_OF[type(wish.command)]),
+        related if isinstance(related, Dossier) else None,
+        named,
+        tuple(looked_at),
     )
 
 
