@@ -3,15 +3,20 @@
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from integration.log_lines import Lines
 
@@ -102,19 +107,43 @@ def _tell_end(kind: type[BaseException], error: BaseException, _: TracebackType 
     structlog.get_logger().critical("process_failed", exc_info=error)
 
 
+class _Latency:
+    """How many took how long: a histogram at a tenth of the price of the library's, in one thread."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class _Latencies(Collector):
+    """The latencies of all commands, as Prometheus reads them."""
+
+    def __init__(self, latencies: Mapping[str, _Latency]) -> None:
+        self._latencies = latencies
+
+    def collect(self) -> Iterable[Metric]:
+        """As in `prometheus_client.registry.Collector`."""
+        words = "Time to answer a command that was done"
+        family = HistogramMetricFamily("hoso_command_seconds", words, labels=["command"])
+        bounds = [*map(floatToGoString, LATENCY_BUCKETS_S), "+Inf"]
+        for command, latency in self._latencies.items():
+            buckets = list(zip(bounds, accumulate(latency.counts), strict=True))
+            family.add_metric([command], buckets=buckets, sum_value=latency.sum_s)
+        return [family]
+
+
 class Metrics:
     """The process's own registry, in Prometheus' terms."""
 
     def __init__(self) -> None:
         """Everything starts at zero with the process."""
         self.registry = CollectorRegistry()
-        self._latency = Histogram(
-            "hoso_command_seconds",
-            "Time to answer a command that was done",
-            ["command"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
+        self._latencies: dict[str, _Latency] = {}
+        self.registry.register(_Latencies(self._latencies))
         self._problems = Counter(
             "hoso_problems_total",
             "Requests answered with a problem",
@@ -169,7 +198,7 @@ class Metrics:
 
     def latency_of(self, command: str) -> Callable[[float], None]:
         """Where to count a command of this name and the seconds it took."""
-        return self._latency.labels(command).observe
+        return self._latencies.setdefault(command, _Latency()).observe
 
     def problem(self, code: str) -> None:
         """Count one answer that was a problem."""
