@@ -58,10 +58,6 @@ class _Gathering:
             self._call_soon(self._flush)
         self._written.append(data)
 
-    def write_now(self, data: bytes) -> None:
-        self._flush()
-        self._transport.write(data)
-
     def write_eof(self) -> None:
         self._flush()
         self._transport.write_eof()
@@ -92,7 +88,7 @@ def answer_whole(cycle: RequestResponseCycle, status: int, fields: bytes, body: 
     for name, value in cycle.default_headers:
         lines += (name, b": ", value, b"\r\n")
     lines += (fields, b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
-    cycle.transport.write_now(b"".join(lines))  # type: ignore[attr-defined]
+    cycle.transport.write(b"".join(lines))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
