@@ -57,6 +57,11 @@ class Database(Struct, frozen=True):
         async with await AsyncConnection.connect(self.app, autocommit=True) as connection:
             return await troubles(connection)
 
+    async def calm(self) -> bool:
+        """Whether something was told, and all of it is over."""
+        told = await self.troubles()
+        return bool(told) and all(trouble.ended_at is not None for trouble in told)
+
     def make_another_log(self) -> None:
         """Give it an identity of its own: it is a copy of the template, as others are."""
         with psycopg.connect(self.owner, autocommit=True) as connection:

@@ -517,7 +517,7 @@ async def test_trouble_that_ended_while_nobody_relayed_is_over(
     await bus.jetstream.delete_stream("MINE")
     async with running(FeedRelay(database.app, bus)):
         await reaches(bus, LAND, 3)
-    assert [t.ended_at is None for t in await database.troubles()] == [False]
+        await eventually(database.calm, "not over")
 
 
 async def test_a_stream_ahead_of_its_feed_waits_without_a_line_each_time(

@@ -222,8 +222,8 @@ async def test_takes_nothing_that_the_log_does_not_hold(
         assert follower.from_bus == 0
         async with running(Relay(ours.app, bus)):
             await comes_by_bus(follower, ours)
+            await eventually(ours.calm, "not over")
     assert kept.records == await everything(ours)
-    assert {t.ended_at is None for t in await ours.troubles()} == {False}
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"{}", b'{"position": 301}'])
@@ -250,7 +250,7 @@ async def test_trouble_that_ended_meanwhile_is_over(database: Database, bus: Bus
     follower = Follower(database.app, bus, Kept())
     async with running(Relay(database.app, bus), follower):
         await comes_by_bus(follower, database)
-    assert [t.ended_at is None for t in await database.troubles()] == [False]
+        await eventually(database.calm, "not over")
 
 
 async def test_a_forged_event_is_not_taken(database: Database, bus: Bus) -> None:
