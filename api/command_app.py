@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from api.backend import Backend
 from api.command_routes import COMMAND_ROUTES, CommandRoute, route_of
 from api.cors import Cors
-from api.http_protocol import WHOLE
+from api.http_protocol import answer_whole
 from api.json_names import refuse_repeated_names
 from api.limits import Gate
 from api.paths import Paths, path_of
@@ -110,7 +110,7 @@ class CommandApp:
             found = route_of(path) if path is not None and scope["method"] == "POST" else None
             if found is not None:
                 answer = await self._answer(scope, *found, headers, receive, request_id)
-                if not self._cors and _sent_whole(scope, answer, request_id):
+                if not self._cors and _sent_whole(send, answer, request_id):
                     return
             else:
                 methods = self._methods(scope, path)
@@ -307,18 +307,14 @@ def _stream(
     return stream_id(route.kind, f"{identity.actor} {key}")
 
 
-def _sent_whole(scope: Scope, answer: Answer, request_id: str) -> bool:
+def _sent_whole(send: Send, answer: Answer, request_id: str) -> bool:
     """Whether the server took the answer in one piece."""
-    whole = scope.get("state", {}).get(WHOLE)
-    if whole is None:
-        return False
     fields = [f"{name.lower()}: {value}\r\n" for name, value in answer.headers.items()]
     lines = (
         f"x-request-id: {request_id}\r\ncontent-type: {answer.media_type}\r\n"
         f"content-length: {len(answer.body)}\r\n{''.join(fields)}"
     )
-    sent: bool = whole(answer.status.value, lines.encode("latin-1"), answer.body)
-    return sent
+    return answer_whole(send, answer.status.value, lines.encode("latin-1"), answer.body)
 
 
 async def _send(send: Send, answer: Answer, request_id: str) -> None:

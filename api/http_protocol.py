@@ -6,7 +6,6 @@ comes too slowly; a connection that is silent, or does not take its answer, is c
 """
 
 import asyncio
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -35,8 +34,6 @@ LINGER_S = 2
 CLOSING_S = 5
 MUTE_S = 5
 """Whoever sent nothing for so long is not told that his time is up: nobody seems to be there."""
-WHOLE = "answer_whole"
-"""In a scope's `state`: `answer_whole` of its request."""
 NOTHING, HEAD, BODY = 0, 1, 2
 """What of a request is being read."""
 
@@ -75,12 +72,17 @@ class _Gathering:
         return getattr(self._transport, name)
 
 
-def answer_whole(cycle: RequestResponseCycle, status: int, fields: bytes, body: bytes) -> bool:
+def answer_whole(send: Any, status: int, fields: bytes, body: bytes) -> bool:
     """Send an answer in one piece, as uvicorn would by two messages at three times the price.
 
-    `fields` are header lines, `content-length` among them. False: nothing was sent, for the client
-    takes what it gets too slowly, or has left.
+    `send` is the request's ASGI channel, `fields` are header lines, `content-length` among them.
+    False: nothing was sent. The channel is another server's, or the client takes what it gets too
+    slowly, or has left.
     """
+    # By the channel, not by the scope: that would refer to itself and be the collector's to find.
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return False
     if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
         return False
     cycle.response_started = cycle.response_complete = True
@@ -181,8 +183,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread = 0
         self.since = self._register.tick
         super().on_headers_complete()
-        if self.cycle is not None:
-            self.scope["state"][WHOLE] = partial(answer_whole, self.cycle)
 
     def on_message_complete(self) -> None:
         """As in httptools: the last byte of a request."""
