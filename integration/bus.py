@@ -227,6 +227,7 @@ class Bus:
             await asyncio.wait([keeper], timeout=LARGE_RETRY_S)
         with suppress(OSError):  # nats-py flushes into a connection that may be dead
             await self.client.close()
+        await _end_reconnecting(self.client)
 
     async def _keep(self) -> None:
         """Connect, wait until the client has closed for good, and begin again with another."""
@@ -248,6 +249,7 @@ class Bus:
             self._lost += int(self.client.stats["reconnects"]) + 1
             with suppress(nats_errors.Error, OSError):
                 await self.client.close()
+            await _end_reconnecting(self.client)
             self.client = Client()
             self.jetstream = self.client.jetstream(timeout=API_TIMEOUT_S)
 
@@ -293,6 +295,23 @@ class Bus:
         self._last_error = ""
         self._up.set()
         log.info("bus_back", client=self._name)
+
+
+async def _end_reconnecting(client: Any) -> None:
+    """See to it that a closed client opens no connection any more.
+
+    Its own `close` asks its reconnecting to end and waits for a moment; where that gets lost, the
+    connection that is made afterwards would stay open, with nobody to close it. nats-py tells of
+    both in private fields only.
+    """
+    task = client._reconnection_task  # noqa: SLF001
+    if task is None:
+        return
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=LARGE_RETRY_S)
+    if client._transport is not None:  # noqa: SLF001
+        client._transport.close()  # noqa: SLF001
 
 
 def _next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:

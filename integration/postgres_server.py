@@ -175,8 +175,9 @@ class PostgresServer:
 
     def _make(self) -> None:
         """Make the cluster beside its place, and move it there when it is whole and on disk."""
-        new = self.folder / "data.new"
-        for leftover in (new, self.folder / "data"):
+        # Of a name of its own: what an interrupted initdb started may write into its folder still.
+        new = self.folder / f"data.new-{secrets.token_hex(4)}"
+        for leftover in (*self.folder.glob("data.new-*"), self.folder / "data"):
             shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         for role in (OWNER, APPLICATION):

@@ -152,10 +152,10 @@ async def let_in(nats: NatsServer, *agencies: str) -> str:
 async def followed(nats: NatsServer, agency: str, after: int | None = None) -> Any:
     credentials = await let_in(nats, agency)
     stream = stream_of(agency)
-    async for event in follow(
-        nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), after=after
-    ):
-        yield event
+    following = follow(nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), after=after)
+    async with contextlib.aclosing(following) as events:
+        async for event in events:
+            yield event
 
 
 async def take(events: Any, count: int) -> list[int]:
