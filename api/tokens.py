@@ -303,7 +303,8 @@ def _bytes(part: str) -> bytes:
 def _object(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
-        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate is no text
+        if b"\\u" in text:  # only an escape can be a lone surrogate, which is no text
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise unauthorized("token-invalid", "JSON") from None
     if not isinstance(found, dict):

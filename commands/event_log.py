@@ -144,7 +144,7 @@ class EventLog:
         Raises `Refused` when an event is too large, and `msgspec.ValidationError` when its stored
         form could not be read again, which is our mistake; nothing is appended then.
         """
-        bodies = tuple(stored_form(command.context, event) for event in command.events)
+        bodies = tuple([stored_form(command.context, event) for event in command.events])
         return await self._appends.ask(_Stored(command, bodies, history))
 
     async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
