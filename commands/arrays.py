@@ -34,7 +34,7 @@ class Array:
 
 def uuids(items: Iterable[UUID]) -> Array:
     """`uuid[]`."""
-    return Array("uuid", [_UUID_LENGTH + item.int.to_bytes(16, "big") for item in items])
+    return Array("uuid", [_UUID_LENGTH + item.bytes for item in items])
 
 
 def integers(items: Iterable[int]) -> Array:

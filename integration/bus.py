@@ -18,6 +18,7 @@ from nats.js import JetStreamContext
 from nats.js import errors as js_errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
+from commands.batching import end
 from commands.event_log import leaf_hash
 from domain.record import Stored, read
 
@@ -222,12 +223,8 @@ class Bus:
         keeper, self._keeper = self._keeper, None
         if keeper is None:
             return
-        while not keeper.done():  # a cancellation gets lost in nats-py now and then
-            keeper.cancel()
-            await asyncio.wait([keeper], timeout=LARGE_RETRY_S)
-        with suppress(OSError):  # nats-py flushes into a connection that may be dead
-            await self.client.close()
-        await _end_reconnecting(self.client)
+        await end([keeper])
+        await _close(self.client)
 
     async def _keep(self) -> None:
         """Connect, wait until the client has closed for good, and begin again with another."""
@@ -247,9 +244,7 @@ class Bus:
                 log.warning("bus_closed", client=self._name)
             await asyncio.sleep(LARGE_RETRY_S)
             self._lost += int(self.client.stats["reconnects"]) + 1
-            with suppress(nats_errors.Error, OSError):
-                await self.client.close()
-            await _end_reconnecting(self.client)
+            await _close(self.client)
             self.client = Client()
             self.jetstream = self.client.jetstream(timeout=API_TIMEOUT_S)
 
@@ -297,21 +292,17 @@ class Bus:
         log.info("bus_back", client=self._name)
 
 
-async def _end_reconnecting(client: Any) -> None:
-    """See to it that a closed client opens no connection any more.
+async def _close(client: Any) -> None:
+    """Close a client so that it stays closed.
 
-    Its own `close` asks its reconnecting to end and waits for a moment; where that gets lost, the
-    connection that is made afterwards would stay open, with nobody to close it. nats-py tells of
-    both in private fields only.
+    Its own `close` cancels its reconnecting once; where that gets lost, on Python 3.11, the client
+    would come back and stay connected with nobody to use it. nats-py tells of the task in a
+    private field only.
     """
-    task = client._reconnection_task  # noqa: SLF001
-    if task is None:
-        return
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=LARGE_RETRY_S)
-    if client._transport is not None:  # noqa: SLF001
-        client._transport.close()  # noqa: SLF001
+    while (task := client._reconnection_task) is not None and not task.done():  # noqa: SLF001
+        await end([task])
+    with suppress(nats_errors.Error, OSError):  # it flushes into a connection that may be dead
+        await client.close()
 
 
 def _next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:

@@ -105,6 +105,7 @@ class PostgresServer:
 
         Raises `ServerFailedError` with the end of the log when it does not come up in time.
         """
+        self._clear()
         if not self._is_made():
             self._make()
         self._stop_orphan()
@@ -173,12 +174,16 @@ class PostgresServer:
             raise ServerFailedError(f"{file} is empty; put the role's password there.")
         return password
 
+    def _clear(self) -> None:
+        """Remove what interrupted starts left: clusters that were never whole."""
+        halves = [] if self._is_made() else [self.folder / "data"]
+        for leftover in (*self.folder.glob("data.new*"), *halves):
+            shutil.rmtree(leftover, ignore_errors=True)
+
     def _make(self) -> None:
         """Make the cluster beside its place, and move it there when it is whole and on disk."""
-        # Of a name of its own: what an interrupted initdb started may write into its folder still.
+        # Of a name of its own: what a killed initdb started may still write into its folder.
         new = self.folder / f"data.new-{secrets.token_hex(4)}"
-        for leftover in (*self.folder.glob("data.new-*"), self.folder / "data"):
-            shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         for role in (OWNER, APPLICATION):
             write_once(self.folder / f"{role}.password", lambda: secrets.token_urlsafe(24).encode())

@@ -71,6 +71,26 @@ def test_a_kill_during_initdb_is_made_good_by_the_next_start(
     maker.send_signal(signal.SIGKILL)
     maker.wait()
     assert_starts(PostgresServer(tmp_path / "pg", settings=SMALL))
+    assert_starts(PostgresServer(tmp_path / "pg", settings=SMALL))
+    assert not [*(tmp_path / "pg").glob("data.new*")], "the second start leaves nothing behind"
+
+
+def test_who_still_writes_into_a_killed_initdb_s_folder_stops_no_start(tmp_path: Path) -> None:
+    left = tmp_path / "pg" / "data.new"
+    code = (
+        "import contextlib, pathlib, sys\n"
+        "left = pathlib.Path(sys.argv[1])\n"
+        "while True:\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        left.mkdir(parents=True, exist_ok=True)\n"
+        "        (left / 'postmaster.opts').touch()\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(left)], stderr=subprocess.DEVNULL)
+    try:
+        assert_starts(PostgresServer(tmp_path / "pg", settings=SMALL))
+    finally:
+        writer.kill()
+        writer.wait()
 
 
 def test_half_a_cluster_of_an_older_program_is_made_again(tmp_path: Path) -> None:

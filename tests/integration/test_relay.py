@@ -9,11 +9,13 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
 from commands.event_log import Append, EventLog, Outcome
 from domain.account import AccountSuspended
@@ -404,6 +406,33 @@ async def test_workers_end_cleanly_when_told_to(
         for process in (relay, views):
             process.terminate()
             assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_a_bus_closed_while_it_reconnects_stays_closed(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = Bus(nats.url, nats.credentials)
+    await bus.open()
+    connect = Client._connect_to_server
+    reconnecting = asyncio.Event()
+
+    async def lose_a_cancellation(client: Client, server: Any) -> None:
+        """As `asyncio.wait_for` does on Python 3.11 when the connection is there just then."""
+        if not reconnecting.is_set():
+            reconnecting.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        await connect(client, server)
+
+    monkeypatch.setattr(Client, "_connect_to_server", lose_a_cancellation)
+    nats.kill()
+    await asyncio.wait_for(reconnecting.wait(), 30)
+    nats.start()
+    await bus.close()
+    await asyncio.sleep(0.5)
+    assert bus.client.is_closed
+    left = {repr(task.get_coro()) for task in asyncio.all_tasks()}
+    assert not [name for name in left if " Client." in name], "nats-py is still at work"
 
 
 async def test_published_message_names_its_predecessor(bus: Bus) -> None:
