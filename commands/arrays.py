@@ -18,6 +18,9 @@ _LENGTH = struct.Struct(">i")
 _INTEGER = struct.Struct(">ii")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
+_SMALL = [_INTEGER.pack(4, number) for number in range(1024)]
+_LENGTHS = [_LENGTH.pack(length) for length in range(1024)]
+"""Ready made, for most numbers and texts are small."""
 
 
 class Array:
@@ -39,7 +42,7 @@ def uuids(items: Iterable[UUID]) -> Array:
 
 def integers(items: Iterable[int]) -> Array:
     """`integer[]`."""
-    return Array("int4", [_INTEGER.pack(4, item) for item in items])
+    return Array("int4", [_SMALL[n] if 0 <= n < 1024 else _INTEGER.pack(4, n) for n in items])
 
 
 def blobs(items: Iterable[bytes | None]) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,7 @@ from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
-from commands.persons import named_accounts
+from commands.persons import NAMING, named_accounts
 from commands.quota import Quota
 from commands.streams import NOTHING, State, Streams, StreamUnreadableError, Versioned, after
 from domain.account import Account, Issuers, account_id
@@ -130,7 +130,7 @@ class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
     pointer: str | None = None
 
 
-class Seen(NamedTuple):
+class Seen(Value, frozen=True):
     """What a decision looks at."""
 
     caller: Caller
@@ -255,14 +255,15 @@ class CommandHandler:
         Raises `StreamUnreadableError`, to who has the right to do this: to anybody else it would
         tell what is there.
         """
-        wanted = _wanted(wish)
+        streams = _streams_of(wish)
+        found = self._streams.recall(streams, _least(wish)) if on_memory else None
+        if found is not None:
+            return _seen(wish, streams, found)
         try:
-            if on_memory:
-                return _seen(wish, wanted, await self._streams.recall(*wanted))
-            return _seen(wish, wanted, await self._streams.get(*(stream for stream, _ in wanted)))
+            return _seen(wish, streams, await self._streams.get(*streams))
         except StreamUnreadableError:
-            found = await self._streams.readable(*(stream for stream, _ in wanted))
-            self._authorised(wish, _seen(wish, wanted, found), datetime.now(UTC))
+            readable = await self._streams.readable(*streams)
+            self._authorised(wish, _seen(wish, streams, readable), datetime.now(UTC))
             raise
 
     def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
@@ -329,7 +330,7 @@ class CommandHandler:
         payment's, a number the account's. Nothing is taken where what the decision rests on has
         moved on: the events will not come about either. Raises `Refused` if it is another's.
         """
-        (found,) = await self._streams.recall((claim.stream, 0))
+        (found,) = self._streams.recall((claim.stream,)) or (NOTHING,)
         if not found.version:
             taking = Append(
                 stream=claim.stream,
@@ -381,49 +382,54 @@ class CommandHandler:
         return verdict
 
 
-def _wanted(wish: Wish) -> list[tuple[UUID, int]]:
-    """The streams that a decision looks at, each with the least version that it has.
+def _streams_of(wish: Wish) -> tuple[UUID, ...]:
+    """All that a decision rests on.
 
-    Actor, target, software, a payment's dossier, and the accounts that the command names.
+    Target, actor, software, a payment's dossier, and the accounts that the command names.
     """
-    least = 0 if wish.command.creates else max(wish.version or 0, 1)
-    wanted = [(wish.actor, 1), (wish.stream, least)]
+    streams: tuple[UUID, ...] = (wish.stream, wish.actor)
+    if type(wish.command) in NAMING:
+        named = tuple([one for one in named_accounts(wish.command) if one not in streams])
+    else:
+        named = ()
     if wish.via is not None:
-        wanted.append((wish.via, 1))
+        streams += (wish.via,)
     if wish.dossier is not None:
-        wanted.append((wish.dossier, 1))
-    known = (wish.actor, wish.stream)
-    wanted += [(one, 1) for one in named_accounts(wish.command) if one not in known]
-    return wanted
+        streams += (wish.dossier,)
+    return streams + named
 
 
-def _seen(wish: Wish, wanted: list[tuple[UUID, int]], found: list[Versioned]) -> Seen:
-    """What was found of `_wanted`."""
-    looked_at = [] if wish.actor.int == wish.stream.int else [(wish.actor, found[0].version)]
-    nth, software, related, named = 2, None, None, NOBODY
+def _least(wish: Wish) -> int:
+    """The version that the target has at least."""
+    return 0 if wish.command.creates else wish.version or 1
+
+
+def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen:
+    """What was found of `_streams_of`."""
+    target, actor = found[0], found[1]
+    software, related, named, nth = None, None, NOBODY, 2
     if wish.via is not None:
         software = account_of(found[nth])
-        if wish.via.int != wish.stream.int:
-            looked_at.append((wish.via, found[nth].version))
         nth += 1
     if wish.dossier is not None:
         related = found[nth].state
-        looked_at.append((wish.dossier, found[nth].version))
         nth += 1
     if len(found) > nth:
-        accounts = zip(wanted[nth:], found[nth:], strict=True)
-        looked_at += [(stream, known.version) for (stream, _), known in accounts]
-        named = {
-            stream: known.state
-            for (stream, _), known in zip(wanted[nth:], found[nth:], strict=True)
-            if isinstance(known.state, Account)
-        }
+        accounts = zip(streams[nth:], found[nth:], strict=True)
+        named = {one: known.state for one, known in accounts if isinstance(known.state, Account)}
+    own = wish.stream.int
     return Seen(
-        Caller(actor=wish.actor, account=account_of(found[0]), via=wish.via, software=software),
-        of_kind(found[1], STATE_OF[type(wish.command)]),
+        Caller(actor=wish.actor, account=account_of(actor), via=wish.via, software=software),
+        of_kind(target, STATE_OF[type(wish.command)]),
         related if isinstance(related, Dossier) else None,
         named,
-        tuple(looked_at),
+        tuple(
+            [
+                (stream, known.version)
+                for stream, known in zip(streams, found, strict=True)
+                if stream.int != own
+            ]
+        ),
     )
 
 
@@ -538,12 +544,6 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
         reason=wish.command.reason,
         trace=wish.trace,
     )
-
-
-def _streams_of(wish: Wish) -> list[UUID]:
-    """All that a decision rests on."""
-    wanted = (wish.actor, wish.stream, wish.via, wish.dossier)
-    return [stream for stream in wanted if stream is not None]
 
 
 def _first_receipt(verdict: Verdict) -> Receipt:

@@ -157,35 +157,29 @@ class Streams:
             self.remember(stream, state)
         return [newest[stream] for stream in streams], stuck
 
-    async def recall(self, *wanted: tuple[UUID, int]) -> list[Versioned]:
-        """States as they are remembered, of at least these versions.
+    def recall(self, streams: Sequence[UUID], least: int = 0) -> list[Versioned] | None:
+        """States as they are remembered, the first of at least this version; None if one is not.
 
-        The log is asked only about those that are not; whoever decides on the others hands their
-        versions over with his decision, and the log refuses it if they have moved on.
+        Whoever decides on them hands their versions over with his decision, and the log refuses it
+        if they have moved on. With `least` 0 the first need not be there.
         """
-        found = []
-        missing = []
-        for stream, least in wanted:
-            known = self._remembered(stream)
-            found.append(known)
-            if known.version < least:
-                missing.append(stream)
-        if not missing:
-            return found
-        looked_up = dict(zip(missing, await self.get(*missing), strict=True))
-        return [looked_up.get(stream) or self._remembered(stream) for stream, _ in wanted]
+        kept = self._kept
+        found: list[Versioned] = []
+        for stream in streams:
+            number = stream.int
+            known = kept.get(number)
+            if known is not None:
+                kept.move_to_end(number)
+                found.append(known[0])
+            elif found or least:
+                return None
+            else:
+                found.append(NOTHING)
+        return found if found[0].version >= least else None
 
     def _known(self, stream: UUID) -> Versioned:
         kept = self._kept.get(stream.int)
         return NOTHING if kept is None or kept[0].recorded_at is None else kept[0]
-
-    def _remembered(self, stream: UUID) -> Versioned:
-        number = stream.int
-        kept = self._kept.get(number)
-        if kept is None:
-            return NOTHING
-        self._kept.move_to_end(number)
-        return kept[0]
 
     def remember(self, stream: UUID, newest: Versioned, size: int | None = None) -> None:
         """Keep a state, unless a newer one is kept already; `size` is that of its JSON, if known."""

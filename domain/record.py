@@ -85,13 +85,15 @@ class _Contextual(Value, frozen=True):
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Body)
 _context_decoder = msgspec.json.Decoder(_Contextual)
+_KINDS: Any = AnyEvent.__args__
+_NAMES: dict[type[Event], str] = {kind: str(kind.__struct_config__.tag) for kind in _KINDS}
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What `decode` raises: UnicodeDecodeError is a ValueError."""
 
 
 def name_of(event: Event) -> str:
     """The stored name of an event: `dossier.accepted`."""
-    return str(type(event).__struct_config__.tag)
+    return _NAMES[type(event)]
 
 
 def encode(context: Context, event: AnyEvent) -> bytes:
@@ -134,8 +136,7 @@ def _context_of(body: bytes) -> Context | None:
 
 def event_types() -> dict[str, type[Event]]:
     """Every kind of event by its stored name."""
-    kinds: Any = AnyEvent.__args__
-    return {str(kind.__struct_config__.tag): kind for kind in kinds}
+    return {name: kind for kind, name in _NAMES.items()}
 
 
 def personal_fields(kind: type[Struct]) -> dict[str, str]:
