@@ -184,8 +184,7 @@ class EventLog:
             # Decided on a history that is no longer the log's: to be decided anew.
             return [_conflict(stored.command) for stored in batch]
         verdicts = [
-            Verdict(_OUTCOMES[row[0]], row[1], row[2], row[3], row[4], row[5] or b"")
-            for row in rows
+            _verdict(row, stored.command) for row, stored in zip(rows, batch, strict=True)
         ]
         told = next((v.recorded_at for v in verdicts if v.outcome is Outcome.DONE), None)
         if told is not None:
@@ -279,6 +278,15 @@ def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[in
     return together, too_late
 
 
+def _verdict(row: Sequence[Any], command: Append) -> Verdict:
+    """What the log says of a command; of one that is done it does not repeat what we asked."""
+    outcome, stream, version, position, recorded_at, detail = row
+    if stream is None:
+        detail = command.detail
+        return Verdict(Outcome.DONE, command.stream, version, position, recorded_at, detail or b"")
+    return Verdict(_OUTCOMES[outcome], stream, version, position, recorded_at, detail or b"")
+
+
 def _conflict(command: Append) -> Verdict:
     return Verdict(Outcome.CONFLICT, command.stream, command.expected, 0, _EPOCH, b"")
 
@@ -295,33 +303,34 @@ def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
 
 def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
     commands = [stored.command for stored in batch]
-    events = [
-        (nth, place, name_of(event), body)
-        for nth, stored in enumerate(batch, start=1)
-        for place, (event, body) in enumerate(
-            zip(stored.command.events, stored.bodies, strict=True), start=1
-        )
-    ]
-    looks = [
-        (nth, stream, version)
-        for nth, command in enumerate(commands, start=1)
-        for stream, version in command.looked_at
-    ]
+    contexts = [command.context for command in commands]
+    owner, place, names, bodies = [], [], [], []
+    looker, looked, seen = [], [], []
+    for nth, stored in enumerate(batch, start=1):
+        for at, event in enumerate(stored.command.events, start=1):
+            owner.append(nth)
+            place.append(at)
+            names.append(name_of(event))
+        bodies += stored.bodies
+        for stream, version in stored.command.looked_at:
+            looker.append(nth)
+            looked.append(stream)
+            seen.append(version)
     return (
-        uuids(command.stream for command in commands),
-        integers(command.expected for command in commands),
-        integers(len(command.events) for command in commands),
-        uuids(command.context.actor for command in commands),
-        texts(command.key for command in commands),
-        blobs(command.fingerprint for command in commands),
-        blobs(command.detail for command in commands),
-        integers(nth for nth, _, _, _ in events),
-        integers(place for _, place, _, _ in events),
-        texts(name for _, _, name, _ in events),
-        blobs(body for _, _, _, body in events),
-        integers(nth for nth, _, _ in looks),
-        uuids(stream for _, stream, _ in looks),
-        integers(version for _, _, version in looks),
+        uuids([command.stream for command in commands]),
+        integers([command.expected for command in commands]),
+        integers([len(command.events) for command in commands]),
+        uuids([context.actor for context in contexts]),
+        texts([command.key for command in commands]),
+        blobs([command.fingerprint for command in commands]),
+        blobs([command.detail for command in commands]),
+        integers(owner),
+        integers(place),
+        texts(names),
+        blobs(bodies),
+        integers(looker),
+        uuids(looked),
+        integers(seen),
     )
 
 

@@ -24,6 +24,7 @@ DROP FUNCTION append_commands(
 --   repeated    its key was answered before: the first answer comes back
 --   key_reused  its key was answered before, for another command
 --   conflict    its stream, or one that it looked at, has moved on; nothing of it was written
+-- Of one that is done, stream and detail are null: whoever asked has them.
 -- A command without detail only asks whether its key was answered before; one without a key is
 -- done and its answer is not kept.
 -- It is PL/pgSQL because each statement needs a snapshot taken after the head is locked.
@@ -106,11 +107,11 @@ BEGIN
         WHERE (SELECT max(p.last_position) FROM placed p) > v_head
     )
     SELECT p.outcome,
-           coalesce(p.a_stream, p.stream),
+           CASE WHEN p.outcome <> 'done' THEN coalesce(p.a_stream, p.stream) END,
            coalesce(p.a_version, p.expected + p.count),
            coalesce(p.a_position, p.last_position, v_head)::bigint,
            coalesce(p.a_recorded_at, v_now),
-           coalesce(p.a_detail, p.detail)
+           CASE WHEN p.outcome <> 'done' THEN coalesce(p.a_detail, p.detail) END
     FROM placed p ORDER BY p.nth;
 
     -- Whatever the arrays said: as many events as the head has moved, in these places, no other.

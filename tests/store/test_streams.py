@@ -141,7 +141,8 @@ def test_memory_is_bounded_by_bytes(database: LogDatabase) -> None:
 
 
 async def _recalled(known: Streams, stream: UUID) -> streams.Versioned:
-    return known._remembered(stream)
+    (found,) = known.recall((stream,)) or [NOTHING]
+    return found
 
 
 def test_a_stream_and_its_state_have_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
