@@ -256,11 +256,12 @@ class CommandHandler:
         tell what is there.
         """
         streams = _streams_of(wish)
-        found = self._streams.recall(streams, _least(wish)) if on_memory else None
-        if found is not None:
-            return _seen(wish, streams, found)
         try:
-            return _seen(wish, streams, await self._streams.get(*streams))
+            if on_memory:
+                found = await self._streams.recall(streams, _least(wish))
+            else:
+                found = await self._streams.get(*streams)
+            return _seen(wish, streams, found)
         except StreamUnreadableError:
             readable = await self._streams.readable(*streams)
             self._authorised(wish, _seen(wish, streams, readable), datetime.now(UTC))
@@ -330,7 +331,7 @@ class CommandHandler:
         payment's, a number the account's. Nothing is taken where what the decision rests on has
         moved on: the events will not come about either. Raises `Refused` if it is another's.
         """
-        (found,) = self._streams.recall((claim.stream,)) or (NOTHING,)
+        (found,) = await self._streams.recall((claim.stream,))
         if not found.version:
             taking = Append(
                 stream=claim.stream,

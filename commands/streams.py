@@ -157,25 +157,30 @@ class Streams:
             self.remember(stream, state)
         return [newest[stream] for stream in streams], stuck
 
-    def recall(self, streams: Sequence[UUID], least: int = 0) -> list[Versioned] | None:
-        """States as they are remembered, the first of at least this version; None if one is not.
+    async def recall(self, streams: Sequence[UUID], least: int = 0) -> list[Versioned]:
+        """States as they are remembered, the first of at least this version; with 0, or not at all.
 
-        Whoever decides on them hands their versions over with his decision, and the log refuses it
-        if they have moved on. With `least` 0 the first need not be there.
+        The log is asked only about those that are not; whoever decides on the others hands their
+        versions over with his decision, and the log refuses it if they have moved on.
         """
         kept = self._kept
         found: list[Versioned] = []
+        missing: list[UUID] = []
         for stream in streams:
             number = stream.int
             known = kept.get(number)
-            if known is not None:
+            if known is not None and known[0].version >= least:
                 kept.move_to_end(number)
                 found.append(known[0])
-            elif found or least:
-                return None
             else:
                 found.append(NOTHING)
-        return found if found[0].version >= least else None
+                if least:
+                    missing.append(stream)
+            least = 1
+        if missing:
+            looked_up = dict(zip(missing, await self.get(*missing), strict=True))
+            return [looked_up.get(one, known) for one, known in zip(streams, found, strict=True)]
+        return found
 
     def _known(self, stream: UUID) -> Versioned:
         kept = self._kept.get(stream.int)
