@@ -183,9 +183,7 @@ class EventLog:
         if rows is None:
             # Decided on a history that is no longer the log's: to be decided anew.
             return [_conflict(stored.command) for stored in batch]
-        verdicts = [
-            _verdict(row, stored.command) for row, stored in zip(rows, batch, strict=True)
-        ]
+        verdicts = [_verdict(row, stored.command) for row, stored in zip(rows, batch, strict=True)]
         told = next((v.recorded_at for v in verdicts if v.outcome is Outcome.DONE), None)
         if told is not None:
             self.clocks.compare(told, datetime.now(UTC))
@@ -304,7 +302,8 @@ def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
 def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
     commands = [stored.command for stored in batch]
     contexts = [command.context for command in commands]
-    owner, place, names, bodies = [], [], [], []
+    owner, place, names = [], [], []
+    bodies: list[bytes] = []
     looker, looked, seen = [], [], []
     for nth, stored in enumerate(batch, start=1):
         for at, event in enumerate(stored.command.events, start=1):

@@ -22,7 +22,7 @@ from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.event_log import Append, EventLog, Outcome, Verdict
 from commands.numbering import Numbering
-from commands.persons import NAMING, named_accounts
+from commands.persons import named_accounts
 from commands.quota import Quota
 from commands.streams import NOTHING, State, Streams, StreamUnreadableError, Versioned, after
 from domain.account import Account, Issuers, account_id
@@ -389,15 +389,12 @@ def _streams_of(wish: Wish) -> tuple[UUID, ...]:
     Target, actor, software, a payment's dossier, and the accounts that the command names.
     """
     streams: tuple[UUID, ...] = (wish.stream, wish.actor)
-    if type(wish.command) in NAMING:
-        named = tuple([one for one in named_accounts(wish.command) if one not in streams])
-    else:
-        named = ()
     if wish.via is not None:
         streams += (wish.via,)
     if wish.dossier is not None:
         streams += (wish.dossier,)
-    return streams + named
+    named = [one for one in named_accounts(wish.command) if one not in (wish.stream, wish.actor)]
+    return (*streams, *named)
 
 
 def _least(wish: Wish) -> int:

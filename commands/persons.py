@@ -31,7 +31,7 @@ MANDATE_LEVEL = 1
 def named_accounts(command: Command) -> tuple[UUID, ...]:
     """The accounts that the decision needs to know besides the actor's."""
     naming = NAMING.get(type(command))
-    return tuple(one for one in naming(command) if one is not None) if naming else ()
+    return tuple([one for one in naming(command) if one is not None]) if naming else ()
 
 
 def _named_in_lodging(command: c.LodgeDossier) -> tuple[UUID | None, ...]:
