@@ -7,6 +7,7 @@ be theirs.
 
 import asyncio
 import hashlib
+import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
@@ -56,8 +57,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 BODY_MAX = 1_048_576
 """Bytes; a larger body gets 413 and is not kept."""
-PAUSE_S = 1.0
-"""How long a 429 is kept back: who asks too much on one connection asks once a second then."""
+PAUSE_S = (0.5, 2.5)
+"""How long a 429 is kept back, by chance: who asks too much on one connection asks about two times in
+three seconds then, and many who were refused together do not come back together."""
 READING = frozenset({"GET", "HEAD"})
 """HEAD is asked as GET: the server leaves the body away (RFC 9110, section 9.3.2)."""
 UUID_LENGTH = 36
@@ -148,7 +150,7 @@ class CommandApp:
 
         async def telling(message: Any) -> None:
             if message.get("status") == HTTPStatus.TOO_MANY_REQUESTS:
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(random.uniform(*PAUSE_S))  # noqa: S311  no secret
             await told(message)
 
         return telling
@@ -158,7 +160,7 @@ class CommandApp:
         tell_refusal(scope, request_id, problem)
         self._backend.metrics.problem(str(problem.status.value))
         if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(random.uniform(*PAUSE_S))  # noqa: S311  no secret
         return Answer(problem.status, MEDIA_TYPE, problem.headers, body_of(problem))
 
     async def _answer(
