@@ -7,16 +7,18 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from msgspec import Struct
 
-from api import operations_routes, problems, query_routes
+from api import problems
 from api.backend import Backend
-from api.command_app import BODY_MAX, CommandApp
-from api.command_routes import COMMAND_ROUTES
-from api.cors import Cors
-from api.limits import Gate, Limits
-from api.paths import Paths
+from api.fast_path import BODY_MAX, CommandApp
+from api.identity.security_log import asked_in, tell_refusal
 from api.problems import Problem
-from api.requests import request_id_of
-from api.security_log import asked_in, tell_refusal
+from api.server.cors import Cors
+from api.server.limits import Gate, Limits
+from api.server.paths import Paths
+from api.v1 import operations as operations_routes
+from api.v1 import queries as query_routes
+from api.v1.commands import COMMAND_ROUTES
+from api.v1.requests import request_id_of
 
 
 class Interface(Struct, frozen=True, kw_only=True):

@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 
 from psycopg import Error
 
-from api.observability import Metrics
-from api.read_models import ReadModels
-from api.tokens import Tokens
-from commands import deadline
-from commands.batching import OverloadedError, Supervised
+from api.identity.tokens import Tokens
+from api.server.observability import Metrics
+from api.v1.read_models import ReadModels
 from commands.catalogue import in_force
-from commands.database import PROBE, Database, DatabaseAwayError, connect
-from commands.event_log import EventLog
-from commands.handle import CommandHandler
-from commands.numbering import Numbering
+from commands.log import deadline
+from commands.log.batching import OverloadedError, Supervised
+from commands.log.database import PROBE, Database, DatabaseAwayError, connect
+from commands.log.event_log import EventLog
+from commands.log.numbering import Numbering
+from commands.service import CommandHandler
 from commands.streams import Streams
 from domain.account import Issuers
-from domain.procedure import Catalogue
+from domain.catalogue.procedure import Catalogue
 
 READERS = 4
 """Connections of one process for queries; each runs one at a time."""

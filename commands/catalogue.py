@@ -14,13 +14,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from domain.calendar import Calendar, DayKind, Hours, SpecialDay, is_working_day
-from domain.procedure import Agency, AgencyKind, Catalogue, OnlineLevel, Procedure, Waiver
-from domain.synthetic import (
-    PUBLISHED_FULL,
-    PUBLISHED_PARTIAL,
-    PUBLISHED_PROCEDURES,
-    fill,
-)
+from domain.catalogue.procedure import Agency, AgencyKind, Catalogue, OnlineLevel, Procedure, Waiver
+from domain.catalogue.synthetic import PUBLISHED_FULL, PUBLISHED_PARTIAL, PUBLISHED_PROCEDURES, fill
 
 PACKAGED = Path(__file__).parent.parent / "domain" / "catalogue"
 PUBLISHED_AGENCIES = 354

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from commands.streams import State, evolve
-from domain.person import NumberClaimed
+from domain.claim.person import NumberClaimed
+from domain.claim.transaction import TransactionClaimed
 from domain.refusal import Reason, refuse_if
-from domain.transaction import TransactionClaimed
 from domain.value import Value
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from msgspec import Meta
 
 from domain.account import Account, Issuers, Role
+from domain.catalogue.procedure import Catalogue
 from domain.dossier import Dossier
 from domain.event import Moment, Text
-from domain.procedure import Catalogue
 from domain.text import ONE_LINE
 from domain.value import Value
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from commands.database import Database
-from commands.event_log import read_log, to_record
+from commands.log.database import Database
+from commands.log.event_log import read_log, to_record
 from commands.streams import EVOLVE, NOTHING, State, Versioned, fold_readable
 from domain.record import Record, Stored, Unreadable
 

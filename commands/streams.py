@@ -9,17 +9,18 @@ from uuid import UUID
 
 import msgspec
 
-from commands.event_log import SLICE, EventLog
-from domain import account, agreement, dossier, payment, person, transaction
+from commands.log.event_log import SLICE, EventLog
+from domain import account, agreement, dossier, payment
 from domain.account import Account
 from domain.agreement import Agreement
+from domain.claim import person, transaction
+from domain.claim.person import Person
+from domain.claim.transaction import Transaction
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
-from domain.person import Person
 from domain.record import STREAM_EVENTS_MAX, Stored, Unreadable, event_types
 from domain.refusal import Reason, Refused
-from domain.transaction import Transaction
 from domain.value import Value
 
 State = Dossier | Account | Payment | Agreement | Transaction | Person

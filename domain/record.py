@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from domain.account import AccountEvent
 from domain.agreement import AgreementEvent
+from domain.claim.person import PersonEvent
+from domain.claim.transaction import TransactionEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
 from domain.payment import PaymentEvent
-from domain.person import PersonEvent
-from domain.transaction import TransactionEvent
 from domain.value import Value
 
 AnyEvent = (

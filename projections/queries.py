@@ -11,13 +11,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from projections.card import Card
-from projections.counters import AgencyDay
-from projections.directory import Entry
-from projections.feed import FeedItem, Standing
-from projections.ledger import LedgerDay, LedgerEntry, PaymentRow
-from projections.timeline import Happening
-from projections.worklist import WorkItem
+from projections.views.card import Card
+from projections.views.counters import AgencyDay
+from projections.views.directory import Entry
+from projections.views.feed import FeedItem, Standing
+from projections.views.ledger import LedgerDay, LedgerEntry, PaymentRow
+from projections.views.timeline import Happening
+from projections.views.worklist import WorkItem
 
 PAGE_MAX = 1_000
 """Rows of one answer, whatever is asked for."""

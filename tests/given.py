@@ -8,7 +8,7 @@ import pytest
 
 from commands.catalogue import load_catalogue
 from commands.command import Command, Setting
-from commands.handle import DECIDE
+from commands.service import DECIDE
 from commands.streams import State, evolve
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME

@@ -6,11 +6,11 @@ import cyclopts
 import msgspec
 import structlog
 
-from benchmarks import stage
+from benchmarks.load import stage
+from benchmarks.measure.results import Figures
 from benchmarks.peers.emmett import emmett_appends_per_s
 from benchmarks.peers.library import default_recorder_commits_per_s, library_runner_events_per_s
 from benchmarks.peers.pgbench import one_row_inserts
-from benchmarks.results import Figures
 
 
 def main(*, seconds: float = 5.0, events: int = 5_000) -> None:

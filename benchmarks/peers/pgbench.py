@@ -11,7 +11,7 @@ from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.peers.fact import BODY
-from integration.postgres_server import PostgresServer, program
+from integration.servers.postgres import PostgresServer, program
 
 CLIENTS = (8, 16, 32)
 TABLE = """

@@ -7,8 +7,8 @@ import uvloop
 from nats.aio.msg import Msg
 from nats.js.api import StorageType, StreamConfig
 
-from integration.bus import Bus
-from integration.relay import BREATH, WINDOW
+from integration.nats.bus import Bus
+from integration.relay.log import BREATH, WINDOW
 
 STREAM = "RAW"
 SUBJECTS = "raw.>"

@@ -27,7 +27,7 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_benchmark_reports_its_figures(name: str, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "api.cli", "bench", name, "--json", str(file)]
+    command = [sys.executable, "-m", "api.cli.main", "bench", name, "--json", str(file)]
     done = subprocess.run(  # noqa: PLW1510  the code is looked at below
         [*command, "--seconds", "1", "--no-keep"],
         env={**os.environ, "TMPDIR": str(tmp_path)},

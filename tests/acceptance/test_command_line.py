@@ -21,16 +21,16 @@ from nats import errors as nats_errors
 from nats.aio.client import Client, RawCredentials
 from psycopg import AsyncConnection
 
-from api.instance import Addresses, found_running
-from api.settings import Settings
-from commands.bulk import append_bulk
+from api.server.instance import Addresses, found_running
+from api.server.settings import Settings
+from commands.log.bulk import append_bulk
 from domain.agreement import AgreementCountersigned, AgreementSigned
 from domain.event import Context
-from integration.issuer import LOCAL_ISSUER, LocalIssuer
-from integration.nats_accounts import CONSUMER, stream_of
-from integration.nats_server import NatsServer
-from integration.postgres_server import PostgresServer
-from integration.processes import is_alive
+from integration.nats.accounts import CONSUMER, stream_of
+from integration.servers.issuer import LOCAL_ISSUER, LocalIssuer
+from integration.servers.nats import NatsServer
+from integration.servers.postgres import PostgresServer
+from integration.servers.processes import is_alive
 
 COMMANDS = (
     "serve",
@@ -52,7 +52,7 @@ def hoso(
     *arguments: str, folder: Path, check: bool = True, own: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api.cli", *arguments],
+        [sys.executable, "-m", "api.cli.main", *arguments],
         env={**os.environ, "HOSO_DATA_DIR": str(folder), "COLUMNS": "200", **(own or {})},
         text=True,
         capture_output=True,
@@ -88,7 +88,7 @@ def serving(folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes
     output = folder.with_suffix(".out")
     with output.open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", "serve"],
+            [sys.executable, "-m", "api.cli.main", "serve"],
             env={**os.environ, "HOSO_DATA_DIR": str(folder), **environment},
             stdout=log,
             stderr=log,

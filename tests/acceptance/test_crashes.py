@@ -12,14 +12,14 @@ import msgspec
 import pytest
 from psycopg import AsyncConnection
 
-from api.instance import Instance, running
-from api.settings import Settings
-from benchmarks.city_day import CityDay, Played
-from benchmarks.invariants import Places, Verdict, check_all
-from benchmarks.lives import Life, Planner
-from benchmarks.population import Population, Size
-from commands.bulk import append_bulk
-from commands.handle import Receipt
+from api.server.instance import Instance, running
+from api.server.settings import Settings
+from benchmarks.city.city_day import CityDay, Played
+from benchmarks.city.invariants import Places, Verdict, check_all
+from benchmarks.city.lives import Life, Planner
+from benchmarks.city.population import Population, Size
+from commands.log.bulk import append_bulk
+from commands.service import Receipt
 from tests.given import CATALOGUE
 
 SMALL = Size(officers=2_500, citizens=500, organisations=5, monitors=354)

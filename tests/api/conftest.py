@@ -8,11 +8,11 @@ import httpx
 import pytest
 from psycopg import Connection
 
-from api.instance import Instance, running
-from api.settings import Settings
+from api.server.instance import Instance, running
+from api.server.settings import Settings
 from commands.catalogue import load_catalogue
 from domain.account import account_id
-from integration.issuer import LOCAL_ISSUER
+from integration.servers.issuer import LOCAL_ISSUER
 
 CATALOGUE = load_catalogue()
 COMMUNE = "H29.101"

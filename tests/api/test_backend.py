@@ -10,14 +10,14 @@ import pytest
 
 from api import backend as backends
 from api.backend import Backend
-from api.instance import prepare
-from api.tokens import Tokens
-from commands import deadline
+from api.identity.tokens import Tokens
+from api.server.instance import prepare
 from commands.account import OpenCitizen
-from commands.batching import OverloadedError
-from commands.database import DatabaseAwayError
-from commands.handle import IDLE_ANSWERS_MAX, Receipt, Wish
+from commands.log import deadline
+from commands.log.batching import OverloadedError
+from commands.log.database import DatabaseAwayError
 from commands.quota import Quota
+from commands.service import IDLE_ANSWERS_MAX, Receipt, Wish
 from domain.account import account_id
 from domain.refusal import Reason, Refused
 from tests.store.conftest import LogDatabase, database, postgres

@@ -5,10 +5,10 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 
-from api import openapi
-from api.command_routes import COMMAND_ROUTES
-from api.examples import EXAMPLES
-from api.instance import Instance
+from api.server.instance import Instance
+from api.v1 import openapi
+from api.v1.commands import COMMAND_ROUTES
+from api.v1.examples import EXAMPLES
 from tests.api.conftest import People, Person
 
 schema = schemathesis.openapi.from_dict(openapi.document())

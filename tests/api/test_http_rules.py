@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.instance import Instance
+from api.server.instance import Instance
 from tests.api.conftest import COMMUNE, People, Person, code_of, lodging
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

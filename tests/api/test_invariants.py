@@ -9,13 +9,13 @@ import pytest
 from msgspec import Struct
 from psycopg import Connection
 
-from api.instance import Instance, running
-from api.settings import Settings
-from benchmarks import invariants
-from benchmarks.invariants import Places, Verdict, check_all
-from integration.processes import stop
+from api.server.instance import Instance, running
+from api.server.settings import Settings
+from benchmarks.city import invariants
+from benchmarks.city.invariants import Places, Verdict, check_all
+from integration.servers.processes import stop
 from projections import queries
-from projections.views import VIEWS
+from projections.views.registry import VIEWS
 from tests.api.conftest import COMMUNE, People, Person, lodging
 
 ALL = {

@@ -12,9 +12,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from api.instance import Instance, running
-from api.limits import Limits
-from api.settings import Settings
+from api.server.instance import Instance, running
+from api.server.limits import Limits
+from api.server.settings import Settings
 from tests.api.conftest import COMMUNE, People, Person, code_of, lodging
 
 ORIGIN = "https://portal.example"

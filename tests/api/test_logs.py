@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from api.instance import Instance
-from api.observability import told
-from integration.log_lines import aside, cut, open_log
+from api.server.instance import Instance
+from api.server.observability import told
+from integration.servers.log_lines import aside, cut, open_log
 from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, lodging
 
 SECRET = "Nguyễn Thị Bí Mật"
@@ -121,7 +121,7 @@ def test_a_log_is_set_aside_when_it_is_full(tmp_path: Path) -> None:
 
 
 def test_another_programs_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("integration.log_lines.FILE_MAX", 1000)
+    monkeypatch.setattr("integration.servers.log_lines.FILE_MAX", 1000)
     log = tmp_path / "nats.log"
     cut(log)
     writer = open_log(log)

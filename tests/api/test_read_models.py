@@ -11,9 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from api.instance import Instance, running
-from api.read_models import BEHIND_MAX_S
-from api.settings import Settings
+from api.server.instance import Instance, running
+from api.server.settings import Settings
+from api.v1.read_models import BEHIND_MAX_S
 from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
 
 WAIT_S = 60.0

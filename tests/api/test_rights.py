@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from integration.issuer import LOCAL_ISSUER
+from integration.servers.issuer import LOCAL_ISSUER
 from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
 
 CITY = "H29"

@@ -22,13 +22,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api import tokens as module
-from api.issuer_keys import DOCUMENT_MAX, KeysError, discovered_keys, keys_of, refuse_open, usable
+from api.identity import tokens as module
+from api.identity.issuer_keys import (
+    DOCUMENT_MAX,
+    KeysError,
+    discovered_keys,
+    keys_of,
+    refuse_open,
+    usable,
+)
+from api.identity.tokens import FRESH_S, KEPT_S, REFRESH_AFTER_S, STALE_S, Tokens
 from api.problems import Problem
-from api.settings import from_environment
-from api.tokens import FRESH_S, KEPT_S, REFRESH_AFTER_S, STALE_S, Tokens
+from api.server.settings import from_environment
 from domain.account import account_id
-from integration.issuer import LOCAL_ISSUER, LocalIssuer
+from integration.servers.issuer import LOCAL_ISSUER, LocalIssuer
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -538,7 +545,7 @@ def test_how_long_a_token_lives_is_a_setting(tmp_path: Path) -> None:
         from_environment({"HOSO_TOKEN_LIFE_MAX": "0"})
     environment = {**os.environ, "HOSO_DATA_DIR": str(tmp_path), "HOSO_TOKEN_LIFE_MAX": "7200"}
     for hours, code in (("2", 0), ("3", 2), ("0", 2), ("-1", 2)):
-        command = (sys.executable, "-m", "api.cli", "token", "admin", f"--hours={hours}")
+        command = (sys.executable, "-m", "api.cli.main", "token", "admin", f"--hours={hours}")
         made = subprocess.run(
             command, env=environment, capture_output=True, check=False, timeout=60
         )

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.instance import Instance
-from integration.agency import credentials_for, feed_of
+from api.server.instance import Instance
+from integration.agency.connection import credentials_for, feed_of
 from tests.api.conftest import COMMUNE, SHA, People, Person, lodging
 
 CIVIL_STATUS = "G15.901"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.instance import Instance
+from api.server.instance import Instance
 from tests.api.conftest import (
     COMMUNE,
     NEIGHBOUR,

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks.nation_bench import Costs, Life, costs_of, on_paper
-from benchmarks.results import Figures, Result, machine
+from benchmarks.measure.nation_bench import Costs, Life, costs_of, on_paper
+from benchmarks.measure.results import Figures, Result, machine
 
 LIFE = Life(commands=10, events=20)
 COSTS = Costs(

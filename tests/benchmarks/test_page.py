@@ -4,12 +4,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.chapters import CHAPTERS
-from benchmarks.page import Page, render
-from benchmarks.results import Figures, Machine, Result
-from benchmarks.soak_bench import Series
-from benchmarks.steady import Part
-from benchmarks.svg import Axes, bars, columns, lines, number
+from benchmarks.load.steady import Part
+from benchmarks.measure.results import Figures, Machine, Result
+from benchmarks.measure.soak_bench import Series
+from benchmarks.pages.chapters import CHAPTERS
+from benchmarks.pages.page import Page, render
+from benchmarks.pages.svg import Axes, bars, columns, lines, number
 
 MACHINE = Machine(
     processor="A & B <fast>",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import stage
+from benchmarks.load import stage
 from benchmarks.peers import emmett
 from benchmarks.peers.library import default_recorder_commits_per_s, library_runner_events_per_s
 from benchmarks.peers.pgbench import one_row_inserts
-from integration.postgres_server import PostgresServer
+from integration.servers.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module")

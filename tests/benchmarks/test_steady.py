@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.score import write
-from benchmarks.steady import CONNECTIONS_MAX, closed, steady
+from benchmarks.load.score import write
+from benchmarks.load.steady import CONNECTIONS_MAX, closed, steady
 
 HOST = "127.0.0.1"
 Answering = Callable[[bytes], Awaitable[bytes]]

@@ -15,15 +15,15 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from commands.bulk import append_bulk
-from commands.event_log import head_position, read_rows
-from commands.migrate import migrate
+from commands.log.bulk import append_bulk
+from commands.log.event_log import head_position, read_rows
+from commands.log.migrate import migrate
 from domain.account import AccountEvent, AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
-from integration.bus import EVENTS, Bus, to_message
-from integration.nats_server import NatsServer
-from integration.postgres_server import PostgresServer, ServerFailedError
-from integration.trouble import Trouble, troubles
+from integration.nats.bus import EVENTS, Bus, to_message
+from integration.nats.trouble import Trouble, troubles
+from integration.servers.nats import NatsServer
+from integration.servers.postgres import PostgresServer, ServerFailedError
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)

@@ -14,8 +14,8 @@ from nats.aio.client import Client, RawCredentials
 from nats.js import errors as js_errors
 from psycopg import AsyncConnection
 
-from commands.bulk import append_bulk
-from commands.event_log import Append, EventLog, Outcome, read_log
+from commands.log.bulk import append_bulk
+from commands.log.event_log import Append, EventLog, Outcome, read_log
 from domain.agreement import AgreementCountersigned, AgreementEnded, AgreementSigned
 from domain.dossier import (
     Applicant,
@@ -26,25 +26,25 @@ from domain.dossier import (
     SubmittedPaper,
 )
 from domain.event import Context
-from integration import feed_relay as feed_relay_module
-from integration import subscriber as subscriber_module
-from integration.agency_access import AgencyAccess
-from integration.bus import Bus, stream_state
-from integration.feed_relay import FEEDS_LOCK, FeedRelay, feed_states, start_again
-from integration.nats_accounts import (
+from integration.agency import subscriber as subscriber_module
+from integration.agency.access import AgencyAccess
+from integration.agency.subscriber import RESTARTED_TYPE, FeedGapError, follow
+from integration.nats.accounts import (
     AGENCY_CONNECTIONS_MAX,
     CONSUMER,
     agency_credentials,
     inbox_prefix,
     stream_of,
 )
-from integration.nats_server import NatsServer
-from integration.subscriber import RESTARTED_TYPE, FeedGapError, follow
-from projections import feed as feed_view_module
-from projections.feed import VIEW
-from projections.rebuild import rebuild
-from projections.runner import Runner
-from projections.view import shape
+from integration.nats.bus import Bus, stream_state
+from integration.relay import feeds as feed_relay_module
+from integration.relay.feeds import FEEDS_LOCK, FeedRelay, feed_states, start_again
+from integration.servers.nats import NatsServer
+from projections.engine.rebuild import rebuild
+from projections.engine.runner import Runner
+from projections.engine.view import shape
+from projections.views import feed as feed_view_module
+from projections.views.feed import VIEW
 from tests.integration.conftest import Database, eventually, stream_messages
 
 pytestmark = pytest.mark.anyio

@@ -9,18 +9,19 @@ import msgspec
 import psycopg
 import pytest
 
-from commands.database import Timeouts
+from commands.log.database import Timeouts
 from domain.record import Stored
-from integration import follower as follower_module
-from integration import relay as relay_module
-from integration import trouble, worker
-from integration.bus import EVENTS, Bus, Pull, envelope_of, from_message
-from integration.follower import VIEWS_OFFICE, Follower
-from integration.nats_server import NatsServer
-from integration.rebuilding import rebuild_views
-from integration.relay import RELAY_LOCK, Election, Relay
-from projections.runner import Runner
-from projections.views import VIEWS
+from integration.follow import follower as follower_module
+from integration.follow import worker
+from integration.follow.follower import VIEWS_OFFICE, Follower
+from integration.follow.rebuilding import rebuild_views
+from integration.nats import trouble
+from integration.nats.bus import EVENTS, Bus, Pull, envelope_of, from_message
+from integration.relay import log as relay_module
+from integration.relay.log import RELAY_LOCK, Election, Relay
+from integration.servers.nats import NatsServer
+from projections.engine.runner import Runner
+from projections.views.registry import VIEWS
 from tests.integration.conftest import Database, eventually
 from tests.silent import Path
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from integration.issuer import LocalIssuer
-from integration.nats_accounts import NatsAccounts
-from integration.postgres_server import APPLICATION, PostgresServer, ServerFailedError
-from integration.processes import replace_whole, write_once
+from integration.nats.accounts import NatsAccounts
+from integration.servers.issuer import LocalIssuer
+from integration.servers.postgres import APPLICATION, PostgresServer, ServerFailedError
+from integration.servers.processes import replace_whole, write_once
 
 SMALL = {"shared_buffers": "32MB"}
 

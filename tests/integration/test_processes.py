@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from integration.processes import HeldPort, free_port
+from integration.servers.processes import HeldPort, free_port
 
 
 @pytest.fixture

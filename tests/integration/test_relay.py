@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from commands.event_log import Append, EventLog, Outcome
+from commands.log.event_log import Append, EventLog, Outcome
 from domain.account import AccountSuspended
 from domain.event import Context
-from integration import relay as relay_module
-from integration.bus import EVENTS, Bus, envelope_of, from_message, stream_state
-from integration.nats_accounts import service_credentials
-from integration.nats_server import NatsServer
-from integration.relay import RELAY_LOCK, NatsUnwellError, Publisher, Relay
+from integration.nats.accounts import service_credentials
+from integration.nats.bus import EVENTS, Bus, envelope_of, from_message, stream_state
+from integration.relay import log as relay_module
+from integration.relay.log import RELAY_LOCK, NatsUnwellError, Publisher, Relay
+from integration.servers.nats import NatsServer
 from tests.integration.conftest import Database, eventually, stream_messages
 
 pytestmark = pytest.mark.anyio

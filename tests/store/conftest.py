@@ -10,8 +10,8 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from commands.migrate import migrate
-from integration.postgres_server import PostgresServer
+from commands.log.migrate import migrate
+from integration.servers.postgres import PostgresServer
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)

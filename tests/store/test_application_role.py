@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from commands.bulk import append_bulk
-from commands.database import connect
+from commands.log.bulk import append_bulk
+from commands.log.database import connect
 from domain.account import CitizenOpened
 from domain.event import Context
 from tests.store.conftest import LogDatabase

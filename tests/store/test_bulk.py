@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import AsyncConnection
 
-from commands import bulk, event_file
-from commands.bulk import Imported, append_bulk, export_file, import_file
-from commands.event_file import BadLineError, as_line, read_batches
-from commands.event_log import leaf_hash, read_rows
+from commands.log import bulk, event_file
+from commands.log.bulk import Imported, append_bulk, export_file, import_file
+from commands.log.event_file import BadLineError, as_line, read_batches
+from commands.log.event_log import leaf_hash, read_rows
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.dossier import DossierSupplemented, SubmittedPaper
 from domain.event import Context

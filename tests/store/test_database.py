@@ -10,9 +10,9 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from commands import deadline
-from commands.database import Database, DatabaseAwayError, Timeouts, connect
-from commands.event_log import EventLog, Outcome
+from commands.log import deadline
+from commands.log.database import Database, DatabaseAwayError, Timeouts, connect
+from commands.log.event_log import EventLog, Outcome
 from tests.silent import Path
 from tests.store.conftest import LogDatabase
 from tests.store.test_event_log import OPENED, append, running

@@ -14,15 +14,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from commands.bulk import append_bulk
-from commands.event_log import (
-    Append,
-    EventLog,
-    Outcome,
-    leaf_hash,
-    read_log,
-    read_rows,
-)
+from commands.log.bulk import append_bulk
+from commands.log.event_log import Append, EventLog, Outcome, leaf_hash, read_log, read_rows
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
 from domain.record import AnyEvent, name_of

@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from commands.numbering import Numbering
-from integration.postgres_server import PostgresServer
+from commands.log.numbering import Numbering
+from integration.servers.postgres import PostgresServer
 from tests.store.conftest import migrate_to_newest
 
 DAY = date(2025, 11, 17)

@@ -19,7 +19,7 @@ from eventsourcing.tests.persistence import (
 )
 from psycopg_pool import ConnectionPool
 
-from commands.recorder import LogRecorder, RecordMapper, StoredRecord
+from commands.log.recorder import LogRecorder, RecordMapper, StoredRecord
 from domain.account import AccountSuspended, CitizenOpened
 from domain.event import Context
 from tests.store.conftest import LogDatabase

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from commands import streams
-from commands.bulk import append_bulk
-from commands.database import connect
-from commands.event_log import SLICE, EventLog, Outcome, stored_form
+from commands.log.bulk import append_bulk
+from commands.log.database import connect
+from commands.log.event_log import SLICE, EventLog, Outcome, stored_form
 from commands.streams import NOTHING, Streams, after, fold
 from domain.account import AccountReactivated, AccountSuspended
 from domain.event import Context

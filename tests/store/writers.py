@@ -9,8 +9,8 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
-from commands.bulk import append_bulk
-from commands.event_log import Append, EventLog, Outcome
+from commands.log.bulk import append_bulk
+from commands.log.event_log import Append, EventLog, Outcome
 from commands.streams import fold
 from domain.account import AccountReactivated, CitizenOpened
 from domain.event import Context

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from commands import account as c
+from commands.account.decide import ROLES_OF_KIND, decide
 from commands.command import Setting
 from domain import account as e
 from domain.account import AccountKind, Role
@@ -203,7 +204,7 @@ def test_each_kind_of_account_holds_only_its_own_roles(
 ) -> None:
     for role in Role:
         grant = c.GrantRole(role=role, agency="H29.101", valid_from=MONDAY_9)
-        if role in c.ROLES_OF_KIND[kind]:
+        if role in ROLES_OF_KIND[kind]:
             granted = e.RoleGranted(role=role, agency="H29.101", valid_from=MONDAY_9)
             given(opened).when(grant).then(granted)
         else:
@@ -211,7 +212,7 @@ def test_each_kind_of_account_holds_only_its_own_roles(
 
 
 def test_every_role_can_be_held_by_somebody() -> None:
-    assert frozenset[Role]().union(*c.ROLES_OF_KIND.values()) == set(Role)
+    assert frozenset[Role]().union(*ROLES_OF_KIND.values()) == set(Role)
 
 
 def test_a_grant_whose_end_is_past_is_empty_when_it_begins_now() -> None:
@@ -267,10 +268,10 @@ def test_staff_and_citizens_come_from_the_issuers_meant_for_them() -> None:
             opening = replace(command, issuer=issuer)
             setting = Setting(at=MONDAY_9, actor=ACTOR, catalogue=CATALOGUE, issuers=issuers)
             if may:
-                assert c.decide(None, opening, setting)
+                assert decide(None, opening, setting)
                 continue
             with pytest.raises(Refused) as no:
-                c.decide(None, opening, setting)
+                decide(None, opening, setting)
             assert no.value.reason is Reason.ISSUER_NOT_FOR_THIS_ACCOUNT
 
 

@@ -13,11 +13,12 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from api.command_routes import COMMAND_ROUTES
+from api.v1.commands import COMMAND_ROUTES
 from commands import account as a
 from commands import agreement as g
 from commands import dossier as d
 from commands import payment as p
+from commands.account.decide import ROLES_OF_KIND
 from commands.authority import (
     ACT_FOR_OTHERS,
     ACTING,
@@ -34,7 +35,7 @@ from commands.authority import (
     check_administration,
     earliest,
 )
-from commands.handle import Wish, scope_of
+from commands.service import Wish, scope_of
 from domain.account import Account, AccountKind, Grant, Issuers, Role
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, MONDAY_9, OTHER
@@ -303,7 +304,7 @@ def test_every_role_is_given_by_somebody() -> None:
 def test_a_role_is_given_and_taken_only_by_who_may_give_it_with_that_reach(role: Role) -> None:
     by_the_city = GIVEN_BY[role] is Where.CITY
     desk = (
-        set(a.ROLES_OF_KIND[AccountKind.OFFICER])
+        set(ROLES_OF_KIND[AccountKind.OFFICER])
         - ACT_FOR_OTHERS
         - {*(Role.AUDITOR, Role.ACCOUNT_ADMIN, Role.DATA_SHARING_ADMIN)}
     )

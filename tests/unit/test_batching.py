@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from commands import deadline
-from commands.batching import Batcher, OverloadedError, Supervised, end
-from commands.database import DatabaseAwayError
+from commands.log import deadline
+from commands.log.batching import Batcher, OverloadedError, Supervised, end
+from commands.log.database import DatabaseAwayError
 
 
 async def double(batch: list[int]) -> list[int]:

@@ -13,8 +13,8 @@ import pytest
 
 from commands.catalogue import PACKAGED, CatalogueError, content_hash, load_catalogue
 from domain.calendar import MINUTES_A_DAY, LimitUnit
-from domain.procedure import AgencyKind, Catalogue, Fee, FeeKind, FeeUnit, OnlineLevel
-from domain.synthetic import fill
+from domain.catalogue.procedure import AgencyKind, Catalogue, Fee, FeeKind, FeeUnit, OnlineLevel
+from domain.catalogue.synthetic import fill
 
 CATALOGUE = load_catalogue()
 PROCEDURES = CATALOGUE.procedures.values()

@@ -8,24 +8,24 @@ from uuid import UUID
 import pytest
 from msgspec import Struct
 
-from benchmarks.city_day import last_moment
-from benchmarks.lag import LagProbe
-from benchmarks.lives import LATE, LATE_LAND, STAYS_OPEN, Life, Planner, Step
-from benchmarks.load import IN_FLIGHT, Answer, comes_later
-from benchmarks.population import PLATFORM, SIMULATOR, Population, Size
+from benchmarks.city.city_day import last_moment
+from benchmarks.city.lag import LagProbe
+from benchmarks.city.lives import LATE, LATE_LAND, STAYS_OPEN, Life, Planner, Step
+from benchmarks.city.population import PLATFORM, SIMULATOR, Population, Size
+from benchmarks.load.load import IN_FLIGHT, Answer, comes_later
 from commands import dossier as d
 from commands import payment as p
 from commands.authority import Caller, authorise, earliest
 from commands.command import Setting
-from commands.handle import DECIDE, Wish, calendar_begins, scope_of
 from commands.persons import named_accounts
+from commands.service import DECIDE, Wish, calendar_begins, scope_of
 from commands.streams import State, evolve
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
+from domain.catalogue.procedure import AgencyKind
 from domain.dossier import Channel, Dossier, DossierAccepted, DossierClosed, Outcome
 from domain.identity import dossier_code
-from domain.procedure import AgencyKind
-from integration.issuer import LOCAL_ISSUER
+from integration.servers.issuer import LOCAL_ISSUER
 from tests.given import CATALOGUE
 
 DAY = date(2025, 11, 17)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from api.polls import FeedWatch
-from commands import deadline
-from commands.batching import Supervised
+from api.v1.polls import FeedWatch
+from commands.log import deadline
+from commands.log.batching import Supervised
 
 
 def test_services_that_are_started_under_a_deadline_do_not_have_it() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from api.limits import Limits
-from api.settings import Settings
+from api.server.limits import Limits
+from api.server.settings import Settings
 from domain.account import Role
 from domain.dossier import Outcome, Status
 from domain.record import event_types
@@ -46,7 +46,7 @@ def codes(section: str) -> list[str]:
 def subcommands() -> set[str]:
     """What `hoso` understands, read from its decorators."""
     found = set()
-    for node in ast.parse(text("api/cli.py")).body:
+    for node in ast.parse(text("api/cli/main.py")).body:
         if lazy := re.match(r"app\.command\('[\w.:]+', name='(\w+)'", ast.unparse(node)):
             found.add(lazy[1])
         if not isinstance(node, ast.FunctionDef):
@@ -125,7 +125,7 @@ def test_the_changelog_names_every_hoso_subcommand() -> None:
 
 
 def test_the_readme_has_exactly_the_variables_that_are_read() -> None:
-    read = set(re.findall(r"HOSO_[A-Z_]+[A-Z]", text("api/settings.py")))
+    read = set(re.findall(r"HOSO_[A-Z_]+[A-Z]", text("api/server/settings.py")))
     rows = re.findall(r"^\| `(HOSO_\w+)` \|", text("README.md"), re.MULTILINE)
     assert set(rows) == read
     assert len(rows) == len(Settings.__struct_fields__) - 1 + len(Limits.__struct_fields__)

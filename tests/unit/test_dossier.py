@@ -12,7 +12,7 @@ from hypothesis.strategies import lists, sampled_from
 from msgspec.structs import replace
 
 from commands import dossier as c
-from commands.dossier_decider import CONSULTATIONS_MAX
+from commands.dossier.decide import CONSULTATIONS_MAX
 from commands.streams import evolve
 from domain import dossier as e
 from domain.account import Account, AccountKind, Grant, Role

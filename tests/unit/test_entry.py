@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from api.command_routes import COMMAND_ROUTES
-from api.examples import EXAMPLES
+from api.v1.commands import COMMAND_ROUTES
+from api.v1.examples import EXAMPLES
 from commands.account import OpenCitizen, OpenOfficer
 from commands.command import Command
 from commands.dossier import LodgeDossier, RescheduleDossier
 from commands.entry import _LATIN as LATIN
 from commands.entry import InstantError, composed, in_utc, is_composed, moments_of, stored_fault
-from commands.event_file import BadLineError, as_line, read_batches
+from commands.log.event_file import BadLineError, as_line, read_batches
 from domain.account import CitizenOpened
 from domain.event import Context, ShortText, Text
 from domain.identity import NationalId

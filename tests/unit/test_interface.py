@@ -5,16 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import json_names, limits
-from api.command_app import _decoders, encode
-from api.command_routes import COMMAND_ROUTES
-from api.connections import Connections
-from api.examples import EXAMPLES
-from api.limits import Allowance, AtOnce, Gate, Limits
-from api.pages import fitting
-from api.paths import Paths, path_of
+from api import json_names
+from api.fast_path import _decoders, encode
 from api.problems import Problem
-from api.requests import NEVER, expected_versions, is_known
+from api.server import limits
+from api.server.connections import Connections
+from api.server.limits import Allowance, AtOnce, Gate, Limits
+from api.server.paths import Paths, path_of
+from api.v1.commands import COMMAND_ROUTES
+from api.v1.examples import EXAMPLES
+from api.v1.pages import fitting
+from api.v1.requests import NEVER, expected_versions, is_known
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_escapes_hide_no_repeated_name(body: bytes) -> None:
 
 def test_an_allowance_is_used_up_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("api.limits.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("api.server.limits.time.monotonic", lambda: now[0])
     allowance = Allowance(10)
     burst = int(limits.BURST_S * 10)
     assert [allowance.take("a") for _ in range(burst)] == [0.0] * burst

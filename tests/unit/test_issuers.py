@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from api.settings import from_environment
-from api.workers import WorkerSettings, issuers_of
-from integration.issuer import LOCAL_ISSUER
+from api.server.settings import from_environment
+from api.server.workers import WorkerSettings, issuers_of
+from integration.servers.issuer import LOCAL_ISSUER
 
 BOTH = {"HOSO_OIDC_ISSUERS": "https://staff, https://people"}
 APART = {**BOTH, "HOSO_STAFF_ISSUERS": "https://staff", "HOSO_CITIZEN_ISSUERS": "https://people"}

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from commands import payment as c
 from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
+from commands.payment.decide import OF_A_PAYMENT_MAX, claims_of
 from commands.streams import evolve as fold
 from domain import payment as e
 from domain.account import Role
+from domain.claim.transaction import TransactionClaimed, evolve
 from domain.dossier import (
     Applicant,
     ApplicantKind,
@@ -29,7 +31,6 @@ from domain.dossier import (
 from domain.payment import Method, Payment
 from domain.record import AnyEvent
 from domain.refusal import Reason, Refused
-from domain.transaction import TransactionClaimed, evolve
 from tests.given import ACTOR, CATALOGUE, DOSSIER, MONDAY_9, OTHER, events
 from tests.given import given as given_facts
 
@@ -526,12 +527,12 @@ def test_a_request_does_not_outlast_the_calendar() -> None:
 
 def test_attempts_and_refunds_are_bounded() -> None:
     declined: list[AnyEvent] = []
-    for nth in range(c.OF_A_PAYMENT_MAX):
+    for nth in range(OF_A_PAYMENT_MAX):
         declined.append(replace(STARTED, attempt=f"A{nth}"))
         declined.append(replace(DECLINED, attempt=f"A{nth}"))
     start = c.StartAttempt(attempt="B", method=Method.ONLINE)
     given(ASSESSED, REQUESTED, *declined).when(start, at=MONDAY_9).refused(Reason.TOO_MANY)
-    asked = [replace(ASKED, refund=f"F{nth}", amount_vnd=1) for nth in range(c.OF_A_PAYMENT_MAX)]
+    asked = [replace(ASKED, refund=f"F{nth}", amount_vnd=1) for nth in range(OF_A_PAYMENT_MAX)]
     ask = c.AskRefund(refund="G", amount_vnd=1, explanation="x")
     given(*PAID, *asked).when(ask).refused(Reason.TOO_MANY)
 
@@ -573,7 +574,7 @@ def test_what_lies_in_one_till_is_not_in_another_nor_at_a_bank() -> None:
 def claimed(state: Any, **who: Any) -> set[UUID]:
     """The streams that a confirmation takes."""
     setting = Setting(**{"at": MONDAY_9, "catalogue": CATALOGUE, "actor": ACTOR, **who})
-    return {claim.stream for claim in c.claims_of(state, DOSSIER, CONFIRM, setting)}
+    return {claim.stream for claim in claims_of(state, DOSSIER, CONFIRM, setting)}
 
 
 def test_a_transaction_belongs_to_the_first_that_booked_it() -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from benchmarks.population import (
+from benchmarks.city.population import (
     CITY_OFFICERS,
     DESK,
     PLATFORM,
@@ -18,13 +18,13 @@ from benchmarks.population import (
     national_id,
     tax_codes,
 )
-from commands.account import ROLES_OF_KIND
+from commands.account.decide import ROLES_OF_KIND
 from commands.streams import State, evolve
 from domain import account as a
 from domain.account import Role, account_id
 from domain.identity import national_id_fault, tax_code_fault
 from domain.record import AnyEvent
-from integration.issuer import LOCAL_ISSUER
+from integration.servers.issuer import LOCAL_ISSUER
 from tests.given import CATALOGUE
 
 SMALL = Size(officers=1_500, citizens=1_000, organisations=50, monitors=60)

@@ -8,16 +8,16 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.read_models import BEHIND_MAX_S, ReadModels, faults
-from commands.batching import OverloadedError, end
+from api.v1.read_models import BEHIND_MAX_S, ReadModels, faults
+from commands.log.batching import OverloadedError, end
 from commands.streams import NOTHING, StreamUnreadableError, fold, fold_readable
 from domain.account import AccountSuspended, CitizenOpened
 from domain.event import Context
 from domain.record import Record, Stored, Unreadable, encode, name_of, read
-from integration.bus import from_message, to_message
+from integration.nats.bus import from_message, to_message
+from projections.engine.view import shape
 from projections.queries import Progress
-from projections.view import shape
-from projections.views import VIEWS
+from projections.views.registry import VIEWS
 
 AT = datetime(2026, 6, 1, 8, tzinfo=UTC)
 STREAM = UUID(int=7)

@@ -11,8 +11,8 @@ from domain import account as a
 from domain import dossier as d
 from domain import payment as p
 from domain.agreement import AgreementSigned
+from domain.catalogue.procedure import FeeKind
 from domain.event import Context
-from domain.procedure import FeeKind
 from domain.record import (
     AnyEvent,
     Record,
@@ -21,9 +21,9 @@ from domain.record import (
     name_of,
     personal_fields,
 )
-from projections import card, counters, directory, feed, ledger, timeline, worklist
-from projections.view import Out, StreamView, shape
-from projections.views import VIEWS
+from projections.engine.view import Out, StreamView, shape
+from projections.views import card, counters, directory, feed, ledger, timeline, worklist
+from projections.views.registry import VIEWS
 
 AT = datetime(2025, 11, 17, 2, 0, tzinfo=UTC)
 DUE = AT + timedelta(days=2)

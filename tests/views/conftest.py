@@ -13,12 +13,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from commands.migrate import migrate
+from commands.log.migrate import migrate
 from domain import account, agreement, dossier, payment
+from domain.catalogue.procedure import FeeKind
 from domain.event import Context, stream_id
-from domain.procedure import FeeKind
 from domain.record import AnyEvent, Record, Stored, Unreadable, encode, name_of
-from integration.postgres_server import PostgresServer
+from integration.servers.postgres import PostgresServer
 
 START = datetime(2025, 11, 17, 1, 0, tzinfo=UTC)
 UNSIGNED = 7
@@ -245,7 +245,7 @@ class Log:
         self._page = page
 
     async def read(self, after: int) -> AsyncIterator[list[Record]]:
-        """What `commands.event_log.read_log` does, without a database."""
+        """What `commands.log.event_log.read_log` does, without a database."""
         while page := self.records[after : min(self.shown, after + self._page)]:
             yield page
             after = page[-1].position

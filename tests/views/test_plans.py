@@ -19,18 +19,19 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from api import read_models
-from commands import event_log, recorder, replay
-from commands.batching import end
-from commands.event_log import Append
+from api.v1 import read_models
+from commands import replay
+from commands.log import event_log, recorder
+from commands.log.batching import end
+from commands.log.event_log import Append
 from domain.account import CitizenOpened
 from domain.event import Context
 from domain.record import Record
-from integration.postgres_server import PostgresServer
+from integration.servers.postgres import PostgresServer
 from projections import queries
+from projections.engine.runner import Runner
 from projections.queries import NIL, Days, Scope, WorklistFilter
-from projections.runner import Runner
-from projections.views import VIEWS
+from projections.views.registry import VIEWS
 from tests.views.conftest import START
 
 PLANS = Path(__file__).parent / "plans.txt"

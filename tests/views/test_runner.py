@@ -13,20 +13,22 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-import projections.view
 from domain.dossier import DossierAssigned, DossierLodged, SupplementRequested
 from domain.event import stream_id
 from domain.record import Record, Stored
-from integration.postgres_server import PostgresServer
-from projections import card, feed, queries, runner
-from projections import rebuild as rebuilding
-from projections.difference import difference
-from projections.generation import HoleError, StaleViewError
+from integration.servers.postgres import PostgresServer
+from projections import queries
+from projections.engine import rebuild as rebuilding
+from projections.engine import runner
+from projections.engine import view as viewing
+from projections.engine.difference import difference
+from projections.engine.generation import HoleError, StaleViewError
+from projections.engine.rebuild import RebuildRunningError, rebuild
+from projections.engine.runner import Runner
+from projections.engine.view import Batch, Out, StreamView, View
 from projections.queries import Days, Scope, WorklistFilter
-from projections.rebuild import RebuildRunningError, rebuild
-from projections.runner import Runner
-from projections.view import Batch, Out, StreamView, View
-from projections.views import VIEWS
+from projections.views import card, feed
+from projections.views.registry import VIEWS
 from tests.views.conftest import START
 
 History = Callable[[int, int], list[Record]]
@@ -332,7 +334,7 @@ def test_a_rebuild_with_more_rows_than_it_keeps_in_memory_is_the_same(
         async with opened(dsn) as live:
             await project(live, records)
         before = await contents(dsn)
-        monkeypatch.setattr(projections.view, "KEPT_MAX", 25)
+        monkeypatch.setattr(viewing, "KEPT_MAX", 25)
         for view in ALL:
             await rebuild(dsn, view, log(records, 40).read, 30)
         assert await contents(dsn) == before

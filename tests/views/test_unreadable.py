@@ -9,19 +9,20 @@ import msgspec
 import pytest
 from psycopg import AsyncConnection
 
-from commands.event_log import read_wanted
+from commands.log.event_log import read_wanted
 from domain.agreement import AgreementEnded
 from domain.dossier import DossierAccepted, DossierLodged
 from domain.payment import FeeAssessed
 from domain.record import Record, Stored, Unreadable
-from projections import generation, queries
-from projections.difference import difference
-from projections.generation import StaleViewError
+from projections import queries
+from projections.engine import generation
+from projections.engine.difference import difference
+from projections.engine.generation import StaleViewError
+from projections.engine.rebuild import rebuild, rebuild_together
+from projections.engine.runner import Runner
+from projections.engine.view import View
 from projections.queries import Days, Scope
-from projections.rebuild import rebuild, rebuild_together
-from projections.runner import Runner
-from projections.view import View
-from projections.views import VIEWS
+from projections.views.registry import VIEWS
 from tests.views.conftest import START
 from tests.views.test_runner import (
     ALL,

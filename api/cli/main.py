@@ -1,0 +1,419 @@
+"""The command line: `hoso`."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from psycopg import AsyncConnection
+from rich.console import Console
+from rich.table import Table
+
+from api.server.instance import Addresses, Instance, found_running, prepare, running
+from api.server.observability import configure_logs
+from api.server.settings import from_environment
+from api.v1 import answers
+from api.v1.read_models import faults
+from commands import replay
+from commands.log.bulk import export_file, import_file
+from commands.log.database import BULK, Database, connect
+from domain.payment import payment_id
+from domain.record import Unreadable
+from integration.agency.access import AccessNotToldError, AgencyAccess
+from integration.agency.connection import credentials_for, deliver_again, feed_of
+from integration.follow.rebuilding import rebuild_views
+from integration.nats.accounts import AGENCY_DAYS, AGENCY_DAYS_MAX, NatsAccounts
+from integration.nats.trouble import troubles
+from integration.relay.feeds import agencies_in_force
+from integration.servers.issuer import LocalIssuer
+from integration.servers.postgres import PostgresServer, ServerFailedError
+from integration.servers.processes import AlreadyRunningError, DataFolder
+from projections import queries
+from projections.views.registry import VIEWS
+
+Result = TypeVar("Result")
+EXPECTED = (AccessNotToldError, AlreadyRunningError, ServerFailedError, OSError, ValueError)
+app = App(
+    name="hoso",
+    help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
+    "HOSO_DATA_DIR; HOSO_DATABASE_URL and HOSO_NATS_URL name your own servers.",
+    version_flags=["--version"],
+)
+console = Console()
+PARKED_SHOWN = 20
+FACT_WIDTH = 160
+encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one sentence and exit code 2."""
+    configure_logs(level=30)
+    try:
+        app()
+    except (*EXPECTED, UserError) as error:
+        console.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+
+
+class UserError(Exception):
+    """What the user asked for cannot be done; the text says why."""
+
+
+@app.command
+def serve() -> None:
+    """Serve with all processes until Ctrl-C.
+
+    Example: `HOSO_PORT=9000 hoso serve`
+    """
+    stop_on_signals()
+    with running(from_environment()) as instance:
+        print_addresses(instance)
+        serve_on(instance)
+
+
+# Named here, imported when asked for: a server never loads what plays with it.
+app.command(
+    "benchmarks.city.demo:play_demo",
+    name="demo",
+    help="Play a city's day, check every invariant, report.\n\n"
+    "Example: `hoso demo --dossiers 1000 --exit --json report.json`",
+)
+app.command(
+    "benchmarks.measure.bench:bench",
+    name="bench",
+    help="Measure one thing on this machine.\n\nExample: `hoso bench write --json write.json`",
+)
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database to this program's version; nothing else is started.
+
+    Example: `HOSO_DATABASE_URL=postgresql://app@db/hoso HOSO_OWNER_DATABASE_URL=... hoso migrate`
+    """
+    settings = from_environment()
+    if settings.database_url is not None:
+        owner = settings.owner_database_url or settings.database_url
+        asyncio.run(prepare(owner, settings.database_url))
+    elif found_running(settings) is None:
+        folder = DataFolder(settings.data_folder)
+        folder.lock()
+        server = PostgresServer(settings.data_folder / "postgres")
+        server.start()
+        try:
+            asyncio.run(prepare(server.dsn, server.app_dsn))
+        finally:
+            server.stop()
+            folder.unlock()
+    console.print("The database is at this program's version.")
+
+
+@app.command
+def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False) -> None:
+    """Make read models again from the log, beside the live ones, and switch each over.
+
+    Example: `hoso rebuild worklist card`, `hoso rebuild --all`
+    """
+    names = tuple(VIEWS) if all_ else views
+    unknown = [name for name in names if name not in VIEWS]
+    if unknown:
+        raise UserError(f"There is no view {unknown[0]}; there are {', '.join(VIEWS)}.")
+    if not names:
+        raise UserError(f"Name views ({', '.join(VIEWS)}) or say --all.")
+    started = time.monotonic()
+    for done in rebuild_views(_reached().dsn, names):
+        taken = time.monotonic() - started
+        for view, generation in done.generations.items():
+            console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
+
+
+@app.command(name="import")
+def import_events(file: Path) -> None:
+    """Append the events of a file, one a line, as `hoso export` writes them; what is there is passed over.
+
+    Example: `hoso import events.jsonl`
+    """
+    imported = asyncio.run(_connected(lambda connection: import_file(connection, file)))
+    console.print(f"{imported.appended:,} events appended, {imported.known:,} were there already.")
+
+
+@app.command(name="export")
+def export_events(
+    file: Path,
+    *,
+    after: Annotated[int, Parameter(help="position", validator=Number(gte=0))] = 0,
+) -> None:
+    """Write the log to a file, one event a line, in its order.
+
+    Example: `hoso export events.jsonl --after 1200`
+    """
+    last = asyncio.run(_connected(lambda connection: export_file(connection, file, after)))
+    console.print(f"{file} holds what follows position {after:,} up to {last:,}.")
+
+
+async def _connected(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    async with await connect(_reached().dsn, BULK) as connection:
+        return await work(connection)
+
+
+@app.command(name="replay")
+def replay_dossier(
+    code: str,
+    *,
+    as_of: Annotated[datetime | None, Parameter(help="instant, RFC 3339")] = None,
+    clock: Annotated[replay.Clock, Parameter(help="by which time facts count")] = (
+        replay.Clock.HAPPENED
+    ),
+    payment: Annotated[bool, Parameter(help="the dossier's payment instead")] = False,
+    json: Annotated[bool, Parameter(help="print JSON")] = False,
+) -> None:
+    """The history of a dossier (by code or id), payment or account, and its state at an instant.
+
+    Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
+    """
+    past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
+    if not past.version and as_of is None:
+        raise UserError(f"Nothing is recorded of {'the payment of ' * payment}{code}.")
+    if json:
+        answer = {
+            "stream": past.stream,
+            "as_of": past.as_of,
+            "clock": past.clock,
+            "version": past.version,
+            "state": past.state,
+            "facts": [answers.fact(record) for record in past.records],
+        }
+        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
+        return
+    table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
+    for record in past.records:
+        table.add_row(
+            str(record.version),
+            str(record.position),
+            record.context.effective_at.isoformat(timespec="minutes") if record.context else "",
+            record.recorded_at.isoformat(timespec="milliseconds"),
+            f"{record.name} (unreadable)" if isinstance(record, Unreadable) else record.name,
+            (record.context and record.context.role) or "",
+            (record.context and record.context.agency) or "",
+        )
+    # One line a fact, however narrow the terminal: a name or an instant that is cut tells nothing.
+    Console(width=max(console.width, FACT_WIDTH)).print(table)
+    console.print(f"State after {past.version} facts, by the {past.clock} clock:")
+    console.print_json(encode(past.state).decode())
+
+
+async def _replay(
+    dsn: str, code: str, as_of: datetime | None, clock: replay.Clock, *, payment: bool
+) -> replay.Replayed:
+    database = Database(dsn)
+    try:
+        stream = await _stream_of(database, code)
+        instant = as_of.astimezone() if as_of else await replay.present(database)
+        target = payment_id(stream) if payment else stream
+        return await replay.as_of(database, target, instant, clock)
+    finally:
+        await database.close()
+
+
+async def _stream_of(database: Database, code: str) -> UUID:
+    try:
+        return UUID(code)
+    except ValueError:
+        card = await database.run(lambda connection: queries.card_by_code(connection, code))
+    if card is None:
+        raise UserError(f"No dossier has the code {code}.")
+    return card.dossier
+
+
+@app.command
+def token(
+    subject: str,
+    *,
+    act: Annotated[str | None, Parameter(help="software that acts for the subject")] = None,
+    hours: Annotated[int, Parameter(help="lifetime")] = 1,
+) -> None:
+    """A bearer token of the local issuer, for trying things out.
+
+    Example: `TOKEN=$(hoso token admin)`
+    """
+    settings = from_environment()
+    if not 0 < hours * 3600 <= settings.token_life_max_s:
+        message = f"a token lives at most {settings.token_life_max_s} s (HOSO_TOKEN_LIFE_MAX)"
+        raise UserError(message)
+    issuer = LocalIssuer(settings.data_folder / "issuer")
+    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201
+
+
+@app.command
+def status() -> None:
+    """How far the log and each consumer of it have come.
+
+    Example: `hoso status`
+    """
+    addresses = _reached()
+    head, views, parked = asyncio.run(_status(addresses.dsn))
+    console.print(f"{addresses.base_url}   the log ends at {head}")
+    table = Table("read model", "generation", "position", "behind", "parked streams")
+    for view in views:
+        behind = str(head - view.position)
+        stuck = str(view.parked)
+        table.add_row(view.view, str(view.generation), str(view.position), behind, stuck)
+    console.print(table)
+    for fault in faults(views):
+        console.print(f"{fault.view} is {fault.state}: {fault.remedy}", style="red")
+    for stream in parked[:PARKED_SHOWN]:
+        console.print(f"{stream.view} stands still for {stream.stream_id} at {stream.position}")
+    if parked:
+        console.print(
+            "Once the program can take these events: hoso rebuild, with the views' names."
+        )
+    for trouble in asyncio.run(_connected(troubles)):
+        ended = f"ended {trouble.ended_at:%F %T%z}" if trouble.ended_at else "lasts"
+        line = f"{trouble.place}: {trouble.why} (since {trouble.since:%F %T%z}, {ended})"
+        console.print(line, style="dim" if trouble.ended_at else "red", markup=False)
+
+
+async def _status(dsn: str) -> tuple[int, list[queries.Progress], list[queries.Parked]]:
+    async with await connect(dsn) as connection:
+        row = await (await connection.execute("SELECT position FROM head")).fetchone()
+        assert row is not None, "a migrated log has a head"
+        views = await queries.progress(connection)
+        return int(row[0]), views, await queries.parked(connection)
+
+
+feed = App(name="feed", help="Data-sharing feeds, as an agency takes them.")
+app.command(feed)
+
+
+@feed.command
+def tail(
+    agency: str,
+    *,
+    from_: Annotated[
+        int | None,
+        Parameter(name="--from", help="replay from this sequence", validator=Number(gte=1)),
+    ] = None,
+) -> None:
+    """Follow an agency's feed with that agency's own credentials until Ctrl-C.
+
+    Example: `hoso feed tail G15.901 --from 1`
+    """
+    asyncio.run(_tail(_reached(), agency, from_))
+
+
+async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
+    own = await _agency_credentials(addresses, agency, 1)
+    if start is not None:
+        await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
+    after = None if start is None else start - 1
+    async for event in feed_of(addresses.nats_url, own, agency, after):
+        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201
+
+
+@feed.command
+def credentials(
+    agency: str,
+    *,
+    days: Annotated[
+        int,
+        Parameter(help="how long they are good for", validator=Number(gte=1, lte=AGENCY_DAYS_MAX)),
+    ] = AGENCY_DAYS,
+) -> None:
+    """Print the .creds file that opens this agency's feed and nothing else, until it expires.
+
+    The agency must have an agreement in force; once that ends, the credentials do too.
+    Example: `hoso feed credentials G15.901 --days 90 > land.creds`
+    """
+    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201
+
+
+@feed.command
+def revoke(agency: str) -> None:
+    """Refuse all credentials that this agency was given until now, and end its connections.
+
+    Example: `hoso feed revoke G15.901`
+    """
+    addresses = _reached()
+    access = AgencyAccess(addresses.nats_url, _own_accounts())
+    try:
+        asyncio.run(access.revoke(agency))
+    except KeyError:
+        raise UserError(f"{agency} never had access to NATS.") from None
+    except AccessNotToldError as error:
+        raise UserError(f"NATS was not reached; it is told within seconds ({error}).") from error
+    console.print(f"What {agency} was given until now is refused; give it new credentials.")
+
+
+async def _agency_credentials(addresses: Addresses, agency: str, days: int) -> str:
+    """Credentials for an agency with an agreement in force, which NATS then lets in."""
+    accounts = _own_accounts()
+    async with await AsyncConnection.connect(addresses.dsn, autocommit=True) as connection:
+        in_force = await agencies_in_force(connection)
+    if agency not in in_force:
+        raise UserError(f"{agency} has no agreement in force, so there is no feed to open.")
+    access = await AgencyAccess(addresses.nats_url, accounts).let_in(agency)
+    return credentials_for(accounts.account, agency, days, access.revoked_at)
+
+
+def _own_accounts() -> NatsAccounts:
+    """The keys of the embedded NATS. Raises `UserError` where it is not embedded."""
+    settings = from_environment()
+    if settings.nats_url is not None:
+        raise UserError(
+            "With your own NATS servers, agencies have no access by NATS: they take their feeds"
+            " over HTTP, at /v1/feeds/{agency}."
+        )
+    return NatsAccounts(settings.data_folder / "nats" / "keys")
+
+
+def _reached() -> Addresses:
+    """The running instance. Raises `UserError` when there is none."""
+    settings = from_environment()
+    addresses = found_running(settings)
+    if addresses is None:
+        raise UserError(f"Nothing runs on {settings.data_folder}; start it with `hoso serve`.")
+    return addresses
+
+
+def stop_on_signals() -> None:
+    """End on SIGTERM as on Ctrl-C, also when started in the background of a script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+def print_addresses(instance: Instance) -> None:
+    """Where to look next."""
+    base = instance.addresses.base_url
+    own = instance.settings.metrics_token
+    token = "HOSO_METRICS_TOKEN" if own else instance.settings.data_folder / "metrics.token"
+    for line in (
+        f"\n  API        {base}/docs",
+        f"  OpenAPI    {base}/openapi.json",
+        f"  metrics    {base}/metrics (token: {token})",
+        f"  health     {base}/health/ready",
+        f"  NATS       {instance.addresses.nats_url}",
+        "\n  Ctrl-C stops everything.\n",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def serve_on(instance: Instance) -> None:
+    """Keep the instance alive until Ctrl-C."""
+    try:
+        asyncio.run(instance.keep_alive())
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who calls: tokens, issuers' keys, and the record of refusals."""

@@ -1,0 +1,1 @@
+"""The process that serves HTTP: connections, limits, settings, logs, workers, the supervisor."""

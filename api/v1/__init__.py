@@ -1,0 +1,1 @@
+"""The HTTP interface: commands, queries, and what they share."""

@@ -1,0 +1,611 @@
+"""The dossiers of one day and what becomes of each, planned with the deciders themselves.
+
+Every step is decided and folded here before any of it is sent, so a plan is legal or it does not
+come to be. Shares follow what is published of the city's year; see docs of the demo.
+"""
+
+import random
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from benchmarks.city.acting import acting
+from benchmarks.city.population import PLATFORM, Population
+from commands import dossier as d
+from commands import payment as p
+from commands.command import Command, Setting
+from commands.service import DECIDE
+from commands.streams import State, evolve
+from domain.account import Role, account_id
+from domain.calendar import (
+    CITY_TIME,
+    add_working_minutes,
+    is_working_time,
+    working_minutes_between,
+)
+from domain.catalogue.procedure import AgencyKind, Case, Catalogue, OnlineLevel, Procedure
+from domain.dossier import (
+    Applicant,
+    ApplicantKind,
+    Channel,
+    Delivery,
+    Dossier,
+    Ground,
+    Opinion,
+    Outcome,
+    SubmittedPaper,
+)
+from domain.identity import dossier_code
+from domain.payment import Method, Payment
+from integration.servers.issuer import LOCAL_ISSUER
+
+SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+RECEPTION_CENTRE = "H29.18"
+"""Receives for the departments since their own counters closed."""
+ARRIVALS: tuple[tuple[int, int, float], ...] = (
+    (0, 7, 0.04),
+    (7, 8, 0.07),
+    (8, 9, 0.16),
+    (9, 10, 0.18),
+    (10, 12, 0.17),
+    (12, 13, 0.04),
+    (13, 14, 0.08),
+    (14, 15, 0.13),
+    (15, 17, 0.09),
+    (17, 24, 0.04),
+)
+"""From hour, before hour, share of the day; two humps and a trickle at night."""
+LATE = 0.038
+LATE_LAND = 4 * LATE
+APOLOGY_OF_LATE = 0.6
+STAYS_OPEN = 0.04
+WITHIN_HALF_A_DAY = 0.85
+"""Of the same-day procedures."""
+
+
+class Fate(StrEnum):
+    """What a dossier's life is planned to become."""
+
+    ISSUED = "issued"
+    TURNED_AWAY = "turned_away"
+    WITHDRAWN = "withdrawn"
+    DENIED = "denied"
+
+
+FATES = (
+    (Fate.TURNED_AWAY, 0.03),
+    (Fate.WITHDRAWN, 0.01),
+    (Fate.DENIED, 0.015),
+    (Fate.ISSUED, 0.945),
+)
+
+
+OUTCOME_OF = {
+    Fate.ISSUED: Outcome.RESULT_RETURNED,
+    Fate.TURNED_AWAY: Outcome.TURNED_AWAY,
+    Fate.WITHDRAWN: Outcome.WITHDRAWN,
+    Fate.DENIED: Outcome.DENIAL_RETURNED,
+}
+STEPS_MIN = 3
+"""What a dossier that stays open has behind it at least."""
+CASH_STANDS_FOR = timedelta(days=7)
+"""A counter closes over the weekend, longer than a request stands by itself."""
+
+
+class Kind(Struct, frozen=True):
+    """A procedure that is played, the share of the day it has, and which of its cases."""
+
+    procedure: str
+    case: str
+    share: float
+
+
+MIX: tuple[Kind, ...] = (
+    Kind("2.000815", "one_page", 0.17),
+    Kind("2.000815", "several_pages", 0.15),
+    Kind("2.000815", "many_pages", 0.03),
+    Kind("1.001193", "on_time", 0.08),
+    Kind("1.001193", "late", 0.01),
+    Kind("2.000635", "standard", 0.07),
+    Kind("1.004873", "standard", 0.05),
+    Kind("1.000894", "standard", 0.02),
+    Kind("1.004859", "standard", 0.02),
+    Kind("1.013831", "land", 0.07),
+    Kind("1.013831", "land_and_assets", 0.03),
+    Kind("1.012783", "land", 0.05),
+    Kind("1.000494", "standard", 0.08),
+    Kind("2.000908", "standard", 0.05),
+    Kind("1.001612", "standard", 0.05),
+    Kind("1.013225", "house_2026", 0.03),
+    Kind("2.000205", "new", 0.02),
+    Kind("9.900004", "reissue", 0.02),
+)
+
+
+class Step(Struct, frozen=True):
+    """One command on its way: who sends it where, on which version it was decided."""
+
+    command: Command
+    subject: str
+    path: str
+    """Below `/v1/dossiers/{id}`; empty for the lodging itself."""
+    to_payment: bool
+    version: int
+    """Of the dossier or payment that it goes to, as it was decided on."""
+
+
+class Life(Struct, frozen=True):
+    """One dossier: when it comes in, and everything that is then done about it."""
+
+    number: int
+    arrives_at: datetime
+    outcome: Outcome | None
+    """How the dossier is planned to end; None: it is still open when the play is over."""
+    steps: tuple[Step, ...]
+    """In the order of their effective times."""
+
+
+PATHS: dict[type[Command], str] = {
+    d.SupplementDossier: "supplement",
+    d.AcceptDossier: "accept",
+    d.TurnAwayDossier: "turn-away",
+    d.RequestSupplement: "request-supplement",
+    d.AssignDossier: "assign",
+    d.ForwardDossier: "forward",
+    d.RequestConsultation: "request-consultation",
+    d.AnswerConsultation: "answer-consultation",
+    d.SuspendDossier: "suspend",
+    d.ResumeDossier: "resume",
+    d.RescheduleDossier: "reschedule",
+    d.ApproveResult: "approve",
+    d.SignResult: "sign",
+    d.IssueResult: "issue",
+    d.DenyDossier: "deny",
+    d.RequestWithdrawal: "request-withdrawal",
+    d.DecideWithdrawal: "decide-withdrawal",
+    d.ReturnResult: "return-result",
+    d.CloseDossier: "close",
+    p.AssessFee: "payment/assess",
+    p.RequestPayment: "payment/request",
+    p.StartAttempt: "payment/start-attempt",
+    p.ConfirmPayment: "payment/confirm",
+    p.DeclinePayment: "payment/decline",
+    p.ReportUnknownOutcome: "payment/report-unknown",
+    p.SettlePayment: "payment/settle",
+    p.AskRefund: "payment/ask-refund",
+    p.ApproveRefund: "payment/approve-refund",
+    p.CompleteRefund: "payment/complete-refund",
+}
+
+
+class Planner:
+    """Plans a day; the same catalogue, population, day and seed give the same plan."""
+
+    def __init__(self, catalogue: Catalogue, population: Population, day: date, seed: int) -> None:
+        """`day` is a working day that lies far enough back for its lives to be over by now."""
+        self.catalogue = catalogue
+        self.population = population
+        self.day = day
+        self._chance = random.Random(seed)
+        self._places = {
+            kind: _zipf([a.id for a in catalogue.agencies.values() if a.kind is kind], seed)
+            for kind in AgencyKind
+        }
+
+    def lives(self, count: int) -> list[Life]:
+        """So many lives, in the order of their arrival."""
+        chance = self._chance
+        kinds = chance.choices(MIX, [kind.share for kind in MIX], k=count)
+        arrivals = sorted((self._arrival(), nth) for nth in range(count))
+        return [
+            _LifePlan(self, chance, number, kinds[nth], at).life()
+            for number, (at, nth) in enumerate(arrivals)
+        ]
+
+    def place(self, kind: AgencyKind) -> str:
+        """An agency of the kind; some are visited far more than others."""
+        agencies, weights = self._places[kind]
+        return self._chance.choices(agencies, weights)[0]
+
+    def officer(self, agency: str, role: Role) -> str:
+        """Somebody with that role there."""
+        return self._chance.choice(self.population.staff[agency, role])
+
+    def _arrival(self) -> datetime:
+        slots = [slot[2] for slot in ARRIVALS]
+        first, before, _ = self._chance.choices(ARRIVALS, slots)[0]
+        seconds = self._chance.uniform(first * 3600, before * 3600 - 1)
+        return datetime.combine(self.day, time(), CITY_TIME) + timedelta(seconds=int(seconds))
+
+
+def _zipf(agencies: list[str], seed: int) -> tuple[list[str], list[float]]:
+    ordered = sorted(agencies)
+    random.Random(seed).shuffle(ordered)
+    return ordered, [1 / (rank + 5) for rank in range(len(ordered))]
+
+
+class _LifePlan:
+    """One life in the making: acts are decided and folded as they are added."""
+
+    def __init__(
+        self, planner: Planner, chance: random.Random, number: int, kind: Kind, at: datetime
+    ) -> None:
+        self.planner, self.chance, self.number = planner, chance, number
+        self.catalogue = planner.catalogue
+        self.procedure: Procedure = planner.catalogue.procedures[kind.procedure]
+        case = self.procedure.case(kind.case)
+        assert case is not None, f"{kind} is in the catalogue"
+        self.case: Case = case
+        self.at = at
+        self.arrives_at = at
+        self.dossier: Dossier | None = None
+        self.payment: Payment | None = None
+        self.steps: list[Step] = []
+        self.versions = {False: 0, True: 0}
+        self.citizen = planner.population.citizen(chance.randrange(1 << 30))
+        self.land = AgencyKind.LAND_OFFICE in self.procedure.handled_by
+
+    def life(self) -> Life:
+        """Play it through and cut some off, which stay open."""
+        fate = self.chance.choices([f for f, _ in FATES], [share for _, share in FATES])[0]
+        self._lodge()
+        self._fees()
+        self._settle_money()
+        if fate is Fate.TURNED_AWAY:
+            self._turn_away()
+        else:
+            self._receive()
+            self._handle(fate)
+        # Money and dossier were planned apart; they are sent as they happen.
+        steps = sorted(self.steps, key=_time_of)
+        closing = max(nth for nth, step in enumerate(steps) if not step.to_payment)
+        if closing > STEPS_MIN and self.chance.random() < STAYS_OPEN:
+            steps = steps[: self.chance.randrange(STEPS_MIN, closing + 1)]
+            return Life(self.number, self.arrives_at, None, tuple(steps))
+        return Life(self.number, self.arrives_at, OUTCOME_OF[fate], tuple(steps))
+
+    # How time passes
+
+    def _later(self, least: int, most: int) -> None:
+        """Some working minutes later, within working time."""
+        minutes = self.chance.randint(least, most)
+        self.at = add_working_minutes(self.catalogue.calendar, self.at, minutes)
+
+    def _soon(self, most_s: int = 240) -> None:
+        """Some seconds later, whatever the hour."""
+        self.at += timedelta(seconds=self.chance.randint(20, most_s))
+
+    # Acting
+
+    def _act(self, command: Command, subject: str) -> None:
+        """Decide here what the server will decide, and remember to send it."""
+        at_office = subject not in (self.citizen, PLATFORM)
+        if at_office and not is_working_time(self.catalogue.calendar, self.at):
+            self._later(1, 5)
+        to_payment = type(command) in p.PaymentCommand.__args__
+        command = _at(command, self.at)
+        target: State | None = self.payment if to_payment else self.dossier
+        setting = Setting(
+            at=self.at,
+            **acting(subject, command),
+            catalogue=self.catalogue,
+            dossier=self.dossier,
+            dossier_id=UUID(int=self.number + 1),
+            code=dossier_code("H29", self.at.date(), self.number + 1),
+        )
+        events = DECIDE[type(command)](target, command, setting)
+        assert events, f"{command} would change nothing"
+        for event in events:
+            target = evolve(target, event, self.at)
+        if to_payment:
+            assert isinstance(target, Payment), "payment events lead to a payment"
+            self.payment = target
+        else:
+            assert isinstance(target, Dossier), "dossier events lead to a dossier"
+            self.dossier = target
+        path = PATHS.get(type(command), "")
+        self.steps.append(Step(command, subject, path, to_payment, self.versions[to_payment]))
+        self.versions[to_payment] += len(events)
+
+    @property
+    def _state(self) -> Dossier:
+        assert self.dossier is not None, "lodged"
+        return self.dossier
+
+    def _desk(self, role: Role = Role.FRONT_DESK) -> str:
+        return self.planner.officer(self._state.receiving_agency, role)
+
+    def _worker(self, role: Role) -> str:
+        return self.planner.officer(self._state.competent_agency, role)
+
+    @property
+    def _submitter(self) -> str:
+        return self.citizen if self._state.channel is Channel.ONLINE else self._desk()
+
+    # Coming in
+
+    def _channel(self) -> Channel:
+        at_night = not is_working_time(self.catalogue.calendar, self.at)
+        if self.procedure.online is OnlineLevel.NONE:
+            if at_night:
+                self.at = add_working_minutes(self.catalogue.calendar, self.at, 1)
+                self.arrives_at = self.at
+            return Channel.COUNTER
+        if at_night or self.chance.random() < 0.93:  # noqa: PLR2004
+            return Channel.ONLINE
+        return Channel.COUNTER if self.chance.random() < 0.8 else Channel.POST  # noqa: PLR2004
+
+    def _lodge(self) -> None:
+        competent = self.planner.place(self.procedure.handled_by[0])
+        at_centre = self.procedure.handled_by[0] is AgencyKind.DEPARTMENT
+        receiving = RECEPTION_CENTRE if at_centre else competent
+        channel = self._channel()
+        pages = self.chance.randint(1, 8) if self.case.key != "one_page" else 1
+        papers = tuple(
+            SubmittedPaper(code=paper.code, sha256=SHA, pages=pages if nth == 0 else 1)
+            for nth, paper in enumerate(self.case.papers)
+            if paper.required
+        )
+        subject = self.citizen
+        if channel is not Channel.ONLINE:
+            subject = self.planner.officer(receiving, Role.FRONT_DESK)
+        delivery = self.chance.choices(tuple(Delivery), (6, 1, 3))[0]
+        lodging = d.LodgeDossier(
+            procedure=self.procedure.code,
+            case=self.case.key,
+            channel=channel,
+            receiving_agency=receiving,
+            competent_agency=competent,
+            applicant=Applicant(
+                kind=ApplicantKind.CITIZEN,
+                name=f"Người dân mô phỏng {self.number + 1}",
+                account=account_id(LOCAL_ISSUER, self.citizen),
+            ),
+            papers=papers,
+            copies=self.chance.randint(1, 3),
+            delivery=delivery,
+        )
+        self._act(lodging, subject)
+
+    # Money
+
+    def _fees(self) -> None:
+        if not self.case.fees:
+            return
+        self._soon()
+        self._act(p.AssessFee(), self._submitter)
+        assert self.payment is not None, "assessed"
+        if not self.payment.due_vnd:
+            return
+        self._soon()
+        online = self._state.channel is Channel.ONLINE
+        expires_at = None if online else self.at + CASH_STANDS_FOR
+        asked = p.RequestPayment(request=f"R{self.number}", expires_at=expires_at)
+        self._act(asked, self._submitter)
+        luck = self.chance.random()
+        if online and luck < 0.06:  # noqa: PLR2004
+            self._attempt("1", Method.ONLINE)
+            self._soon()
+            self._act(p.DeclinePayment(attempt=f"A{self.number}-1", code="4"), PLATFORM)
+        self._attempt("2", Method.ONLINE if online else Method.CASH)
+        if online and luck > 0.98:  # noqa: PLR2004
+            self._soon()
+            unknown = p.ReportUnknownOutcome(attempt=f"A{self.number}-2", explanation="3")
+            self._act(unknown, PLATFORM)
+        self._soon()
+        paid = p.ConfirmPayment(
+            attempt=f"A{self.number}-2",
+            amount_vnd=self.payment.due_vnd,
+            transaction=f"T{self.number}",
+        )
+        self._act(paid, PLATFORM if online else self._desk(Role.CASHIER))
+
+    def _attempt(self, nth: str, method: Method) -> None:
+        self._soon()
+        attempt = p.StartAttempt(attempt=f"A{self.number}-{nth}", method=method)
+        payer = self.citizen if method is Method.ONLINE else self._desk(Role.CASHIER)
+        self._act(attempt, payer)
+
+    def _settle_money(self) -> None:
+        if self.payment is None or not self.payment.paid_vnd or self.chance.random() > 0.9:  # noqa: PLR2004
+            return
+        back = self.at
+        self.at = add_working_minutes(self.catalogue.calendar, self.at, 480)
+        settled = p.SettlePayment(statement=f"S{self.number}", amount_vnd=self.payment.paid_vnd)
+        staff = self.planner.population.staff
+        agency = self._state.receiving_agency
+        online = self._state.channel is Channel.ONLINE
+        others = [PLATFORM] if online else staff[agency, Role.CASHIER]
+        self._act(settled, self.chance.choice(staff.get((agency, Role.PAYMENT_MONITOR)) or others))
+        # The dossier has a clock of its own: its next act may well come before the bank's.
+        self.at = back
+
+    def _refund(self) -> None:
+        if self.payment is None or not self.payment.paid_vnd:
+            return
+        self.at = max(self.at, self.payment.known_at)
+        name = f"F{self.number}"
+        self._soon()
+        ask = p.AskRefund(refund=name, amount_vnd=self.payment.paid_vnd, explanation="Rút hồ sơ.")
+        self._act(ask, self.citizen)
+        self._later(30, 600)
+        self._act(p.ApproveRefund(refund=name), self._desk(Role.APPROVER))
+        self._later(30, 900)
+        done = p.CompleteRefund(refund=name, transaction=f"B{self.number}")
+        online = self._state.channel is Channel.ONLINE
+        self._act(done, PLATFORM if online else self._desk(Role.CASHIER))
+
+    # Reception
+
+    def _turn_away(self) -> None:
+        self._later(10, 200)
+        command = d.TurnAwayDossier(
+            clause="NĐ 118/2025", explanation="Không thuộc thẩm quyền giải quyết."
+        )
+        self._act(command, self._desk())
+
+    def _receive(self) -> None:
+        if self._state.channel is Channel.ONLINE:
+            late_reception = self.chance.random() < 0.09  # noqa: PLR2004
+            self._later(480, 900) if late_reception else self._later(10, 200)
+        else:
+            self._later(5, 20)
+        if self.chance.random() < 0.04:  # noqa: PLR2004
+            ask = d.RequestSupplement(
+                clause="TT 03/2025, mẫu 02", explanation="Bản chụp chưa rõ, đề nghị nộp lại."
+            )
+            self._act(ask, self._desk())
+            self._later(60, 1400)
+            papers = (SubmittedPaper(code=self.case.papers[0].code, sha256=SHA),)
+            self._act(d.SupplementDossier(papers=papers), self._submitter)
+            self._later(10, 200)
+        self._act(d.AcceptDossier(), self._desk())
+
+    # Handling
+
+    def _handle(self, fate: Fate) -> None:
+        self._soon(900)
+        desk = self._desk()
+        examine = next(step for step in self.procedure.steps if step.role == "examiner")
+        self._act(d.ForwardDossier(to_step=examine.key), desk)
+        self._soon(600)
+        examiner = self._worker(Role.EXAMINER)
+        officer = account_id(LOCAL_ISSUER, examiner)
+        self._act(d.AssignDossier(officer=officer), self._worker(Role.TEAM_LEAD))
+        if fate is Fate.WITHDRAWN:
+            self._withdraw(examiner)
+            return
+        self._detours(examiner)
+        self._towards_the_due_date()
+        self._decide(fate)
+        self._give_back()
+
+    def _withdraw(self, examiner: str) -> None:
+        self._later(20, 300)
+        self._act(d.RequestWithdrawal(explanation="Tôi không còn nhu cầu."), self._submitter)
+        self._later(10, 200)
+        command = d.DecideWithdrawal(granted=True, explanation="Hồ sơ chưa có kết quả.")
+        self._act(command, examiner)
+        self._refund()
+
+    def _detours(self, examiner: str) -> None:
+        if self.chance.random() < 0.04:  # noqa: PLR2004
+            self._supplement(examiner)
+        if self.chance.random() < 0.005:  # noqa: PLR2004
+            self._supplement(examiner)
+        commune = AgencyKind.COMMUNE in self.procedure.handled_by
+        if (
+            commune
+            and self.case.limit
+            and self.case.limit.amount > 1
+            and self.chance.random() < 0.25  # noqa: PLR2004
+        ):
+            self._consult(examiner)
+        if self.land and self.chance.random() < 0.6:  # noqa: PLR2004
+            self._later(30, 300)
+            basis = "Thông báo thuế, NĐ 126/2020"
+            suspend = d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis=basis)
+            self._act(suspend, examiner)
+            self._later(300, 1900)
+            self._act(d.ResumeDossier(), examiner)
+
+    def _supplement(self, examiner: str) -> None:
+        self._later(20, 200)
+        ask = d.RequestSupplement(
+            clause="TT 03/2025, mẫu 02", explanation="Đề nghị bổ sung giấy tờ còn thiếu."
+        )
+        self._act(ask, examiner)
+        self._later(200, 1500)
+        papers = (SubmittedPaper(code=self.case.papers[0].code, sha256=SHA),)
+        self._act(d.SupplementDossier(papers=papers), self._submitter)
+
+    def _consult(self, examiner: str) -> None:
+        self._later(10, 100)
+        other = self.planner.place(AgencyKind.COMMUNE)
+        due_at = add_working_minutes(self.catalogue.calendar, self.at, 960)
+        ask = d.RequestConsultation(
+            consultation="residence",
+            agency=other,
+            question="Đề nghị xác nhận thông tin cư trú.",
+            due_at=due_at,
+        )
+        self._act(ask, examiner)
+        self._later(60, 500)
+        answer = d.AnswerConsultation(
+            consultation="residence", opinion=Opinion.AGREES, answer="Thông tin đúng."
+        )
+        self._act(answer, self.planner.officer(other, Role.EXAMINER))
+
+    def _towards_the_due_date(self) -> None:
+        """Work until the decision is ripe: mostly in time, sometimes late with an apology."""
+        due_at = self._state.due_at
+        if due_at is None:
+            self._later(200, 2400)
+            return
+        calendar = self.catalogue.calendar
+        left = working_minutes_between(calendar, self.at, due_at)
+        late = self.chance.random() < (LATE_LAND if self.land else LATE)
+        if not late:
+            half_a_day = left <= 480 and self.chance.random() < WITHIN_HALF_A_DAY  # noqa: PLR2004
+            most = min(left - 12, 220 if half_a_day else left - 12)
+            if most > 0:
+                self._later(max(1, int(most * 0.2)), most)
+            return
+        apologises = left > 60 and self.chance.random() < APOLOGY_OF_LATE  # noqa: PLR2004
+        overrun = self.chance.randint(60, 1400)
+        if apologises:
+            self._later(max(1, left // 2), left - 30)
+            again = add_working_minutes(calendar, due_at, overrun + 600)
+            reschedule = d.RescheduleDossier(
+                due_at=again, explanation="Khối lượng hồ sơ tăng đột biến, xin lỗi ông/bà."
+            )
+            self._act(reschedule, self._worker(Role.TEAM_LEAD))
+        self.at = add_working_minutes(calendar, max(self.at, due_at), overrun)
+
+    def _decide(self, fate: Fate) -> None:
+        decision = next((s for s in self.procedure.steps if s.role == "approver"), None)
+        if decision is not None:
+            self._act(d.ForwardDossier(to_step=decision.key), self._worker(Role.EXAMINER))
+            self._soon(120)
+        approver = self._worker(Role.APPROVER)
+        if fate is Fate.DENIED:
+            clause = self.procedure.source[:100]
+            explanation = "Không đủ điều kiện theo quy định."
+            self._act(d.DenyDossier(clause=clause, explanation=explanation), approver)
+            return
+        self._act(d.ApproveResult(summary="Đủ điều kiện."), approver)
+        self._soon(60)
+        self._act(d.SignResult(document_sha256=SHA, signature_sha256=SHA), approver)
+        self._soon(60)
+        number = f"{self.number + 1}/{self.at:%Y}"
+        self._act(d.IssueResult(number=number, document_sha256=SHA), self._worker(Role.CLERK))
+
+    def _give_back(self) -> None:
+        self._later(5, 400)
+        self._act(d.ReturnResult(delivery=self._state_delivery()), self._desk())
+        self._soon()
+        self._act(d.CloseDossier(), self._desk())
+
+    def _state_delivery(self) -> Delivery:
+        lodging: Any = self.steps[0].command
+        return Delivery(lodging.delivery)
+
+
+def of_run(command: Command, run: str) -> Command:
+    """The command as one run sends it: a transaction belongs to one payment, in every run another."""
+    if isinstance(command, p.ConfirmPayment | p.CompleteRefund):
+        return replace(command, transaction=f"{command.transaction}-{run}")
+    return command
+
+
+def _at(command: Command, at: datetime) -> Command:
+    return replace(command, effective_at=at)
+
+
+def _time_of(step: Step) -> datetime:
+    assert step.command.effective_at is not None, "every planned step has its time"
+    return step.command.effective_at

@@ -1,0 +1,1 @@
+"""What sends load and gathers data: generators, subscribers, stages, large logs."""

@@ -1,0 +1,1 @@
+"""What `hoso bench` measures, one file each, and how figures are kept."""

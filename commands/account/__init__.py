@@ -1,0 +1,29 @@
+"""The commands to an account, as clients send them."""
+
+from commands.account.commands import (
+    AccountCommand,
+    GrantRole,
+    OpenAccount,
+    OpenCitizen,
+    OpenOfficer,
+    OpenOrganisation,
+    OpenService,
+    ReactivateAccount,
+    RevokeRole,
+    SuspendAccount,
+    VerifyIdentity,
+)
+
+__all__ = [
+    "AccountCommand",
+    "GrantRole",
+    "OpenAccount",
+    "OpenCitizen",
+    "OpenOfficer",
+    "OpenOrganisation",
+    "OpenService",
+    "ReactivateAccount",
+    "RevokeRole",
+    "SuspendAccount",
+    "VerifyIdentity",
+]

@@ -1,0 +1,103 @@
+"""The commands to an account, as clients send them."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from commands.command import Command
+from domain.account import Issuer, Role, Subject
+from domain.event import AgencyId, Moment, ShortText, Text
+from domain.identity import NationalId, TaxCode
+
+
+class OpenCitizen(Command, frozen=True, kw_only=True):
+    """Mở tài khoản công dân."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    phone: ShortText | None = None
+    email: ShortText | None = None
+
+
+class OpenOrganisation(Command, frozen=True, kw_only=True):
+    """Mở tài khoản tổ chức, by an account administrator who has seen its registration."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    tax_code: TaxCode
+    contact: ShortText | None = None
+
+
+class OpenOfficer(Command, frozen=True, kw_only=True):
+    """Mở tài khoản cán bộ."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    agency: AgencyId
+    title: ShortText
+
+
+class OpenService(Command, frozen=True, kw_only=True):
+    """Mở tài khoản hệ thống."""
+
+    creates: ClassVar[bool] = True
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    agency: AgencyId
+
+
+class VerifyIdentity(Command, frozen=True, kw_only=True):
+    """Xác thực định danh."""
+
+    level: Annotated[int, Meta(ge=1, le=2)]
+    national_id: NationalId
+    evidence: ShortText
+
+
+class GrantRole(Command, frozen=True, kw_only=True):
+    """Cấp quyền; a second grant of the same role replaces the validity of the first."""
+
+    role: Role
+    agency: AgencyId
+    valid_from: Moment | None = None
+    """Left out: from now."""
+    valid_before: Moment | None = None
+
+
+class RevokeRole(Command, frozen=True, kw_only=True):
+    """Thu hồi quyền."""
+
+    role: Role
+    agency: AgencyId
+    explanation: Text
+
+
+class SuspendAccount(Command, frozen=True, kw_only=True):
+    """Tạm khóa tài khoản."""
+
+    explanation: Text
+
+
+class ReactivateAccount(Command, frozen=True, kw_only=True):
+    """Mở khóa tài khoản."""
+
+    explanation: Text
+
+
+OpenAccount = OpenCitizen | OpenOrganisation | OpenOfficer | OpenService
+
+
+AccountCommand = (
+    OpenAccount | VerifyIdentity | GrantRole | RevokeRole | SuspendAccount | ReactivateAccount
+)

@@ -1,0 +1,164 @@
+"""What a command to an account leads to: events, nothing (already so), or a refusal."""
+
+from typing import Any, assert_never
+from uuid import UUID
+
+from commands.account.commands import (
+    AccountCommand,
+    GrantRole,
+    OpenAccount,
+    OpenCitizen,
+    OpenOfficer,
+    OpenOrganisation,
+    OpenService,
+    ReactivateAccount,
+    RevokeRole,
+    SuspendAccount,
+    VerifyIdentity,
+)
+from commands.claim import Claim
+from commands.command import Setting
+from domain import account as e
+from domain.account import Account, AccountEvent, AccountKind, Role
+from domain.claim.person import NumberClaimed, person_id
+from domain.digest import digest
+from domain.identity import national_id_fault, tax_code_fault
+from domain.refusal import Reason, Refused, refuse_if
+
+Events = tuple[AccountEvent, ...]
+
+
+OFFICER_ROLES = frozenset(Role) - {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR}
+
+
+SERVICE_ROLES = frozenset(
+    {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR, Role.IMPORTER, Role.ACCOUNT_ADMIN}
+)
+
+
+ROLES_OF_KIND = {
+    AccountKind.CITIZEN: frozenset[Role](),
+    AccountKind.ORGANISATION: frozenset[Role](),
+    AccountKind.OFFICER: OFFICER_ROLES,
+    AccountKind.SERVICE: SERVICE_ROLES,
+}
+
+
+ONE_FOR_EACH_PERSON = frozenset({AccountKind.CITIZEN, AccountKind.OFFICER})
+"""Kinds of which one person has one account: a second would be a second pair of hands."""
+
+
+def decide(account: Account | None, command: AccountCommand, setting: Setting) -> Events:
+    """Already so: (). Otherwise guards, most general first; then the one answer."""
+    if isinstance(command, OpenAccount):
+        return open_account(account, command, setting)
+    if account is None:
+        raise Refused(Reason.NOT_FOUND, "no account has this id")
+    match command:
+        case VerifyIdentity():
+            return verify(account, command, setting)
+        case GrantRole():
+            return grant(account, command, setting)
+        case RevokeRole(role=role, agency=agency):
+            held = any((g.role, g.agency) == (role, agency) for g in account.grants)
+            refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
+            revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
+            return (revoked,)
+        case SuspendAccount() | ReactivateAccount():
+            return suspend_or_reactivate(account, command, setting)
+        case _:
+            assert_never(command)
+
+
+def claims_of(
+    account: Account, stream: UUID, command: VerifyIdentity, _setting: Setting
+) -> tuple[Claim, ...]:
+    """The number that is verified for an account, which then is no other's of its kind."""
+    if account.kind not in ONE_FOR_EACH_PERSON:
+        return ()
+    claim = Claim(
+        stream=person_id(account.kind, command.national_id),
+        event=NumberClaimed(account=stream),
+        taken=Reason.NATIONAL_ID_TAKEN,
+        pointer="/national_id",
+    )
+    return (claim,)
+
+
+def open_account(account: Account | None, command: OpenAccount, setting: Setting) -> Events:
+    """One account for each subject of each issuer, of the kind that the issuer is trusted for."""
+    refuse_if(account is not None, Reason.ALREADY_EXISTS, pointer="/subject")
+    of_staff = isinstance(command, OpenOfficer | OpenService)
+    may_be = setting.issuers.of_staff if of_staff else setting.issuers.of_citizens
+    refuse_if(not may_be(command.issuer), Reason.ISSUER_NOT_FOR_THIS_ACCOUNT, pointer="/issuer")
+    if isinstance(command, OpenOrganisation) and (fault := tax_code_fault(command.tax_code)):
+        raise Refused(Reason.TAX_CODE_INVALID, fault, "/tax_code")
+    agency = getattr(command, "agency", None)
+    unknown = agency is not None and agency not in setting.catalogue.agencies
+    refuse_if(unknown, Reason.AGENCY_UNKNOWN, str(agency), "/agency")
+    kinds: dict[type, Any] = {
+        OpenCitizen: e.CitizenOpened,
+        OpenOrganisation: e.OrganisationOpened,
+        OpenOfficer: e.OfficerOpened,
+        OpenService: e.ServiceOpened,
+    }
+    kind = kinds[type(command)]
+    return (kind(**{name: getattr(command, name) for name in kind.__struct_fields__}),)
+
+
+def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Events:
+    """A level never falls, and a number once verified is that person's for good."""
+    if fault := national_id_fault(command.national_id, setting.at.year):
+        raise Refused(Reason.NATIONAL_ID_INVALID, fault, "/national_id")
+    same_number = account.national_id in (None, command.national_id)
+    refuse_if(not same_number, Reason.NATIONAL_ID_DIFFERS, pointer="/national_id")
+    lower = command.level < account.identity_level
+    refuse_if(lower, Reason.IDENTITY_LEVEL_LOWER, f"verified at {account.identity_level}", "/level")
+    if command.level == account.identity_level:
+        return _already(digest(command.evidence), account.verified_said)
+    return (
+        e.IdentityVerified(
+            level=command.level, national_id=command.national_id, evidence=command.evidence
+        ),
+    )
+
+
+def suspend_or_reactivate(
+    account: Account, command: SuspendAccount | ReactivateAccount, setting: Setting
+) -> Events:
+    """Already so is only what was done for the same reason."""
+    suspends = isinstance(command, SuspendAccount)
+    if account.suspended is suspends:
+        return _already(digest(command.explanation), account.said)
+    if suspends:
+        return (e.AccountSuspended(explanation=command.explanation, agency=setting.agency),)
+    return (e.AccountReactivated(explanation=command.explanation),)
+
+
+def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
+    """Officers and services hold roles; citizens and organisations never do."""
+    allowed = command.role in ROLES_OF_KIND[account.kind]
+    refuse_if(not allowed, Reason.ROLE_NOT_FOR_THIS_ACCOUNT, account.kind, "/role")
+    known = command.agency in setting.catalogue.agencies
+    refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
+    valid_from = command.valid_from or setting.at
+    empty = command.valid_before is not None and command.valid_before <= valid_from
+    refuse_if(empty, Reason.VALIDITY_EMPTY, pointer="/valid_before")
+    granted = e.RoleGranted(
+        role=command.role,
+        agency=command.agency,
+        valid_from=valid_from,
+        valid_before=command.valid_before,
+    )
+    unchanged = any(
+        (g.role, g.agency, g.valid_before) == (granted.role, granted.agency, granted.valid_before)
+        and (g.valid_from == command.valid_from or (not command.valid_from and g.holds(setting.at)))
+        for g in account.grants
+    )
+    return () if unchanged else (granted,)
+
+
+def _already(said: bytes, recorded: bytes | None) -> Events:
+    """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
+    refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
+    return ()

@@ -1,0 +1,373 @@
+"""What a command to a payment leads to: events, nothing (already so), or a refusal."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from commands.claim import Claim
+from commands.command import Command, Setting
+from commands.payment.commands import (
+    ApproveRefund,
+    AskRefund,
+    AssessFee,
+    CompleteRefund,
+    ConfirmPayment,
+    DeclinePayment,
+    PaymentCommand,
+    ReportUnknownOutcome,
+    RequestPayment,
+    SettlePayment,
+    StartAttempt,
+)
+from commands.separation import refuse_own_case, refuse_same_hand
+from domain import payment as e
+from domain.account import Role
+from domain.calendar import CITY_TIME, is_published
+from domain.catalogue.procedure import DOSSIER_VND_MAX, Fee, FeeUnit
+from domain.claim.transaction import TransactionClaimed, transaction_id
+from domain.digest import digest
+from domain.dossier import Channel, Dossier, Status
+from domain.payment import Attempt, AttemptState, FeeLine, Method, Payment, PaymentEvent
+from domain.refusal import Reason, Refused, refuse_if
+
+Events = tuple[PaymentEvent, ...]
+
+
+REQUEST_STANDS_FOR = timedelta(hours=24)
+
+
+OF_A_PAYMENT_MAX = 100
+"""Attempts of one payment, and refunds; each is remembered with it."""
+
+
+ACTS_OF_AN_OFFICIAL: tuple[type[Command], ...] = (
+    ConfirmPayment,
+    DeclinePayment,
+    ReportUnknownOutcome,
+    SettlePayment,
+    ApproveRefund,
+    CompleteRefund,
+)
+"""What nobody does in his own case."""
+
+
+ASKS_FOR_MONEY: tuple[type[Command], ...] = (AssessFee, RequestPayment, StartAttempt)
+"""What ends with the dossier; money that was taken is booked afterwards too."""
+
+
+BANK = "bank"
+"""Where a transfer's reference is unique besides: it pays one agency."""
+
+
+OVER = (Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED)
+
+
+def decide(payment: Payment | None, command: PaymentCommand, setting: Setting) -> Events:
+    """Already so: (). Otherwise guards, most general first; then the one answer."""
+    if isinstance(command, ASKS_FOR_MONEY):
+        over = setting.dossier is not None and setting.dossier.status in OVER
+        refuse_if(over, Reason.DOSSIER_CLOSED, "nothing more is to be paid for it")
+    if isinstance(command, AssessFee):
+        refuse_if(payment is not None, Reason.FEE_ALREADY_ASSESSED)
+        return assess(setting)
+    if payment is None:
+        raise Refused(Reason.FEE_NOT_ASSESSED)
+    if isinstance(command, ACTS_OF_AN_OFFICIAL):
+        refuse_own_case(setting.dossier, setting, payment.payer)
+    return DECISIONS[type(command)](payment, command, setting)
+
+
+def claims_of(
+    payment: Payment, stream: UUID, command: PaymentCommand, setting: Setting
+) -> tuple[Claim, ...]:
+    """The transaction that the command's decision books on the payment's stream, if it does.
+
+    A reference is unique among those of one platform, or in one agency's books whoever keeps its
+    till; a transfer's, which a person copies from a statement, also among all agencies'.
+    """
+    match command:
+        case ConfirmPayment(attempt=name):
+            methods, use = frozenset({payment.attempts[name].method}), f"attempt {name}"
+        case CompleteRefund(refund=name):
+            methods, use = payment.methods_paid, f"refund {name}"
+        case _:
+            return ()
+    event = TransactionClaimed(payment=stream, use=use)
+    taken, pointer = Reason.TRANSACTION_TAKEN, "/transaction"
+    streams = (
+        transaction_id(book, command.transaction) for book in _books(payment, methods, setting)
+    )
+    return tuple(Claim(stream=one, event=event, taken=taken, pointer=pointer) for one in streams)
+
+
+def _books(payment: Payment, methods: frozenset[Method], setting: Setting) -> tuple[str, ...]:
+    if _by_platform(setting):
+        return (str(setting.actor),)
+    return (BANK, payment.agency) if Method.TRANSFER in methods else (payment.agency,)
+
+
+def assess(setting: Setting) -> Events:
+    """Every line with its amount, then the rules that waive lines, by the day of lodging."""
+    dossier, dossier_id = setting.dossier, setting.dossier_id
+    if dossier is None or dossier_id is None:
+        raise Refused(Reason.NOT_FOUND, "no dossier has this id")
+    procedure = setting.catalogue.procedures.get(dossier.procedure)
+    case = procedure.case(dossier.case) if procedure else None
+    if case is None:
+        raise Refused(Reason.CASE_UNKNOWN, dossier.case)
+    lines = tuple(_line(fee, dossier) for fee in case.fees)
+    total_vnd = sum(line.amount_vnd for line in lines)
+    too_large = total_vnd > DOSSIER_VND_MAX
+    refuse_if(too_large, Reason.AMOUNT_TOO_LARGE, "the pages and copies cannot be right")
+    assessed = e.FeeAssessed(
+        dossier=dossier_id,
+        procedure=dossier.procedure,
+        agency=dossier.receiving_agency,
+        payer=dossier.applicant_account or dossier.submitter,
+        lines=lines,
+        catalogue_version=setting.catalogue.version,
+    )
+    return (assessed, *_waivers(assessed, case.fees, dossier, setting))
+
+
+def _line(fee: Fee, dossier: Dossier) -> FeeLine:
+    quantities = {
+        FeeUnit.DOSSIER: 1,
+        FeeUnit.PAGE: max(1, dossier.pages) * dossier.copies,
+        FeeUnit.COPY: dossier.copies,
+    }
+    quantity = quantities[fee.unit]
+    return FeeLine(
+        code=fee.code,
+        name=fee.name,
+        kind=fee.kind,
+        quantity=quantity,
+        unit_vnd=fee.amount_vnd,
+        amount_vnd=quantity * fee.amount_vnd,
+    )
+
+
+def _waivers(
+    assessed: e.FeeAssessed, fees: tuple[Fee, ...], dossier: Dossier, setting: Setting
+) -> tuple[e.FeeWaived, ...]:
+    """One event for each rule that applied; a line is waived once, by the first rule."""
+    waived: dict[str, e.FeeWaived] = {}
+    for fee, line in zip(fees, assessed.lines, strict=True):
+        rule = setting.catalogue.waiver(
+            dossier.procedure,
+            fee,
+            online=dossier.channel is Channel.ONLINE,
+            lodged_on=dossier.lodged_at.astimezone(CITY_TIME).date(),
+        )
+        if rule is None or not line.amount_vnd:
+            continue
+        before = waived.get(rule.rule)
+        waived[rule.rule] = e.FeeWaived(
+            rule=rule.rule,
+            legal_basis=rule.legal_basis,
+            lines=(*(before.lines if before else ()), line.code),
+            amount_vnd=(before.amount_vnd if before else 0) + line.amount_vnd,
+        )
+    return tuple(waived.values())
+
+
+def request(payment: Payment, command: RequestPayment, setting: Setting) -> Events:
+    """An obligation of 0 đồng opens no payment."""
+    if payment.request == command.request:
+        asked_at = payment.requested_at or setting.at
+        until = command.expires_at or asked_at + REQUEST_STANDS_FOR
+        return _already(same=until == payment.request_expires_at)
+    refuse_if(payment.due_vnd <= 0, Reason.NOTHING_DUE)
+    expires_at = payment.request_expires_at
+    stands = payment.request is not None and expires_at is not None and setting.at < expires_at
+    refuse_if(stands, Reason.REQUEST_OPEN, str(payment.request))
+    refuse_if(payment.open_attempt, Reason.ATTEMPT_OPEN, str(payment.open_attempt))
+    until = command.expires_at or setting.at + REQUEST_STANDS_FOR
+    refuse_if(until <= setting.at, Reason.VALIDITY_EMPTY, pointer="/expires_at")
+    known = command.expires_at is None or is_published(setting.catalogue.calendar, until)
+    refuse_if(not known, Reason.DUE_BEYOND_CALENDAR, pointer="/expires_at")
+    return (
+        e.PaymentRequested(request=command.request, amount_vnd=payment.due_vnd, expires_at=until),
+    )
+
+
+def start(payment: Payment, command: StartAttempt, setting: Setting) -> Events:
+    """One attempt at a time, so that nobody pays twice while an outcome is unknown."""
+    known = payment.attempts.get(command.attempt)
+    if known is not None:
+        return _already(same=known.method is command.method)
+    refuse_if(len(payment.attempts) >= OF_A_PAYMENT_MAX, Reason.TOO_MANY, "attempts")
+    expires_at = payment.request_expires_at
+    if payment.request is None or expires_at is None:
+        raise Refused(Reason.REQUEST_NOT_OPEN)
+    refuse_if(setting.at >= expires_at, Reason.REQUEST_EXPIRED)
+    refuse_if(payment.open_attempt, Reason.ATTEMPT_OPEN, str(payment.open_attempt))
+    return (
+        e.AttemptStarted(
+            attempt=command.attempt, method=command.method, amount_vnd=payment.request_vnd
+        ),
+    )
+
+
+def confirm(payment: Payment, command: ConfirmPayment, setting: Setting) -> Events:
+    """Callbacks repeat and arrive late; a wrong amount is never booked.
+
+    What the platform took after it said "declined", or while another attempt paid, is booked:
+    nothing else could account for that money. At the till a declined attempt is over.
+    """
+    attempt = _reported(payment, command.attempt, setting)
+    if attempt.state is AttemptState.CONFIRMED:
+        said = digest(command.amount_vnd, command.transaction, command.payer_name)
+        return _already(same=said == attempt.said)
+    over = attempt.state is AttemptState.DECLINED and attempt.method is not Method.ONLINE
+    refuse_if(over, Reason.ATTEMPT_DECIDED, command.attempt)
+    differs = command.amount_vnd != attempt.amount_vnd
+    refuse_if(differs, Reason.AMOUNT_DIFFERS, f"requested {attempt.amount_vnd}", "/amount_vnd")
+    return (
+        e.PaymentConfirmed(
+            attempt=command.attempt,
+            amount_vnd=command.amount_vnd,
+            transaction=command.transaction,
+            payer_name=command.payer_name,
+        ),
+    )
+
+
+def decline(payment: Payment, command: DeclinePayment, setting: Setting) -> Events:
+    """A declined attempt leaves the request open for another."""
+    attempt = _reported(payment, command.attempt, setting)
+    if attempt.state is AttemptState.DECLINED:
+        return _already(same=digest(command.code) == attempt.said)
+    confirmed = attempt.state is AttemptState.CONFIRMED
+    refuse_if(confirmed, Reason.ATTEMPT_DECIDED, command.attempt)
+    return (e.PaymentDeclined(attempt=command.attempt, code=command.code),)
+
+
+def report_unknown(payment: Payment, command: ReportUnknownOutcome, setting: Setting) -> Events:
+    """Platform status 3: the bank did not answer; only an inquiry decides."""
+    attempt = _reported(payment, command.attempt, setting)
+    if attempt.state is AttemptState.UNKNOWN:
+        return _already(same=digest(command.explanation) == attempt.said)
+    decided = attempt.state is not AttemptState.STARTED
+    refuse_if(decided, Reason.ATTEMPT_DECIDED, command.attempt)
+    return (e.OutcomeUnknown(attempt=command.attempt, explanation=command.explanation),)
+
+
+def settle(payment: Payment, command: SettlePayment, setting: Setting) -> Events:
+    """A successful transaction is not yet money on the agency's account.
+
+    What came online is settled by the platform or by who watches it, not by the cashier.
+    """
+    refuse_if(payment.paid_vnd == 0, Reason.NOT_PAID)
+    if setting.role in (Role.PAYMENT_PLATFORM, Role.CASHIER):
+        _check_hand(payment, setting)
+    refuse_if(payment.settled_vnd == payment.paid_vnd, Reason.ALREADY_SETTLED)
+    outstanding = payment.paid_vnd - payment.settled_vnd
+    differs = command.amount_vnd != outstanding
+    refuse_if(differs, Reason.AMOUNT_DIFFERS, f"outstanding {outstanding}", "/amount_vnd")
+    return (e.PaymentSettled(statement=command.statement, amount_vnd=command.amount_vnd),)
+
+
+def ask_refund(payment: Payment, command: AskRefund, setting: Setting) -> Events:
+    """Never more than was paid and not yet asked back."""
+    known = payment.refunds.get(command.refund)
+    if known is not None:
+        asked = known.state is not e.RefundState.DONE
+        said = digest(command.amount_vnd, command.explanation)
+        same = asked and said == known.said and known.asked_by == setting.actor
+        refuse_if(not same, Reason.REFUND_EXISTS, command.refund, "/refund")
+        return ()
+    refuse_if(len(payment.refunds) >= OF_A_PAYMENT_MAX, Reason.TOO_MANY, "refunds")
+    too_large = not 0 < command.amount_vnd <= payment.refundable_vnd
+    detail = f"refundable {payment.refundable_vnd}"
+    refuse_if(too_large, Reason.REFUND_TOO_LARGE, detail, "/amount_vnd")
+    return (
+        e.RefundAsked(
+            refund=command.refund,
+            amount_vnd=command.amount_vnd,
+            explanation=command.explanation,
+            by=setting.actor,
+        ),
+    )
+
+
+def approve_refund(payment: Payment, command: ApproveRefund, setting: Setting) -> Events:
+    """By another hand than the one that asked."""
+    refund = _refund(payment, command.refund)
+    refuse_same_hand(setting, refund.asked_by)
+    if refund.state is not e.RefundState.ASKED:
+        return _already(same=refund.approved_by == setting.actor)
+    return (e.RefundApproved(refund=command.refund, by=setting.actor),)
+
+
+def complete_refund(payment: Payment, command: CompleteRefund, setting: Setting) -> Events:
+    """Only what was approved is paid out, by a third hand: the platform's, if it came online."""
+    refund = _refund(payment, command.refund)
+    _check_hand(payment, setting)
+    refuse_same_hand(setting, refund.asked_by, refund.approved_by)
+    if refund.state is e.RefundState.DONE:
+        return _already(same=digest(command.transaction) == refund.said)
+    refuse_if(refund.state is not e.RefundState.APPROVED, Reason.REFUND_NOT_APPROVED)
+    return (
+        e.RefundDone(
+            refund=command.refund,
+            transaction=command.transaction,
+            amount_vnd=refund.amount_vnd,
+        ),
+    )
+
+
+DECISIONS: dict[type, Callable[[Payment, Any, Setting], Events]] = {
+    RequestPayment: request,
+    StartAttempt: start,
+    ConfirmPayment: confirm,
+    DeclinePayment: decline,
+    ReportUnknownOutcome: report_unknown,
+    SettlePayment: settle,
+    AskRefund: ask_refund,
+    ApproveRefund: approve_refund,
+    CompleteRefund: complete_refund,
+}
+
+
+def _reported(payment: Payment, name: str, setting: Setting) -> Attempt:
+    """The attempt whose outcome is reported, by who may report it.
+
+    The platform alone knows what became of an online attempt, the cashier what lies in the till.
+    """
+    attempt = payment.attempts.get(name)
+    if attempt is None:
+        raise Refused(Reason.ATTEMPT_UNKNOWN, name, "/attempt")
+    _check_report(frozenset({attempt.method}), setting)
+    return attempt
+
+
+def _check_hand(payment: Payment, setting: Setting) -> None:
+    """Money goes back, and is settled, by the way it came."""
+    _check_report(payment.methods_paid, setting)
+
+
+def _check_report(methods: frozenset[Method], setting: Setting) -> None:
+    by_platform = _by_platform(setting)
+    online_only = methods == {Method.ONLINE}
+    refuse_if(online_only and not by_platform, Reason.ONLINE_OUTCOME_BY_PLATFORM)
+    till_only = Method.ONLINE not in methods
+    refuse_if(till_only and by_platform, Reason.TILL_OUTCOME_BY_CASHIER)
+
+
+def _by_platform(setting: Setting) -> bool:
+    return setting.role is Role.PAYMENT_PLATFORM
+
+
+def _already(*, same: bool) -> Events:
+    """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
+    refuse_if(not same, Reason.ALREADY_OTHERWISE, "recorded with other content")
+    return ()
+
+
+def _refund(payment: Payment, name: str) -> e.Refund:
+    refund = payment.refunds.get(name)
+    if refund is None:
+        raise Refused(Reason.REFUND_UNKNOWN, name, "/refund")
+    return refund

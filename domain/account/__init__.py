@@ -1,0 +1,40 @@
+"""Tài khoản: the events of an account, and the state they add up to."""
+
+from domain.account.events import (
+    AccountEvent,
+    AccountReactivated,
+    AccountSuspended,
+    CitizenOpened,
+    IdentityVerified,
+    Issuer,
+    OfficerOpened,
+    OrganisationOpened,
+    Role,
+    RoleGranted,
+    RoleRevoked,
+    ServiceOpened,
+    Subject,
+)
+from domain.account.state import Account, AccountKind, Grant, Issuers, account_id, evolve
+
+__all__ = [
+    "Account",
+    "AccountEvent",
+    "AccountKind",
+    "AccountReactivated",
+    "AccountSuspended",
+    "CitizenOpened",
+    "Grant",
+    "IdentityVerified",
+    "Issuer",
+    "Issuers",
+    "OfficerOpened",
+    "OrganisationOpened",
+    "Role",
+    "RoleGranted",
+    "RoleRevoked",
+    "ServiceOpened",
+    "Subject",
+    "account_id",
+    "evolve",
+]

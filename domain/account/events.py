@@ -1,0 +1,149 @@
+"""Tài khoản: the events of an account, and the state they add up to."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.event import (
+    OF_HOLDER,
+    OF_MENTIONED,
+    AgencyId,
+    Event,
+    Moment,
+    ShortText,
+    Text,
+)
+from domain.identity import NationalId, TaxCode
+from domain.text import VISIBLE_ASCII
+
+Issuer = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
+"""OpenID Connect `iss`: a URL (Core 1.0, §2)."""
+
+
+Subject = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
+"""OpenID Connect `sub`: at most 255 ASCII characters (Core 1.0, §2)."""
+
+
+class Role(StrEnum):
+    """What an account may do; a role is held for an agency and the units within it."""
+
+    FRONT_DESK = "front_desk"
+    """Bộ phận một cửa: receives, asks for supplements, returns results."""
+    EXAMINER = "examiner"
+    """Chuyên viên thụ lý."""
+    TEAM_LEAD = "team_lead"
+    """Lãnh đạo phòng: assigns."""
+    APPROVER = "approver"
+    """Lãnh đạo cơ quan: approves and signs."""
+    CLERK = "clerk"
+    """Văn thư: gives the number and issues."""
+    CASHIER = "cashier"
+    """Kế toán, thu phí."""
+    PAYMENT_MONITOR = "payment_monitor"
+    """Theo dõi thanh toán trực tuyến."""
+    LEADER = "leader"
+    """Lãnh đạo: reads figures and dossiers of his agency."""
+    AUDITOR = "auditor"
+    """Kiểm soát thủ tục hành chính, thanh tra: reads everything, changes nothing."""
+    ACCOUNT_ADMIN = "account_admin"
+    DATA_SHARING_ADMIN = "data_sharing_admin"
+    PAYMENT_PLATFORM = "payment_platform"
+    """The payment platform's software: reports what happened to an attempt."""
+    SUBSCRIBER = "subscriber"
+    """An agency's software that takes a data-sharing feed."""
+    IMPORTER = "importer"
+    SIMULATOR = "simulator"
+    LATE_PAPER = "late_paper"
+    """Enters afterwards what was done on paper."""
+
+
+class CitizenOpened(Event, frozen=True, kw_only=True, tag="account.citizen_opened"):
+    """Mở tài khoản công dân."""
+
+    issuer: Issuer
+    subject: Annotated[Subject, OF_HOLDER]
+    name: Annotated[ShortText, OF_HOLDER]
+    phone: Annotated[ShortText | None, OF_HOLDER] = None
+    email: Annotated[ShortText | None, OF_HOLDER] = None
+
+
+class OrganisationOpened(Event, frozen=True, kw_only=True, tag="account.organisation_opened"):
+    """Mở tài khoản tổ chức."""
+
+    issuer: Issuer
+    subject: Annotated[Subject, OF_HOLDER]
+    name: ShortText
+    tax_code: TaxCode
+    contact: Annotated[ShortText | None, OF_HOLDER] = None
+
+
+class OfficerOpened(Event, frozen=True, kw_only=True, tag="account.officer_opened"):
+    """Mở tài khoản cán bộ."""
+
+    issuer: Issuer
+    subject: Annotated[Subject, OF_HOLDER]
+    name: Annotated[ShortText, OF_HOLDER]
+    agency: AgencyId
+    title: ShortText
+
+
+class ServiceOpened(Event, frozen=True, kw_only=True, tag="account.service_opened"):
+    """Mở tài khoản hệ thống."""
+
+    issuer: Issuer
+    subject: Subject
+    name: ShortText
+    agency: AgencyId
+
+
+class IdentityVerified(Event, frozen=True, kw_only=True, tag="account.identity_verified"):
+    """Xác thực định danh mức 1 hoặc mức 2 (NĐ 69/2024)."""
+
+    level: Annotated[int, Meta(ge=1, le=2)]
+    national_id: Annotated[NationalId, OF_HOLDER]
+    evidence: Annotated[ShortText, OF_HOLDER]
+
+
+class RoleGranted(Event, frozen=True, kw_only=True, tag="account.role_granted"):
+    """Cấp quyền, for an agency and a time, half-open."""
+
+    role: Role
+    agency: AgencyId
+    valid_from: Moment
+    valid_before: Moment | None = None
+
+
+class RoleRevoked(Event, frozen=True, kw_only=True, tag="account.role_revoked"):
+    """Thu hồi quyền."""
+
+    role: Role
+    agency: AgencyId
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
+class AccountSuspended(Event, frozen=True, kw_only=True, tag="account.suspended"):
+    """Tạm khóa tài khoản."""
+
+    explanation: Annotated[Text, OF_MENTIONED]
+    agency: AgencyId | None = None
+    """In whose name; only who administers there lifts it."""
+
+
+class AccountReactivated(Event, frozen=True, kw_only=True, tag="account.reactivated"):
+    """Mở khóa tài khoản."""
+
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
+AccountEvent = (
+    CitizenOpened
+    | OrganisationOpened
+    | OfficerOpened
+    | ServiceOpened
+    | IdentityVerified
+    | RoleGranted
+    | RoleRevoked
+    | AccountSuspended
+    | AccountReactivated
+)

@@ -1,0 +1,1 @@
+"""Procedures, agencies, calendars and waivers: their types, and the data beside them."""

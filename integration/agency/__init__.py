@@ -1,0 +1,1 @@
+"""What an agency uses: its credentials, its connection, its subscription."""

@@ -1,0 +1,1 @@
+"""From NATS to the read models: who follows, in which process, and rebuilds."""

@@ -1,0 +1,1 @@
+"""NATS: connections, streams, accounts, and what is wrong with them now."""

@@ -1,0 +1,1 @@
+"""From the log to NATS: the relay of all events, and the relay of the agencies' feeds."""

@@ -1,0 +1,1 @@
+"""What keeps read models: views, generations, the runner, rebuilds, comparison."""
