@@ -62,7 +62,7 @@ class Sight(StrEnum):
     """What a consulted agency needs to answer: the question, the papers, and whom it is about."""
 
 
-class Scope(Value, frozen=True, kw_only=True):
+class Matter(Value, frozen=True, kw_only=True):
     """Whose matter it is: the agencies and persons that the tables' places stand for."""
 
     holder: str | None = None
@@ -276,14 +276,14 @@ LATE_PAPER_WITHIN = timedelta(days=730)
 """How far back paper may be entered afterwards."""
 
 
-def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) -> Capacity:
+def authorise(what: type | Reading, caller: Caller, matter: Matter, at: datetime) -> Capacity:
     """The capacity in which the caller may do or read this.
 
     Raises `Refused`: account or software unknown, suspended or without rights; no fitting role; or
     the role held elsewhere. For what is hidden the answer does not depend on whether it exists.
     """
     rules = RULES[what]
-    own = OWN in rules and caller.actor in scope.owners
+    own = OWN in rules and caller.actor in matter.owners
     account = caller.account
     if account is None:
         refuse_if(not own or what not in SELF_OPENING, Reason.ACCOUNT_UNKNOWN)
@@ -294,12 +294,12 @@ def authorise(what: type | Reading, caller: Caller, scope: Scope, at: datetime) 
     grants = () if account is None else account.roles(at)
     # Software is nobody: it has no matters of its own.
     if own and (account is None or account.kind is not AccountKind.SERVICE):
-        capacity: Capacity | None = Capacity(places=scope.home)
+        capacity: Capacity | None = Capacity(places=matter.home)
     else:
-        capacity = _held(rules, grants, scope)
+        capacity = _held(rules, grants, matter)
     if capacity is None or not _reach(acting, capacity.places):
-        knows = _knows(grants, acting, scope)
-        raise _refusal(what, grants, tell=knows or not scope.hidden)
+        knows = _knows(grants, acting, matter)
+        raise _refusal(what, grants, tell=knows or not matter.hidden)
     return capacity
 
 
@@ -366,13 +366,13 @@ def earliest(caller: Caller, capacity: Capacity, at: datetime, since: datetime) 
     return floor
 
 
-def _held(rules: Rules, grants: tuple[Grant, ...], scope: Scope) -> Capacity | None:
+def _held(rules: Rules, grants: tuple[Grant, ...], matter: Matter) -> Capacity | None:
     """The first rule that a grant fulfils where the matter is."""
     for role, where, sight in rules:
         for grant in grants:
             if grant.role is not role:
                 continue
-            agencies = scope.agencies(where)
+            agencies = matter.agencies(where)
             places = frozenset(a for a in agencies if a is not None and grant.covers(a))
             if places:
                 return Capacity(role=role, agency=grant.agency, places=places, sight=sight)
@@ -397,9 +397,9 @@ def _refusal(what: type | Reading, grants: tuple[Grant, ...], *, tell: bool) -> 
     return Refused(Reason.ROLE_MISSING, f"needs one of these roles: {', '.join(wanted)}")
 
 
-def _knows(grants: tuple[Grant, ...], acting: tuple[Grant, ...] | None, scope: Scope) -> bool:
+def _knows(grants: tuple[Grant, ...], acting: tuple[Grant, ...] | None, matter: Matter) -> bool:
     """Whether the caller reads the dossier, though he may not do this to it."""
-    reads = _held(READING[Reading.DOSSIER], grants, scope) if scope.holder else None
+    reads = _held(READING[Reading.DOSSIER], grants, matter) if matter.holder else None
     return reads is not None and _reach(acting, reads.places)
 
 

@@ -15,7 +15,7 @@ from commands.agreement import decide as on_agreement
 from commands.authority import (
     Caller,
     Capacity,
-    Scope,
+    Matter,
     authorise,
     check_administration,
     earliest,
@@ -23,7 +23,7 @@ from commands.authority import (
 from commands.claim import Claim, refuse_if_taken
 from commands.command import Command, Setting
 from commands.dossier import decide as on_dossier
-from commands.log.event_log import Append, EventLog, Outcome, Verdict
+from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog
 from commands.log.numbering import Numbering
 from commands.payment import decide as on_payment
 from commands.persons import named_accounts
@@ -75,7 +75,7 @@ STATES: dict[Any, type[State]] = {
 }
 STATE_OF = {kind: state for union, state in STATES.items() for kind in union.__args__}
 """What a command's stream folds to; a stream of another kind is, for it, not there."""
-SCOPED = frozenset(
+NAMED_BY_COMMAND = frozenset(
     {
         dossier.LodgeDossier,
         account.OpenCitizen,
@@ -229,7 +229,7 @@ class CommandHandler:
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
-        verdict = await self._append(
+        result = await self._append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
@@ -243,15 +243,15 @@ class CommandHandler:
             history,
         )
         # An answer is given again only to an actor who, as of now, is not suspended.
-        unsure = on_memory and verdict.outcome is Outcome.REPEATED
-        if verdict.outcome is Outcome.CONFLICT or unsure:
+        unsure = on_memory and result.outcome is AppendOutcome.REPEATED
+        if result.outcome is AppendOutcome.CONFLICT or unsure:
             return None
-        if verdict.outcome is not Outcome.DONE:
-            return _first_receipt(verdict)
+        if result.outcome is not AppendOutcome.DONE:
+            return _first_receipt(result)
         if events:
-            newest = Versioned(state, verdict.version, verdict.recorded_at)
+            newest = Versioned(state, result.version, result.recorded_at)
             self._streams.remember(wish.stream, newest, size)
-        return _receipt(verdict, detail)
+        return _receipt(result, detail)
 
     async def _look(self, wish: Wish, *, on_memory: bool) -> Seen:
         """What the decision looks at.
@@ -273,8 +273,8 @@ class CommandHandler:
 
     def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
         """In what capacity the actor does it; raises `Refused`."""
-        scope = scope_of(wish, seen.target.state, seen.dossier, self._issuers)
-        return authorise(type(wish.command), seen.caller, scope, now)
+        matter = matter_of(wish, seen.target.state, seen.dossier, self._issuers)
+        return authorise(type(wish.command), seen.caller, matter, now)
 
     def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
         """When it happens and in what capacity the actor does it; raises `Refused`."""
@@ -347,7 +347,7 @@ class CommandHandler:
                 detail=_encode_detail(Detail()),
                 looked_at=rests_on,
             )
-            if (await self._log.append(taking)).outcome is Outcome.DONE:
+            if (await self._log.append(taking)).outcome is AppendOutcome.DONE:
                 return
             (found,) = await self._streams.get(claim.stream)
         if found.version:
@@ -360,18 +360,18 @@ class CommandHandler:
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
 
-    async def _append(self, decided: Append, history: int) -> Verdict:
+    async def _append(self, decided: Append, history: int) -> AppendResult:
         """Append, and keep the answer: where nothing changed, only within the actor's quota."""
         if decided.events or self._idle_answers.take(decided.context.actor.int):
             return await self._log.append(decided, history)
         earlier = await self._log.append(msgspec.structs.replace(decided, detail=None))
-        if earlier.outcome is not Outcome.CONFLICT:
+        if earlier.outcome is not AppendOutcome.CONFLICT:
             return earlier
         return await self._log.append(msgspec.structs.replace(decided, key=None), history)
 
-    async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> Verdict:
+    async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> AppendResult:
         """The answer that this key got before; if it got none, the refusal at hand goes on."""
-        verdict = await self._log.append(
+        result = await self._log.append(
             Append(
                 stream=wish.stream,
                 expected=target.version,
@@ -382,9 +382,9 @@ class CommandHandler:
                 detail=None,
             )
         )
-        if verdict.outcome is Outcome.CONFLICT:
+        if result.outcome is AppendOutcome.CONFLICT:
             raise  # noqa: PLE0704  called only while a refusal is being handled
-        return verdict
+        return result
 
 
 def _streams_of(wish: Wish) -> tuple[UUID, ...]:
@@ -435,41 +435,41 @@ def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen
     )
 
 
-def scope_of(
+def matter_of(
     wish: Wish,
     state: State | None,
     related: State | None,
     issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
-) -> Scope:
+) -> Matter:
     """Whose matter a wish is about, from its command and the state it meets."""
     match wish.command:
-        case _ if type(wish.command) not in SCOPED:
-            scope = scope_of_state(state or related)
+        case _ if type(wish.command) not in NAMED_BY_COMMAND:
+            matter = matter_of_state(state or related)
             # Who may act for the applicant may also pay for him.
             more = related.owners if isinstance(related, Dossier) and state is not None else ()
-            return replace(scope, owners=(*scope.owners, *more)) if more else scope
+            return replace(matter, owners=(*matter.owners, *more)) if more else matter
         case dossier.LodgeDossier() as lodge:
             owners = (wish.actor,) if lodge.channel is Channel.ONLINE else ()
-            return Scope(receiving=lodge.receiving_agency, owners=owners)
+            return Matter(receiving=lodge.receiving_agency, owners=owners)
         case account.OpenCitizen() | account.OpenOrganisation() as open_own:
-            return Scope(agency=CITY, owners=(account_id(open_own.issuer, open_own.subject),))
+            return Matter(agency=CITY, owners=(account_id(open_own.issuer, open_own.subject),))
         case account.OpenOfficer() | account.OpenService() as of_staff:
             # Where citizens come from the same issuer, only the city takes a subject for its staff:
             # a commune could otherwise take a citizen's account away from him.
             shared = issuers.of_citizens(of_staff.issuer)
-            return Scope(agency=CITY if shared else of_staff.agency)
+            return Matter(agency=CITY if shared else of_staff.agency)
         case account.RevokeRole(agency=agency):
             held = _holds_at(state, agency)
-            return Scope(agency=agency, hidden=True) if held else scope_of_state(state)
+            return Matter(agency=agency, hidden=True) if held else matter_of_state(state)
         case _:
-            return Scope()
+            return Matter()
 
 
-def scope_of_state(state: State | None) -> Scope:
+def matter_of_state(state: State | None) -> Matter:
     """Whose matter a stream is; nobody's, where there is none."""
     match state:
         case Dossier():
-            return Scope(
+            return Matter(
                 holder=state.holder,
                 receiving=state.receiving_agency,
                 competent=state.competent_agency,
@@ -479,12 +479,12 @@ def scope_of_state(state: State | None) -> Scope:
                 hidden=True,
             )
         case Payment():
-            return Scope(agency=state.agency, owners=(state.payer,), hidden=True)
+            return Matter(agency=state.agency, owners=(state.payer,), hidden=True)
         case Account():
             own = account_id(state.issuer, state.subject)
-            return Scope(agency=state.agency or CITY, owners=(own,), hidden=True)
+            return Matter(agency=state.agency or CITY, owners=(own,), hidden=True)
         case _:
-            return Scope(hidden=True)
+            return Matter(hidden=True)
 
 
 def of_kind(found: Versioned, kind: type[State]) -> Versioned:
@@ -548,21 +548,21 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
     )
 
 
-def _first_receipt(verdict: Verdict) -> Receipt:
+def _first_receipt(result: AppendResult) -> Receipt:
     """What was answered the first time, from what is stored with the key."""
-    if verdict.outcome is Outcome.KEY_REUSED:
+    if result.outcome is AppendOutcome.KEY_REUSED:
         raise KeyReusedError
-    return _receipt(verdict, _decode_detail(verdict.detail))
+    return _receipt(result, _decode_detail(result.detail))
 
 
-def _receipt(verdict: Verdict, detail: Detail) -> Receipt:
+def _receipt(result: AppendResult, detail: Detail) -> Receipt:
     if detail.refused is not None:
         raise Refused(detail.refused, detail.explanation, detail.pointer)
     return Receipt(
-        id=verdict.stream,
-        version=verdict.version,
-        position=verdict.position,
-        recorded_at=verdict.recorded_at,
+        id=result.stream,
+        version=result.version,
+        position=result.position,
+        recorded_at=result.recorded_at,
         events=detail.events,
         code=detail.code,
     )

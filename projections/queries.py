@@ -14,7 +14,7 @@ from msgspec import Struct
 from projections.views.card import Card
 from projections.views.counters import AgencyDay
 from projections.views.directory import Entry
-from projections.views.feed import FeedItem, Standing
+from projections.views.feed import ActiveAgreement, FeedItem
 from projections.views.ledger import LedgerDay, LedgerEntry, PaymentRow
 from projections.views.timeline import Happening
 from projections.views.worklist import WorkItem
@@ -51,7 +51,7 @@ class Days(Struct, frozen=True):
     before: date
 
 
-class Scope(Struct, frozen=True):
+class AgencyFilter(Struct, frozen=True):
     """Which agencies: one, one with all below it, or (None) all."""
 
     agency: str | None = None
@@ -69,7 +69,7 @@ class WorklistFilter(Struct, frozen=True, kw_only=True):
 
 
 class Sums(Struct, frozen=True, kw_only=True):
-    """Counters of one agency, or of a whole scope (`agency` None), over a window."""
+    """Counters of one agency, or of a whole agencies (`agency` None), over a window."""
 
     agency: str | None
     lodged_online: int
@@ -90,7 +90,7 @@ class Sums(Struct, frozen=True, kw_only=True):
 
 
 class LedgerSums(Struct, frozen=True, kw_only=True):
-    """Ledger sums of one agency, or of a whole scope (`agency` None), over a window; in đồng."""
+    """Ledger sums of one agency, or of a whole agencies (`agency` None), over a window; in đồng."""
 
     agency: str | None
     assessed_vnd: int
@@ -165,7 +165,7 @@ IN_SCOPE = {
     # "/" follows ".": between the two lie the agency and all that begin with it and a dot.
     "children": "agency >= %(agency)s AND agency < %(agency)s || '/'",
 }
-"""Conditions of a scope. Each has a text of its own, so that a prepared plan fits all who use it."""
+"""Conditions of a agencies. Each has a text of its own, so that a prepared plan fits all who use it."""
 NARROWED = {
     "step": "AND step = %(step)s",
     "assignee": "AND assignee = %(assignee)s",
@@ -376,7 +376,7 @@ async def worklist(
 async def counters_by_day(
     source: Source,
     days: Days,
-    scope: Scope,
+    agencies: AgencyFilter,
     after: tuple[str, date] | None = None,
     limit: int = PAGE_MAX,
 ) -> list[AgencyDay]:
@@ -384,55 +384,57 @@ async def counters_by_day(
     agency, day = after or ("", date.min)
     cursor = {"after_agency": agency, "after_day": day, "limit": limit}
     return await _rows(
-        source, AgencyDay, _scoped(COUNTERS_BY_DAY, scope), **_window(days, scope), **cursor
+        source, AgencyDay, _scoped(COUNTERS_BY_DAY, agencies), **_window(days, agencies), **cursor
     )
 
 
 async def counters_by_agency(
-    source: Source, days: Days, scope: Scope, after: str = "", limit: int = PAGE_MAX
+    source: Source, days: Days, agencies: AgencyFilter, after: str = "", limit: int = PAGE_MAX
 ) -> list[Sums]:
     """Counters of each agency over the window; cursor: agency."""
-    window = _window(days, scope)
+    window = _window(days, agencies)
     return await _rows(
-        source, Sums, _scoped(COUNTERS_BY_AGENCY, scope), **window, after=after, limit=limit
+        source, Sums, _scoped(COUNTERS_BY_AGENCY, agencies), **window, after=after, limit=limit
     )
 
 
 async def counters(
     source: Source,
     days: Days,
-    scope: Scope,
+    agencies: AgencyFilter,
     after: tuple[str, date] | None = None,
     limit: int = PAGE_MAX,
 ) -> tuple[Sums, list[AgencyDay]]:
     """`counters_total` and `counters_by_day`, both from one snapshot."""
     texts = (COUNTERS_TOTAL, COUNTERS_BY_DAY)
-    parameters = _paged(days, scope, after, limit)
-    return await _total_and_rows(source, (Sums, AgencyDay), texts, scope, parameters)
+    parameters = _paged(days, agencies, after, limit)
+    return await _total_and_rows(source, (Sums, AgencyDay), texts, agencies, parameters)
 
 
 async def ledger(
     source: Source,
     days: Days,
-    scope: Scope,
+    agencies: AgencyFilter,
     after: tuple[str, date] | None = None,
     limit: int = PAGE_MAX,
 ) -> tuple[LedgerSums, list[LedgerDay]]:
     """`ledger_total` and `ledger_by_day`, both from one snapshot."""
     texts = (LEDGER_TOTAL, LEDGER_BY_DAY)
-    parameters = _paged(days, scope, after, limit)
-    return await _total_and_rows(source, (LedgerSums, LedgerDay), texts, scope, parameters)
+    parameters = _paged(days, agencies, after, limit)
+    return await _total_and_rows(source, (LedgerSums, LedgerDay), texts, agencies, parameters)
 
 
-async def counters_total(source: Source, days: Days, scope: Scope) -> Sums:
-    """Counters of the whole scope over the window."""
-    return (await _rows(source, Sums, _scoped(COUNTERS_TOTAL, scope), **_window(days, scope)))[0]
+async def counters_total(source: Source, days: Days, agencies: AgencyFilter) -> Sums:
+    """Counters of the whole agencies over the window."""
+    return (
+        await _rows(source, Sums, _scoped(COUNTERS_TOTAL, agencies), **_window(days, agencies))
+    )[0]
 
 
 async def ledger_by_day(
     source: Source,
     days: Days,
-    scope: Scope,
+    agencies: AgencyFilter,
     after: tuple[str, date] | None = None,
     limit: int = PAGE_MAX,
 ) -> list[LedgerDay]:
@@ -440,15 +442,15 @@ async def ledger_by_day(
     agency, day = after or ("", date.min)
     cursor = {"after_agency": agency, "after_day": day, "limit": limit}
     return await _rows(
-        source, LedgerDay, _scoped(LEDGER_BY_DAY, scope), **_window(days, scope), **cursor
+        source, LedgerDay, _scoped(LEDGER_BY_DAY, agencies), **_window(days, agencies), **cursor
     )
 
 
-async def ledger_total(source: Source, days: Days, scope: Scope) -> LedgerSums:
-    """Ledger sums of the whole scope over the window."""
-    return (await _rows(source, LedgerSums, _scoped(LEDGER_TOTAL, scope), **_window(days, scope)))[
-        0
-    ]
+async def ledger_total(source: Source, days: Days, agencies: AgencyFilter) -> LedgerSums:
+    """Ledger sums of the whole agencies over the window."""
+    return (
+        await _rows(source, LedgerSums, _scoped(LEDGER_TOTAL, agencies), **_window(days, agencies))
+    )[0]
 
 
 async def ledger_entries(
@@ -511,10 +513,12 @@ async def agreements(
     after: UUID | None = None,
     limit: int = PAGE_MAX,
     bytes_max: int = PAGE_BYTES_MAX,
-) -> Rows[Standing]:
+) -> Rows[ActiveAgreement]:
     """Agreements in force, of one agency or all; cursor: agreement."""
     key = {"agency": agency, "after": after or NIL, "limit": limit}
-    return await _bounded(source, Standing, AGREEMENTS.format(table="agreement"), bytes_max, key)
+    return await _bounded(
+        source, ActiveAgreement, AGREEMENTS.format(table="agreement"), bytes_max, key
+    )
 
 
 async def proposed_agreements(
@@ -523,11 +527,11 @@ async def proposed_agreements(
     after: UUID | None = None,
     limit: int = PAGE_MAX,
     bytes_max: int = PAGE_BYTES_MAX,
-) -> Rows[Standing]:
+) -> Rows[ActiveAgreement]:
     """Agreements that wait for their second signature; cursor: agreement."""
     key = {"agency": agency, "after": after or NIL, "limit": limit}
     return await _bounded(
-        source, Standing, AGREEMENTS.format(table="agreement_proposed"), bytes_max, key
+        source, ActiveAgreement, AGREEMENTS.format(table="agreement_proposed"), bytes_max, key
     )
 
 
@@ -595,11 +599,11 @@ async def _total_and_rows(
     source: Source,
     shapes: tuple[type[Total], type[Row]],
     texts: tuple[str, str],
-    scope: Scope,
+    agencies: AgencyFilter,
     parameters: dict[str, Any],
 ) -> tuple[Total, list[Row]]:
     """Sums of a window and a page of its days, in one statement and so from one snapshot."""
-    total, rows = (_scoped(text, scope) for text in texts)
+    total, rows = (_scoped(text, agencies) for text in texts)
     both = (
         f"SELECT (SELECT row_to_json(t)::text FROM ({total}) t),"  # noqa: S608
         f" (SELECT json_agg(q)::text FROM ({rows}) q)"
@@ -610,11 +614,13 @@ async def _total_and_rows(
     return msgspec.json.decode(row[0], type=sums), found
 
 
-def _paged(days: Days, scope: Scope, after: tuple[str, date] | None, limit: int) -> dict[str, Any]:
+def _paged(
+    days: Days, agencies: AgencyFilter, after: tuple[str, date] | None, limit: int
+) -> dict[str, Any]:
     """Parameters of a page of days; cursor: agency and day."""
     agency, day = after or ("", date.min)
     cursor = {"after_agency": agency, "after_day": day, "limit": _limited(limit)}
-    return {**_window(days, scope), **cursor}
+    return {**_window(days, agencies), **cursor}
 
 
 async def _bounded(
@@ -659,10 +665,10 @@ def _one(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-def _scoped(query: str, scope: Scope) -> str:
-    kind = "all" if scope.agency is None else "children" if scope.with_children else "one"
+def _scoped(query: str, agencies: AgencyFilter) -> str:
+    kind = "all" if agencies.agency is None else "children" if agencies.with_children else "one"
     return query.format(in_scope=IN_SCOPE[kind])
 
 
-def _window(days: Days, scope: Scope) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(days), "agency": scope.agency}
+def _window(days: Days, agencies: AgencyFilter) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(days), "agency": agencies.agency}

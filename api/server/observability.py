@@ -31,7 +31,7 @@ def configure_logs(level: int = 20, file: Path | None = None) -> None:
     """One JSON object a line on standard error; `level` as in the standard library's logging.
 
     `file` is where standard error goes, if it is a file of this process alone: it is kept small, and
-    what ends the process is told there as any other error is.
+    what ends the process is described there as any other error is.
     """
     lines = Lines(file)
     structlog.configure(
@@ -55,7 +55,7 @@ def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
         def _proxy_to_logger(self, name: str, event: str | None = None, **fields: Any) -> None:
             line = {"event": event, **self._context, **fields}
             if "exc_info" in fields:
-                line["exception"] = told(line.pop("exc_info"))
+                line["exception"] = described(line.pop("exc_info"))
             line["level"] = name
             line["timestamp"] = datetime.now(UTC)
             try:
@@ -68,7 +68,7 @@ def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
     return LeanLogger
 
 
-def told(error: object) -> list[str]:
+def described(error: object) -> list[str]:
     """An error as a log may have it: kinds and places, from the first cause on; never its words.
 
     Words repeat what they are about: PostgreSQL's name the key that exists already, ours the value

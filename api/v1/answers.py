@@ -16,7 +16,7 @@ from projections.queries import LedgerSums, Parked, Progress, Sums
 from projections.views.card import Card
 from projections.views.counters import AgencyDay
 from projections.views.directory import Entry
-from projections.views.feed import Standing
+from projections.views.feed import ActiveAgreement
 from projections.views.ledger import LedgerDay, LedgerEntry
 from projections.views.timeline import Happening
 from projections.views.worklist import WorkItem
@@ -187,7 +187,7 @@ class Me(Struct, frozen=True, kw_only=True):
     roles: list[dict[str, Any]]
 
 
-def agreement(standing: Standing) -> AgreementRow:
+def agreement(standing: ActiveAgreement) -> AgreementRow:
     """An agreement in its public shape."""
     return AgreementRow(
         **{name: getattr(standing, name) for name in AgreementRow.__struct_fields__}

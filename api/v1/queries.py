@@ -47,9 +47,9 @@ from api.v1.requests import (
     request_id_of,
 )
 from commands import replay
-from commands.authority import Caller, Capacity, Reading, Scope, Sight, authorise, check_software
+from commands.authority import Caller, Capacity, Matter, Reading, Sight, authorise, check_software
 from commands.log.database import Database
-from commands.service import account_of, of_kind, scope_of_state
+from commands.service import account_of, matter_of_state, of_kind
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
 from domain.agreement import Agreement
@@ -119,9 +119,9 @@ class Asked(Struct, frozen=True):
     """Of the answer."""
     shared: Shared
 
-    async def allow(self, reading: Reading, scope: Scope) -> Capacity:
+    async def allow(self, reading: Reading, matter: Matter) -> Capacity:
         """Refuse unless the caller may read this; his rights are those of this moment."""
-        return authorise(reading, await self.caller(), scope, datetime.now(UTC))
+        return authorise(reading, await self.caller(), matter, datetime.now(UTC))
 
     async def admit(self) -> None:
         """Refuse who may not even read what is everybody's: the suspended, and their software."""
@@ -141,8 +141,8 @@ class Asked(Struct, frozen=True):
         )
         of_dossier = more[0] if more else NOTHING
         state = of_kind(found, KINDS[reading]).state
-        scope = scope_of_state(state or of_kind(of_dossier, Dossier).state)
-        capacity = authorise(reading, caller, scope, datetime.now(UTC))
+        matter = matter_of_state(state or of_kind(of_dossier, Dossier).state)
+        capacity = authorise(reading, caller, matter, datetime.now(UTC))
         if state is None:
             raise Refused(Reason.NOT_FOUND)
         return capacity
@@ -307,7 +307,7 @@ async def _card_by_code(asked: Asked, code: str) -> Card:
     await asked.admit()
     card = await asked.ask("card", queries.card_by_code, path_text(code, CODE))
     if card is None:
-        await asked.allow(Reading.DOSSIER, Scope(hidden=True))
+        await asked.allow(Reading.DOSSIER, Matter(hidden=True))
         if INCOMPLETE in asked.headers and query_int(asked.request, "after", 0):
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-parked", PARKED)
     if asked.headers.pop(INCOMPLETE, None):
@@ -318,7 +318,7 @@ async def _card_by_code(asked: Asked, code: str) -> Card:
 
 async def _my_dossiers(asked: Asked, _key: None) -> answers.CardPage:
     own = asked.identity.actor
-    await asked.allow(Reading.MY_DOSSIERS, Scope(agency=CITY, owners=(own,)))
+    await asked.allow(Reading.MY_DOSSIERS, Matter(agency=CITY, owners=(own,)))
     last = query_cursor(asked.request, tuple[UUID])
     side = query_text(asked.request, "as", r"applicant|submitter") or "applicant"
     query = queries.cards_of_applicant if side == "applicant" else queries.cards_of_submitter
@@ -340,7 +340,7 @@ async def _timeline(asked: Asked, dossier: UUID) -> answers.TimelinePage:
 
 
 async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
-    await asked.allow(Reading.WORKLIST, Scope(agency=path_text(agency, AGENCY)))
+    await asked.allow(Reading.WORKLIST, Matter(agency=path_text(agency, AGENCY)))
     wanted = queries.WorklistFilter(
         step=query_text(asked.request, "step", KEY),
         assignee=query_uuid(asked.request, "assignee"),
@@ -353,31 +353,31 @@ async def _worklist(asked: Asked, agency: str) -> answers.WorklistPage:
     return answers.WorklistPage(items=items, next=following)
 
 
-def _window(asked: Asked, agency: str) -> tuple[queries.Days, queries.Scope]:
+def _window(asked: Asked, agency: str) -> tuple[queries.Days, queries.AgencyFilter]:
     children = query_flag(asked.request, "children")
-    return queries.Days(*query_days(asked.request)), queries.Scope(agency, children)
+    return queries.Days(*query_days(asked.request)), queries.AgencyFilter(agency, children)
 
 
 async def _counters(asked: Asked, agency: str) -> answers.CountersAnswer:
-    await asked.allow(Reading.COUNTERS, Scope(agency=path_text(agency, AGENCY)))
-    days, scope = _window(asked, agency)
+    await asked.allow(Reading.COUNTERS, Matter(agency=path_text(agency, AGENCY)))
+    days, agencies = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total, rows = await asked.ask("counters", queries.counters, days, scope, last, asked.limit)
+    total, rows = await asked.ask("counters", queries.counters, days, agencies, last, asked.limit)
     items, following = _page(asked, rows, "agency", "day")
     return answers.CountersAnswer(total=total, days=items, next=following)
 
 
 async def _ledger(asked: Asked, agency: str) -> answers.LedgerAnswer:
-    await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
-    days, scope = _window(asked, agency)
+    await asked.allow(Reading.LEDGER, Matter(agency=path_text(agency, AGENCY)))
+    days, agencies = _window(asked, agency)
     last = query_cursor(asked.request, tuple[str, date])
-    total, rows = await asked.ask("ledger", queries.ledger, days, scope, last, asked.limit)
+    total, rows = await asked.ask("ledger", queries.ledger, days, agencies, last, asked.limit)
     items, following = _page(asked, rows, "agency", "day")
     return answers.LedgerAnswer(total=total, days=items, next=following)
 
 
 async def _entries(asked: Asked, agency: str) -> answers.EntryPage:
-    await asked.allow(Reading.LEDGER, Scope(agency=path_text(agency, AGENCY)))
+    await asked.allow(Reading.LEDGER, Matter(agency=path_text(agency, AGENCY)))
     days = queries.Days(*query_days(asked.request))
     last = query_cursor(asked.request, tuple[date, int, int])
     rows = await asked.ask("ledger", queries.ledger_entries, agency, days, last, asked.limit)
@@ -403,7 +403,7 @@ async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
     kind = query_text(asked.request, "kind", "|".join(AccountKind))
     if (agency is None) == (kind is None):
         raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", "ask by agency or by kind")
-    await asked.allow(Reading.DIRECTORY, Scope(agency=agency or CITY))
+    await asked.allow(Reading.DIRECTORY, Matter(agency=agency or CITY))
     last = query_cursor(asked.request, tuple[UUID])
     query = queries.accounts_of_agency if agency else queries.accounts_of_kind
     rows = await asked.ask("directory", query, agency or kind, last and last[0], asked.limit)
@@ -413,7 +413,7 @@ async def _directory(asked: Asked, _key: None) -> answers.AccountPage:
 
 async def _agreements(asked: Asked, _key: None) -> answers.AgreementPage:
     agency = query_text(asked.request, "agency", AGENCY)
-    await asked.allow(Reading.AGREEMENTS, Scope(agency=agency))
+    await asked.allow(Reading.AGREEMENTS, Matter(agency=agency))
     proposed = query_text(asked.request, "state", r"in_force|proposed") == "proposed"
     query = queries.proposed_agreements if proposed else queries.agreements
     last = query_cursor(asked.request, tuple[UUID])
@@ -428,8 +428,8 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
 
     Rights and agreement are looked at once more when the answer is there: both may end meanwhile.
     """
-    scope = Scope(agency=path_text(agency, AGENCY))
-    await asked.allow(Reading.FEED, scope)
+    matter = Matter(agency=path_text(agency, AGENCY))
+    await asked.allow(Reading.FEED, matter)
     since = query_int(asked.request, "since", 0)
     taken = query_text(asked.request, "id", UUID_TEXT)
     wait_s = query_int(asked.request, "wait", 0, most=POLL_WAIT_MAX_S)
@@ -444,7 +444,7 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
     last = rows[-1].sequence if rows else since
     if last:
         await _stands(asked, agency)
-    await asked.allow(Reading.FEED, scope)
+    await asked.allow(Reading.FEED, matter)
     # Asked after the rows were read: they follow on what it is compared with.
     if taken and taken.lower() != await asked.ask("feed", queries.feed_item_id, agency, since):
         detail = f"the feed was numbered anew and has another event at {since}"
@@ -536,7 +536,7 @@ def _of_catalogue(asked: Asked, body: bytes) -> Response[bytes]:
 
 
 async def _status(asked: Asked, _key: None) -> answers.StatusAnswer:
-    await asked.allow(Reading.STATUS, Scope())
+    await asked.allow(Reading.STATUS, Matter())
     async with asked.backend.reader() as database:
         head = (await database.fetch("SELECT position FROM head"))[0][0]
         views = await database.run(queries.progress)

@@ -46,7 +46,7 @@ class Fault(Struct, frozen=True):
     remedy: str
 
 
-class Standing(Struct, frozen=True):
+class ViewPosition(Struct, frozen=True):
     """Where the log and one live read model stood at the same moment."""
 
     position: int
@@ -60,7 +60,7 @@ class ReadModels:
     def __init__(self, reader: Reader) -> None:
         """`reader` gives a connection for queries."""
         self._reader = reader
-        self._progress = Batcher[None, tuple[int, dict[str, Standing]]](self._look_at_progress)
+        self._progress = Batcher[None, tuple[int, dict[str, ViewPosition]]](self._look_at_progress)
         self._unfit: dict[str, str] = {}
         self._parked: dict[str, int] = {}
 
@@ -90,7 +90,7 @@ class ReadModels:
             detail = f"the read model {view} has to be rebuilt"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"read-model-{state}", detail)
 
-    async def caught_up(self, view: str, position: int) -> Standing:
+    async def caught_up(self, view: str, position: int) -> ViewPosition:
         """Wait until a read model shows everything up to a position of the log.
 
         Raises 400 for a position that the log has not reached, 503 when it takes too long.
@@ -98,13 +98,13 @@ class ReadModels:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + CATCH_UP_S
         while True:
-            head, standings = await self._progress.ask(None)
+            head, positions = await self._progress.ask(None)
             if position > head:
                 detail = "the log has not come so far"
                 raise Problem(HTTPStatus.BAD_REQUEST, "position-unknown", detail)
-            standing = standings.get(view)
-            if standing is not None and standing.position >= position:
-                return standing
+            stands_at = positions.get(view)
+            if stands_at is not None and stands_at.position >= position:
+                return stands_at
             if loop.time() > give_up_at:
                 headers = {"Retry-After": "1"}
                 raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "read-model-behind", headers=headers)
@@ -122,12 +122,14 @@ class ReadModels:
             log.error("read_model_unfit", view=view, state=unfit[view], remedy=remedy)
         self._unfit = unfit
 
-    async def _look_at_progress(self, asked: list[None]) -> list[tuple[int, dict[str, Standing]]]:
+    async def _look_at_progress(
+        self, asked: list[None]
+    ) -> list[tuple[int, dict[str, ViewPosition]]]:
         """One look answers all who wait."""
         async with self._reader() as database:
             rows = await database.fetch(PROGRESS)
-        standings = {row[1]: Standing(row[2], row[3]) for row in rows if row[1] is not None}
-        return [(rows[0][0], standings)] * len(asked)
+        positions = {row[1]: ViewPosition(row[2], row[3]) for row in rows if row[1] is not None}
+        return [(rows[0][0], positions)] * len(asked)
 
 
 def faults(found: list[Progress]) -> list[Fault]:

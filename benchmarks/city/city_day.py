@@ -14,9 +14,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from benchmarks.city.lives import Life, Step, of_run
+from benchmarks.city.lives import Life, PlannedCommand, of_run
 from benchmarks.city.population import SIMULATOR
-from benchmarks.load.load import Connection, LostError, Measures, request
+from benchmarks.load.http_client import Connection, LostError, Measures, request
 from integration.servers.issuer import LocalIssuer
 
 SAMPLE_MAX = 2_500
@@ -61,7 +61,7 @@ class Played(Struct, frozen=True, kw_only=True):
     commands: int
     seconds: float
     measures: Any
-    """`benchmarks.load.load.Measures`."""
+    """`benchmarks.load.http_client.Measures`."""
     unexpected: dict[str, int]
     """Answers that were no receipts, by status and code."""
     examples: tuple[str, ...]
@@ -168,7 +168,7 @@ class CityDay:
             self._remember(Sent(sent, answer.body))
 
     def _request(
-        self, life: Life, nth: int, step: Step, dossier: UUID | None, version: int | None
+        self, life: Life, nth: int, step: PlannedCommand, dossier: UUID | None, version: int | None
     ) -> bytes:
         path = f"/v1/dossiers/{dossier}/{step.path}" if dossier else "/v1/dossiers"
         return request(

@@ -206,35 +206,35 @@ async def _day(
             await probing
         figures = await report.gather_figures(addresses.dsn, catalogue, before)
         await _until_received(received, figures)
-    verdicts = await _verdicts(instance, day, played, console)
+    findings = await _verdicts(instance, day, played, console)
     if instance.nats is not None:
-        verdicts.append(_feeds_whole(received, figures.feeds))
-        _tell(verdicts[-1], console)
+        findings.append(_feeds_whole(received, figures.feeds))
+        _tell(findings[-1], console)
     events = await _head(addresses.dsn) - before
-    return report.Report.of(played, events, probe, figures, dict(received), verdicts)
+    return report.Report.of(played, events, probe, figures, dict(received), findings)
 
 
-def _tell(verdict: invariants.Verdict, console: Console) -> None:
-    mark = "[green]holds[/green]" if verdict.holds else "[red]BROKEN[/red]"
-    text = f"  {mark}  {verdict.name}  [dim]{verdict.explanation}[/dim]"
+def _tell(finding: invariants.Finding, console: Console) -> None:
+    mark = "[green]holds[/green]" if finding.holds else "[red]BROKEN[/red]"
+    text = f"  {mark}  {finding.name}  [dim]{finding.explanation}[/dim]"
     console.print(text, soft_wrap=True)
 
 
 async def _verdicts(
     instance: Instance, day: CityDay, played: Played, console: Console
-) -> list[invariants.Verdict]:
+) -> list[invariants.Finding]:
     tell = partial(_tell, console=console)
     console.print("Checking the invariants …")
     started = time.monotonic()
     differing = await day.repeat(played.sample)
-    same_words = invariants.Verdict(
+    same_words = invariants.Finding(
         "no_command_answered_twice_in_different_words",
         differing == 0,
         f"{len(played.sample)} commands sent once more, {differing} answered differently",
         time.monotonic() - started,
     )
     unexpected = sum(played.unexpected.values())
-    receipts = invariants.Verdict(
+    receipts = invariants.Finding(
         "every_command_got_its_receipt",
         unexpected == 0,
         "; ".join(played.examples) or f"{played.commands} receipts",
@@ -271,12 +271,12 @@ async def _feeds(instance: Instance) -> AsyncIterator[dict[str, int]]:
                 await task
 
 
-def _feeds_whole(received: dict[str, int], feeds: dict[str, int]) -> invariants.Verdict:
+def _feeds_whole(received: dict[str, int], feeds: dict[str, int]) -> invariants.Finding:
     """Whether each live subscriber took all that the day put into its feed; gaps it reports itself."""
     missing = {a: feeds.get(a, 0) - taken for a, taken in received.items()}
     holds = all(count <= 0 for count in missing.values())
     explanation = ", ".join(f"{agency} {taken:,}" for agency, taken in received.items())
-    return invariants.Verdict("feeds_taken_whole_and_live", holds, explanation, 0.0)
+    return invariants.Finding("feeds_taken_whole_and_live", holds, explanation, 0.0)
 
 
 async def _until_received(received: dict[str, int], figures: Any) -> None:

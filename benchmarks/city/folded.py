@@ -25,7 +25,7 @@ class Folded(Struct, frozen=True, kw_only=True):
     """Payments that break a rule of money by themselves."""
 
 
-async def fold_log(connection: AsyncConnection) -> Folded:
+async def fold_city(connection: AsyncConnection) -> Folded:
     """Every dossier and payment, by the same functions that the deciders use."""
     states: dict[UUID, State] = {}
     async for page in read_wanted(connection, NAMES):

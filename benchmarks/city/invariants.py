@@ -13,7 +13,7 @@ from msgspec import Struct
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection
 
-from benchmarks.city.folded import Folded, fold_log
+from benchmarks.city.folded import Folded, fold_city
 from commands.log.event_log import head_position, read_rows, read_wanted
 from integration.nats.bus import EVENTS, Bus, Pull, stream_state, to_message
 from projections import queries
@@ -63,7 +63,7 @@ SELECT count(*) FROM view.progress WHERE live AND position < (SELECT position FR
 """
 
 
-class Verdict(Struct, frozen=True):
+class Finding(Struct, frozen=True):
     """Whether one invariant holds, and what was looked at."""
 
     name: str
@@ -84,17 +84,17 @@ Found = tuple[bool, str]
 Check = Callable[[Places], Awaitable[Found]]
 
 
-async def check_all(places: Places, tell: Callable[[Verdict], None]) -> list[Verdict]:
-    """All invariants, one after another; `tell` hears each verdict as it is reached.
+async def check_all(places: Places, tell: Callable[[Finding], None]) -> list[Finding]:
+    """All invariants, one after another; `tell` hears each finding as it is reached.
 
     Waits first, for at most `READY_S`, until the read models have reached the head of the log.
     """
     await wait_until_caught_up(places)
-    verdicts: list[Verdict] = []
+    findings: list[Finding] = []
 
-    def reached(verdict: Verdict) -> None:
-        verdicts.append(verdict)
-        tell(verdict)
+    def reached(finding: Finding) -> None:
+        findings.append(finding)
+        tell(finding)
 
     checks: Mapping[str, Check] = {
         "positions_dense": positions_dense,
@@ -104,17 +104,17 @@ async def check_all(places: Places, tell: Callable[[Verdict], None]) -> list[Ver
     for name, check in checks.items():
         started = time.monotonic()
         holds, explanation = await check(places)
-        reached(Verdict(name, holds, explanation, time.monotonic() - started))
+        reached(Finding(name, holds, explanation, time.monotonic() - started))
     await _compare_views(places, reached)
     started = time.monotonic()
     folded = await _folded(places.dsn)
     holds, explanation = await held_by_one_agency(places, folded)
     taken = time.monotonic() - started
-    reached(Verdict("open_dossiers_held_by_one_agency", holds, explanation, taken))
+    reached(Finding("open_dossiers_held_by_one_agency", holds, explanation, taken))
     started = time.monotonic()
     holds, explanation = await ledger_balances(places, folded)
-    reached(Verdict("ledger_balances", holds, explanation, time.monotonic() - started))
-    return verdicts
+    reached(Finding("ledger_balances", holds, explanation, time.monotonic() - started))
+    return findings
 
 
 async def wait_until_caught_up(places: Places) -> None:
@@ -265,7 +265,7 @@ async def _relayed(places: Places) -> tuple[int, int]:
     return last, head
 
 
-async def _compare_views(places: Places, reached: Callable[[Verdict], None]) -> None:
+async def _compare_views(places: Places, reached: Callable[[Finding], None]) -> None:
     """Each read model against its rebuild, two at a time, each in a process of its own."""
     loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(2)
@@ -282,7 +282,7 @@ async def _compare_views(places: Places, reached: Callable[[Verdict], None]) -> 
                     f": {found.only_live} only live, {found.only_rebuilt} only rebuilt,"
                     f" {found.changed} changed, e.g. {found.examples[:2]}"
                 )
-            reached(Verdict(f"view_{view}_equals_rebuild", found.equal, explanation, taken))
+            reached(Finding(f"view_{view}_equals_rebuild", found.equal, explanation, taken))
 
         await asyncio.gather(*(compare(view) for view in VIEWS))
 
@@ -303,7 +303,7 @@ def compared(dsn: str, view: str) -> Difference:
 
 async def _folded(dsn: str) -> Folded:
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-        return await fold_log(connection)
+        return await fold_city(connection)
 
 
 async def held_by_one_agency(places: Places, folded: Folded) -> Found:

@@ -67,7 +67,7 @@ WITHIN_HALF_A_DAY = 0.85
 """Of the same-day procedures."""
 
 
-class Fate(StrEnum):
+class PlannedEnd(StrEnum):
     """What a dossier's life is planned to become."""
 
     ISSUED = "issued"
@@ -76,19 +76,19 @@ class Fate(StrEnum):
     DENIED = "denied"
 
 
-FATES = (
-    (Fate.TURNED_AWAY, 0.03),
-    (Fate.WITHDRAWN, 0.01),
-    (Fate.DENIED, 0.015),
-    (Fate.ISSUED, 0.945),
+PLANNED_ENDS = (
+    (PlannedEnd.TURNED_AWAY, 0.03),
+    (PlannedEnd.WITHDRAWN, 0.01),
+    (PlannedEnd.DENIED, 0.015),
+    (PlannedEnd.ISSUED, 0.945),
 )
 
 
 OUTCOME_OF = {
-    Fate.ISSUED: Outcome.RESULT_RETURNED,
-    Fate.TURNED_AWAY: Outcome.TURNED_AWAY,
-    Fate.WITHDRAWN: Outcome.WITHDRAWN,
-    Fate.DENIED: Outcome.DENIAL_RETURNED,
+    PlannedEnd.ISSUED: Outcome.RESULT_RETURNED,
+    PlannedEnd.TURNED_AWAY: Outcome.TURNED_AWAY,
+    PlannedEnd.WITHDRAWN: Outcome.WITHDRAWN,
+    PlannedEnd.DENIED: Outcome.DENIAL_RETURNED,
 }
 STEPS_MIN = 3
 """What a dossier that stays open has behind it at least."""
@@ -126,7 +126,7 @@ MIX: tuple[Kind, ...] = (
 )
 
 
-class Step(Struct, frozen=True):
+class PlannedCommand(Struct, frozen=True):
     """One command on its way: who sends it where, on which version it was decided."""
 
     command: Command
@@ -145,7 +145,7 @@ class Life(Struct, frozen=True):
     arrives_at: datetime
     outcome: Outcome | None
     """How the dossier is planned to end; None: it is still open when the play is over."""
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedCommand, ...]
     """In the order of their effective times."""
 
 
@@ -244,29 +244,31 @@ class _LifePlan:
         self.arrives_at = at
         self.dossier: Dossier | None = None
         self.payment: Payment | None = None
-        self.steps: list[Step] = []
+        self.steps: list[PlannedCommand] = []
         self.versions = {False: 0, True: 0}
         self.citizen = planner.population.citizen(chance.randrange(1 << 30))
         self.land = AgencyKind.LAND_OFFICE in self.procedure.handled_by
 
     def life(self) -> Life:
         """Play it through and cut some off, which stay open."""
-        fate = self.chance.choices([f for f, _ in FATES], [share for _, share in FATES])[0]
+        end = self.chance.choices(
+            [f for f, _ in PLANNED_ENDS], [share for _, share in PLANNED_ENDS]
+        )[0]
         self._lodge()
         self._fees()
         self._settle_money()
-        if fate is Fate.TURNED_AWAY:
+        if end is PlannedEnd.TURNED_AWAY:
             self._turn_away()
         else:
             self._receive()
-            self._handle(fate)
+            self._handle(end)
         # Money and dossier were planned apart; they are sent as they happen.
         steps = sorted(self.steps, key=_time_of)
         closing = max(nth for nth, step in enumerate(steps) if not step.to_payment)
         if closing > STEPS_MIN and self.chance.random() < STAYS_OPEN:
             steps = steps[: self.chance.randrange(STEPS_MIN, closing + 1)]
             return Life(self.number, self.arrives_at, None, tuple(steps))
-        return Life(self.number, self.arrives_at, OUTCOME_OF[fate], tuple(steps))
+        return Life(self.number, self.arrives_at, OUTCOME_OF[end], tuple(steps))
 
     # How time passes
 
@@ -308,7 +310,9 @@ class _LifePlan:
             assert isinstance(target, Dossier), "dossier events lead to a dossier"
             self.dossier = target
         path = PATHS.get(type(command), "")
-        self.steps.append(Step(command, subject, path, to_payment, self.versions[to_payment]))
+        self.steps.append(
+            PlannedCommand(command, subject, path, to_payment, self.versions[to_payment])
+        )
         self.versions[to_payment] += len(events)
 
     @property
@@ -467,7 +471,7 @@ class _LifePlan:
 
     # Handling
 
-    def _handle(self, fate: Fate) -> None:
+    def _handle(self, end: PlannedEnd) -> None:
         self._soon(900)
         desk = self._desk()
         examine = next(step for step in self.procedure.steps if step.role == "examiner")
@@ -476,12 +480,12 @@ class _LifePlan:
         examiner = self._worker(Role.EXAMINER)
         officer = account_id(LOCAL_ISSUER, examiner)
         self._act(d.AssignDossier(officer=officer), self._worker(Role.TEAM_LEAD))
-        if fate is Fate.WITHDRAWN:
+        if end is PlannedEnd.WITHDRAWN:
             self._withdraw(examiner)
             return
         self._detours(examiner)
         self._towards_the_due_date()
-        self._decide(fate)
+        self._decide(end)
         self._give_back()
 
     def _withdraw(self, examiner: str) -> None:
@@ -566,13 +570,13 @@ class _LifePlan:
             self._act(reschedule, self._worker(Role.TEAM_LEAD))
         self.at = add_working_minutes(calendar, max(self.at, due_at), overrun)
 
-    def _decide(self, fate: Fate) -> None:
+    def _decide(self, end: PlannedEnd) -> None:
         decision = next((s for s in self.procedure.steps if s.role == "approver"), None)
         if decision is not None:
             self._act(d.ForwardDossier(to_step=decision.key), self._worker(Role.EXAMINER))
             self._soon(120)
         approver = self._worker(Role.APPROVER)
-        if fate is Fate.DENIED:
+        if end is PlannedEnd.DENIED:
             clause = self.procedure.source[:100]
             explanation = "Không đủ điều kiện theo quy định."
             self._act(d.DenyDossier(clause=clause, explanation=explanation), approver)
@@ -606,6 +610,6 @@ def _at(command: Command, at: datetime) -> Command:
     return replace(command, effective_at=at)
 
 
-def _time_of(step: Step) -> datetime:
+def _time_of(step: PlannedCommand) -> datetime:
     assert step.command.effective_at is not None, "every planned step has its time"
     return step.command.effective_at

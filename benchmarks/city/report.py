@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.city.city_day import Played
-from benchmarks.city.invariants import Verdict
+from benchmarks.city.invariants import Finding
 from benchmarks.city.lag import LagProbe
 from domain.catalogue.procedure import Catalogue
 
@@ -92,7 +92,7 @@ class Report(Struct, frozen=True, kw_only=True):
     figures: Figures
     received: dict[str, int]
     """CloudEvents that each subscribed agency took live, by NATS."""
-    verdicts: list[Verdict]
+    findings: list[Finding]
 
     @classmethod
     def of(
@@ -102,7 +102,7 @@ class Report(Struct, frozen=True, kw_only=True):
         probe: LagProbe,
         figures: Figures,
         received: dict[str, int],
-        verdicts: list[Verdict],
+        findings: list[Finding],
     ) -> Self:
         """The report of a day that was played."""
         p50, p95, p99 = played.measures.percentiles_ms(0.50, 0.95, 0.99)
@@ -122,13 +122,13 @@ class Report(Struct, frozen=True, kw_only=True):
             lag_max_ms=probe.max_ms,
             figures=figures,
             received=received,
-            verdicts=verdicts,
+            findings=findings,
         )
 
     @property
     def holds(self) -> bool:
         """Whether every invariant holds."""
-        return all(verdict.holds for verdict in self.verdicts)
+        return all(finding.holds for finding in self.findings)
 
 
 async def gather_figures(dsn: str, catalogue: Catalogue, since: int) -> Figures:
@@ -185,7 +185,7 @@ def to_json(report: Report) -> bytes:
                     agency: {"received": report.received.get(agency, 0), "in_feed": length}
                     for agency, length in figures.feeds.items()
                 },
-                "invariants": {verdict.name: verdict.holds for verdict in report.verdicts},
+                "invariants": {finding.name: finding.holds for finding in report.findings},
             }
         ),
         indent=2,
@@ -220,11 +220,11 @@ def render(report: Report, console: Console) -> None:
         taken = f"{report.received.get(agency, 0):,} taken live of {length:,}"
         table.add_row(label, f"{taken}  {report.figures.names[agency]}")
     console.print(table)
-    broken = [verdict.name for verdict in report.verdicts if not verdict.holds]
+    broken = [finding.name for finding in report.findings if not finding.holds]
     if broken:
         console.print(f"\n[bold red]Broken: {', '.join(broken)}[/bold red]")
     else:
-        console.print(f"\n[bold green]All {len(report.verdicts)} invariants hold.[/bold green]")
+        console.print(f"\n[bold green]All {len(report.findings)} invariants hold.[/bold green]")
 
 
 def rate(early: int, late: int) -> float:

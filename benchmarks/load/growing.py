@@ -20,7 +20,7 @@ from benchmarks.load.big_log import BigLog, Told
 from commands import replay
 from commands.log.bulk import append_bulk
 from commands.log.database import Database
-from commands.log.event_log import Append, EventLog, Outcome, head_position
+from commands.log.event_log import Append, AppendOutcome, EventLog, head_position
 from domain.record import name_of
 from integration.servers.postgres import PostgresServer
 
@@ -159,7 +159,7 @@ class GrowingLog:
             number = next(self._next)
             command = _act(self._log.told(number), self._versions[number])
             verdict = await log.append(command)
-            assert verdict.outcome is Outcome.DONE, verdict
+            assert verdict.outcome is AppendOutcome.DONE, verdict
             self._versions[number] = verdict.version
             done += 1
         return done

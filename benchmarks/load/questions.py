@@ -23,7 +23,7 @@ from api.server.instance import Instance
 from api.v1.parameters import cursor
 from benchmarks.city.population import Population
 from benchmarks.load.big_log import DAY, BigLog, Told
-from benchmarks.load.load import Connection, Measures
+from benchmarks.load.http_client import Connection, Measures
 from domain.account import Role
 from domain.calendar import CITY_TIME
 

@@ -20,7 +20,7 @@ UNHURRIED = Limits(
 ALL = ("api", "relay", "views", "feeds")
 
 
-class Troupe(Instance):
+class PartialInstance(Instance):
     """An instance that runs only some kinds of worker."""
 
     def __init__(self, settings: Settings, kinds: tuple[str, ...], module: str) -> None:
@@ -50,7 +50,7 @@ def instance(
         settings = Settings(
             data_folder=Path(folder) / "data", workers=workers, port=0, limits=limits
         )
-        troupe = Troupe(settings, kinds, module)
+        troupe = PartialInstance(settings, kinds, module)
         troupe.issuer = issuer or troupe.issuer
         try:
             troupe.start()

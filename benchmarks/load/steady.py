@@ -25,7 +25,7 @@ import msgspec
 from cyclopts import Parameter
 from msgspec import Struct
 
-from benchmarks.load.score import APART, read
+from benchmarks.load.workload import APART, read
 
 AT_FIRST = 8
 """Connections opened before the first request is due; more come when all are busy."""
@@ -87,9 +87,9 @@ async def steady(  # noqa: PLR0913  the last two are rarely given
     skip: int = 0,
     parts: int = 1,
 ) -> Pace:
-    """Send the requests of a score (`score.write`), each once, after the first `skip` of them.
+    """Send the requests of a workload (`workload.write`), each once, after the first `skip` of them.
 
-    Ends early when the score does: `sent` tells. A request is not sent before all those more than
+    Ends early when the workload does: `sent` tells. A request is not sent before all those more than
     `APART` places before it were answered; the wait counts. Raises `ChildProcessError`.
     """
     arguments = [f"--per-second={per_second}", f"--seconds={seconds}", f"--skip={skip}"]
@@ -108,7 +108,7 @@ async def _in_own_process(host: str, port: int, file: Path, *arguments: str) -> 
     command = (
         sys.executable,
         "-m",
-        "benchmarks.load.load.steady",
+        "benchmarks.load.steady",
         host,
         str(port),
         str(file),

@@ -47,7 +47,7 @@ class Subscribers:
 
     async def __aenter__(self) -> Self:
         """Start; returns when the processes have been told what to follow."""
-        command = (sys.executable, "-m", "benchmarks.load.load.subscribers")
+        command = (sys.executable, "-m", "benchmarks.load.subscribers")
         pipe = asyncio.subprocess.PIPE
         for part in self._parts:
             process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)

@@ -1,4 +1,4 @@
-"""Load by wrk: requests of a score, each connection taking the next one, as fast as answers come."""
+"""Load by wrk: requests of a workload, each connection taking the next one, as fast as answers come."""
 
 import re
 import shutil
@@ -59,9 +59,9 @@ class Taken(Struct, frozen=True, kw_only=True):
     lost: int
     """Connections that broke or answers that did not come."""
     position: int
-    """Where the score goes on: what the next `skip` is."""
+    """Where the workload goes on: what the next `skip` is."""
     over: bool
-    """The score was too short and began anew: what was sent then was no new command."""
+    """The workload was too short and began anew: what was sent then was no new command."""
 
 
 def is_there() -> bool:
@@ -69,10 +69,10 @@ def is_there() -> bool:
     return shutil.which("wrk") is not None
 
 
-def drive(url: str, score: Path, seconds: float, connections: int = 64, skip: int = 0) -> Taken:
+def drive(url: str, workload: Path, seconds: float, connections: int = 64, skip: int = 0) -> Taken:
     """Send the requests of the file in order after `skip` bytes of it, one at a time a connection."""
-    script = score.with_suffix(".lua")
-    script.write_text(SCRIPT.format(file=score, skip=skip))
+    script = workload.with_suffix(".lua")
+    script.write_text(SCRIPT.format(file=workload, skip=skip))
     arguments = [
         "wrk",
         "-t1",

@@ -17,7 +17,7 @@ from statistics import median
 
 from api.server.instance import HOST, Instance
 from api.server.limits import Limits
-from benchmarks.load import crowd, score, stage
+from benchmarks.load import crowd, stage, workload
 from benchmarks.load.steady import Pace, steady
 from benchmarks.measure.results import Figures
 from commands.catalogue import load_catalogue
@@ -37,17 +37,17 @@ def run(seconds: float) -> Figures:
         stage.instance(limits=Limits()) as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
-        return asyncio.run(_measured(city, Path(folder) / "score", seconds))
+        return asyncio.run(_measured(city, Path(folder) / "workload", seconds))
 
 
 async def _measured(city: Instance, file: Path, seconds: float) -> Figures:
-    population = await score.open_city(city.addresses.dsn)
+    population = await workload.open_city(city.addresses.dsn)
     count = int(PER_SECOND * seconds * (2 * ROUNDS + WARM_UP)) + 2 * ROUNDS + 1
     host = f"{HOST}:{city.port}"
-    requests = score.compose(
+    requests = workload.compose(
         load_catalogue(), population, city.issuer, host, count, seed=time.time_ns()
     )
-    score.write(file, requests)
+    workload.write(file, requests)
     warm = await _good(city, file, seconds * WARM_UP, 0)
     sent = warm.sent
     alone: list[Pace] = []
@@ -84,11 +84,11 @@ async def _good(city: Instance, file: Path, seconds: float, skip: int) -> Pace:
 @asynccontextmanager
 async def _crowd(city: Instance) -> AsyncIterator[None]:
     tokens = {
-        crowd.TOKEN: city.issuer.token("admin", None, score.TOKEN_S),
-        crowd.OUTSIDER: city.issuer.token("outsider", None, score.TOKEN_S),
+        crowd.TOKEN: city.issuer.token("admin", None, workload.TOKEN_S),
+        crowd.OUTSIDER: city.issuer.token("outsider", None, workload.TOKEN_S),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.load.load.crowd", str(city.port)),
+        *(sys.executable, "-m", "benchmarks.load.crowd", str(city.port)),
         env={**os.environ, **tokens},
     )
     try:

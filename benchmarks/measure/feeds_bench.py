@@ -29,7 +29,7 @@ from api.server.observability import configure_logs
 from api.server.workers import WorkerSettings
 from api.server.workers import run as run_worker
 from benchmarks.city.population import Population
-from benchmarks.load import score, sharing, stage
+from benchmarks.load import sharing, stage, workload
 from benchmarks.load.big_log import BigLog
 from benchmarks.load.steady import closed, steady
 from benchmarks.load.stream_times import feed_times_ms, log_times_ms
@@ -101,7 +101,7 @@ def run(seconds: float) -> Figures:
         stage.instance() as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
-        return figures | asyncio.run(_delays(city, Path(folder) / "score", seconds))
+        return figures | asyncio.run(_delays(city, Path(folder) / "workload", seconds))
 
 
 def _relayed(postgres: PostgresServer, nats: NatsServer, events: int) -> Figures:
@@ -127,7 +127,7 @@ def _relayed(postgres: PostgresServer, nats: NatsServer, events: int) -> Figures
 
 async def _fill(dsn: str, events: int) -> list[Message]:
     """Append whole lives; what the log is in messages, under the peer's subjects."""
-    log = BigLog(Population(load_catalogue(), score.CITY), PATTERNS)
+    log = BigLog(Population(load_catalogue(), workload.CITY), PATTERNS)
     dossiers = ceil(events / log.events_per_dossier)
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         await append_bulk(connection, log.histories(range(dossiers)))
@@ -199,17 +199,17 @@ def _be_relay(settings: WorkerSettings) -> None:
 
 async def _delays(city: Instance, file: Path, seconds: float) -> Figures:
     dsn, addresses = city.addresses.dsn, city.addresses
-    population = await score.open_city(dsn)
+    population = await workload.open_city(dsn)
     agencies = sharing.subscribers(population)
     await sharing.sign_agreements(city, agencies)
     count = int(BEFORE_MAX * min(1.0, seconds / SECONDS)) + sum(
         ceil(rate * seconds * (1 + WARM_UP)) + 2 for rate in RATES
     )
     host = f"{HOST}:{city.port}"
-    requests = score.compose(
+    requests = workload.compose(
         load_catalogue(), population, city.issuer, host, count, seed=time.time_ns()
     )
-    score.write(file, requests)
+    workload.write(file, requests)
     bus = Bus(addresses.nats_url, addresses.nats_credentials, name="bench")
     await bus.open()
     figures: Figures = {"subscribers": len(agencies), "subscriber_processes": PROCESSES}
@@ -225,7 +225,7 @@ async def _delays(city: Instance, file: Path, seconds: float) -> Figures:
 
 
 class _Feeds:
-    """Plays one score in pieces, each with subscribers that come for it and go after it."""
+    """Sends one workload in pieces, each with subscribers that come for it and go after it."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 from psycopg import AsyncConnection
 
 from api.server.instance import HOST, Instance
-from benchmarks.load import score, stage
+from benchmarks.load import stage, workload
 from benchmarks.load.steady import Pace, closed, steady
 from benchmarks.measure.results import Figures
 from commands.catalogue import load_catalogue
@@ -49,8 +49,8 @@ def run(seconds: float) -> Figures:
         return asyncio.run(_measured(city, Path(folder), seconds))
 
 
-class _Play:
-    """Plays one long score in pieces, none of it twice and none left out."""
+class _Trial:
+    """Sends one long workload in pieces, none of it twice and none left out."""
 
     def __init__(self, city: Instance, requests: Iterator[bytes], file: Path) -> None:
         self._port = city.port
@@ -72,7 +72,7 @@ class _Play:
 
     def _write(self, count: float) -> list[bytes]:
         piece = list(islice(self._requests, ceil(count) + 1))
-        score.write(self._file, piece)
+        workload.write(self._file, piece)
         return piece
 
     def _after(self, piece: list[bytes], pace: Pace) -> Pace:
@@ -83,17 +83,17 @@ class _Play:
 
 
 async def _measured(city: Instance, folder: Path, seconds: float) -> Figures:
-    population = await score.open_city(city.addresses.dsn)
+    population = await workload.open_city(city.addresses.dsn)
     host = f"{HOST}:{city.port}"
-    requests = score.compose(
+    requests = workload.compose(
         load_catalogue(), population, city.issuer, host, _requests_max(seconds), seed=time.time_ns()
     )
-    play = _Play(city, requests, folder / "score")
-    await play.full(seconds / 2)
-    idle, null, fsync_ms = await _idle(city, play, folder, seconds / IDLE_ROUNDS)
-    capacity = (await play.full(seconds)).answers_per_s
-    loads = [(percent, await _load(play, capacity, percent, seconds)) for percent in PERCENTS]
-    await _check_answers(city, play.paces)
+    trial = _Trial(city, requests, folder / "workload")
+    await trial.full(seconds / 2)
+    idle, null, fsync_ms = await _idle(city, trial, folder, seconds / IDLE_ROUNDS)
+    capacity = (await trial.full(seconds)).answers_per_s
+    loads = [(percent, await _load(trial, capacity, percent, seconds)) for percent in PERCENTS]
+    await _check_answers(city, trial.paces)
     figures: Figures = {
         "capacity_per_s": round(capacity),
         "idle_p50_ms": idle.p50_ms,
@@ -105,15 +105,15 @@ async def _measured(city: Instance, folder: Path, seconds: float) -> Figures:
     }
     for percent, pace in loads:
         figures |= _at(percent, pace)
-    errors = {status for pace in play.paces for status in pace.errors}
+    errors = {status for pace in trial.paces for status in pace.errors}
     return figures | {
-        "commands": sum(pace.sent for pace in play.paces),
-        "errors": sum(sum(pace.errors.values()) for pace in play.paces),
+        "commands": sum(pace.sent for pace in trial.paces),
+        "errors": sum(sum(pace.errors.values()) for pace in trial.paces),
         "errors_by_status": " ".join(
-            f"{status}:{sum(pace.errors.get(status, 0) for pace in play.paces)}"
+            f"{status}:{sum(pace.errors.get(status, 0) for pace in trial.paces)}"
             for status in sorted(errors)
         ),
-        "error_example": next((pace.examples[0] for pace in play.paces if pace.examples), ""),
+        "error_example": next((pace.examples[0] for pace in trial.paces if pace.examples), ""),
         "api_processes": len(city.workers),
     }
 
@@ -134,20 +134,20 @@ def _at(percent: int, pace: Pace) -> Figures:
     }
 
 
-async def _load(play: _Play, capacity: float, percent: int, seconds: float) -> Pace:
+async def _load(trial: _Trial, capacity: float, percent: int, seconds: float) -> Pace:
     per_second = max(1.0, capacity * percent / 100)
     needed = SAMPLES_P999 * 1.01 / per_second
     longest = LONGER_MAX * seconds if seconds >= SECONDS else seconds
-    return await play.at(per_second, min(max(seconds, needed), longest))
+    return await trial.at(per_second, min(max(seconds, needed), longest))
 
 
 async def _idle(
-    city: Instance, play: _Play, folder: Path, seconds: float
+    city: Instance, trial: _Trial, folder: Path, seconds: float
 ) -> tuple[Pace, Pace, float]:
     """A lone command, a lone request that asks nothing, and a write, in turns; each one's best."""
     commands, nulls, writes = [], [], []
     for _ in range(IDLE_ROUNDS):
-        commands.append(await play.at(IDLE_PER_SECOND, seconds))
+        commands.append(await trial.at(IDLE_PER_SECOND, seconds))
         nulls.append(await _null(city, folder / "null", seconds))
         writes.append(_fsync_ms(folder / "page", seconds / 3))
     return _best(commands), _best(nulls), min(writes)
@@ -159,7 +159,7 @@ def _best(paces: list[Pace]) -> Pace:
 
 async def _null(city: Instance, file: Path, seconds: float) -> Pace:
     """A request that only passes through the server, as seldom as commands of an idle system."""
-    score.write(file, [LIVE] * (int(IDLE_PER_SECOND * seconds) + 1))
+    workload.write(file, [LIVE] * (int(IDLE_PER_SECOND * seconds) + 1))
     return await steady(HOST, city.port, file, per_second=IDLE_PER_SECOND, seconds=seconds)
 
 

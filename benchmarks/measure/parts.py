@@ -25,9 +25,9 @@ from api.identity.tokens import Tokens
 from api.server.http_protocol import HttpProtocol
 from api.server.observability import configure_logs
 from benchmarks.city.population import Population
-from benchmarks.load import score
+from benchmarks.load import workload
 from commands.catalogue import load_catalogue
-from commands.log.event_log import Append, EventLog, Outcome, Verdict, append_parameters
+from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog, append_parameters
 from commands.log.numbering import Numbering
 from commands.service import CommandHandler, Receipt, Wish
 from commands.streams import Streams, Versioned, evolve
@@ -61,13 +61,15 @@ class _Log:
     async def load(self, after: dict[Any, int]) -> dict[Any, list[Record]]:
         return {stream: [] for stream in after}
 
-    async def append(self, command: Append, _history: int | None = None) -> Verdict:
+    async def append(self, command: Append, _history: int | None = None) -> AppendResult:
         self.appended.append(command)
         self._position += len(command.events)
         version = command.expected + len(command.events)
         now = command.context.effective_at
         detail = command.detail or b""
-        return Verdict(Outcome.DONE, command.stream, version, self._position, now, detail)
+        return AppendResult(
+            AppendOutcome.DONE, command.stream, version, self._position, now, detail
+        )
 
 
 class _Numbers:
@@ -109,10 +111,10 @@ class Parts:
     def __init__(self, folder: Path) -> None:
         """Composes the requests, which takes some seconds."""
         self._catalogue: Catalogue = load_catalogue()
-        self._population = Population(self._catalogue, score.CITY)
+        self._population = Population(self._catalogue, workload.CITY)
         issuer = LocalIssuer(folder)
         self._requests = list(
-            score.compose(self._catalogue, self._population, issuer, "h", REQUESTS, seed=1)
+            workload.compose(self._catalogue, self._population, issuer, "h", REQUESTS, seed=1)
         )
         self._backend = Backend("", Tokens("hoso", {LOCAL_ISSUER: issuer.jwks}))
         self._app = create_app(self._backend)

@@ -22,7 +22,7 @@ from benchmarks.city.histories import History, again, lived, whole
 from benchmarks.city.lag import LagProbe
 from benchmarks.city.lives import Planner
 from benchmarks.city.population import Population
-from benchmarks.load import score, stage, steady
+from benchmarks.load import stage, steady, workload
 from benchmarks.measure.results import Figures
 from benchmarks.peers import library
 from commands.catalogue import load_catalogue
@@ -75,7 +75,7 @@ def run(seconds: float) -> Figures:
 
 def _rebuilds(server: PostgresServer, events: int) -> Figures:
     catalogue = load_catalogue()
-    population = Population(catalogue, score.CITY)
+    population = Population(catalogue, workload.CITY)
     histories = _histories(catalogue, population)
     appended = asyncio.run(_append(server.app_dsn, population.accounts()))
     runs = []
@@ -105,7 +105,7 @@ def _rebuild(server: PostgresServer) -> Rebuilt:
 
 def _histories(catalogue: Catalogue, population: Population) -> Iterator[History]:
     """Dossiers and their payments without end."""
-    planner = Planner(catalogue, population, score.next_working_day(catalogue), DAY_SEED)
+    planner = Planner(catalogue, population, workload.next_working_day(catalogue), DAY_SEED)
     lives = planner.lives(PATTERNS)
     patterns = [one for life in lives for one in whole(lived(catalogue, life, "0"))]
     for run_number in count():
@@ -144,7 +144,7 @@ def _live(seconds: float) -> Figures:
         stage.instance() as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
-        file = Path(folder) / "score"
+        file = Path(folder) / "workload"
         pace, probe = asyncio.run(_watched(city, file, seconds))
     return {
         "lag_p50_ms": round(probe.percentile_ms(0.5), 1),
@@ -157,12 +157,12 @@ def _live(seconds: float) -> Figures:
 
 
 async def _watched(city: Instance, file: Path, seconds: float) -> tuple[steady.Pace, LagProbe]:
-    population = await score.open_city(city.addresses.dsn)
+    population = await workload.open_city(city.addresses.dsn)
     host = f"127.0.0.1:{city.port}"
     warm = int(PER_SECOND * seconds * WARM_UP)
     wanted = warm + int(PER_SECOND * seconds)
-    requests = score.compose(load_catalogue(), population, city.issuer, host, wanted, seed=1)
-    score.write(file, islice(requests, wanted))
+    requests = workload.compose(load_catalogue(), population, city.issuer, host, wanted, seed=1)
+    workload.write(file, islice(requests, wanted))
     await _caught_up(city.addresses.dsn)
     half = seconds * WARM_UP
     await steady.steady("127.0.0.1", city.port, file, per_second=PER_SECOND, seconds=half)

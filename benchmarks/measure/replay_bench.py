@@ -25,11 +25,18 @@ from benchmarks.city.histories import History, again, lived, lived_long, whole
 from benchmarks.city.lives import Planner
 from benchmarks.city.population import Population, Size
 from benchmarks.load import stage
-from benchmarks.load.load import Connection, Measures
+from benchmarks.load.http_client import Connection, Measures
 from benchmarks.measure.results import Figures
 from commands.catalogue import load_catalogue
 from commands.log.bulk import append_bulk
-from commands.log.event_log import Append, EventLog, Outcome, head_position, read_log, read_rows
+from commands.log.event_log import (
+    Append,
+    AppendOutcome,
+    EventLog,
+    head_position,
+    read_log,
+    read_rows,
+)
 from commands.replay import fold_log
 from integration.servers.processes import calm_collector
 
@@ -129,7 +136,7 @@ async def _append(pasts: list[list[Append]], dsn: str) -> None:
     async def append(past: list[Append]) -> None:
         for command in past:
             verdict = await log.append(command)
-            assert verdict.outcome is Outcome.DONE, f"{command.stream} is new here"
+            assert verdict.outcome is AppendOutcome.DONE, f"{command.stream} is new here"
 
     try:
         await asyncio.gather(*map(append, pasts))

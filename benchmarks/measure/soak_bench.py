@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 
 from api.server.instance import HOST, Instance
 from benchmarks.city.lag import LOOK, LagProbe
-from benchmarks.load import score, stage
+from benchmarks.load import stage, workload
 from benchmarks.load.steady import Pace, Part, steady
 from benchmarks.measure.results import Figures
 from commands.catalogue import load_catalogue
@@ -140,16 +140,16 @@ def run(seconds: float) -> Figures:
         stage.instance() as city,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
-        return asyncio.run(_soaked(city, Path(folder) / "score", seconds))
+        return asyncio.run(_soaked(city, Path(folder) / "workload", seconds))
 
 
 async def _soaked(city: Instance, file: Path, seconds: float) -> Figures:
-    population = await score.open_city(city.addresses.dsn)
+    population = await workload.open_city(city.addresses.dsn)
     count = ceil(PER_SECOND * seconds)
-    requests = score.compose(
+    requests = workload.compose(
         load_catalogue(), population, city.issuer, f"{HOST}:{city.port}", count, seed=1
     )
-    score.write(file, islice(requests, count))
+    workload.write(file, islice(requests, count))
     await _caught_up(city)
     began_at = await _head(city)
     watch, lag = _Watch(city), LagProbe(city.addresses.dsn)

@@ -15,7 +15,7 @@ import psycopg
 from msgspec import Struct
 
 from api.server.instance import Instance
-from benchmarks.load import score, stage, steady, wrk
+from benchmarks.load import stage, steady, workload, wrk
 from benchmarks.measure.cpu import cpu_seconds
 from benchmarks.measure.results import Figures
 from benchmarks.peers import emmett, library, pgbench
@@ -58,14 +58,14 @@ def run(seconds: float) -> Figures:
         stage.instance(
             ("api",),
             workers=PROCESSES,
-            module="benchmarks.load.load.null_api",
+            module="benchmarks.load.null_api",
             issuer=instance.issuer,
         ) as null,
         tempfile.TemporaryDirectory(prefix="hoso-bench-") as folder,
     ):
         assert instance.postgres is not None, "embedded"
         dsn = instance.postgres.dsn
-        file = _score(instance, Path(folder), seconds)
+        file = _workload(instance, Path(folder), seconds)
         taken = _drive(instance.port, file, seconds * WARM_UP)
         empty = _drive(null.port, file, seconds * WARM_UP / 2)
         rounds: list[Round] = []
@@ -122,18 +122,18 @@ def _figures(
         "postgres_cpu_us_per_command": round(best.postgres_us),
         "load_cpu_us_per_command": round(best.load_us),
         "worst_round_commands_per_s": round(min(one.commands_per_s for one in rounds)),
-        "sender": "wrk" if wrk.is_there() else "benchmarks.load.load.steady",
+        "sender": "wrk" if wrk.is_there() else "benchmarks.load.steady",
     }
 
 
-def _score(instance: Instance, folder: Path, seconds: float) -> Path:
+def _workload(instance: Instance, folder: Path, seconds: float) -> Path:
     """Requests for the warm-up and every round; each goes on where the one before ended."""
-    population = asyncio.run(score.open_city(instance.addresses.dsn))
+    population = asyncio.run(workload.open_city(instance.addresses.dsn))
     count = int(PER_SECOND_MAX * seconds * (WARM_UP + ROUNDS))
     host = f"127.0.0.1:{instance.port}"
-    file = folder / "score"
-    requests = score.compose(load_catalogue(), population, instance.issuer, host, count, seed=1)
-    score.write(file, requests)
+    file = folder / "workload"
+    requests = workload.compose(load_catalogue(), population, instance.issuer, host, count, seed=1)
+    workload.write(file, requests)
     return file
 
 
@@ -173,7 +173,7 @@ def _check(taken: wrk.Taken, answers: int) -> None:
     """
     assert taken.refused <= CONNECTIONS, f"{taken.refused} commands refused"
     assert not taken.lost, f"{taken.lost} requests got no answer"
-    assert not taken.over, "the score was too short: commands were repeated"
+    assert not taken.over, "the workload was too short: commands were repeated"
     missing = taken.answers - taken.refused - answers
     assert missing <= 0, f"{missing} answers are not in the log"
 

@@ -71,7 +71,7 @@ PROBE = Timeouts(statement=3.0, lock=3.0, idle_in_transaction=3.0, transaction=3
 """For a try to write, of which somebody waits to hear."""
 VIEWS = Timeouts(statement=30.0, lock=20.0, idle_in_transaction=30.0, transaction=120.0)
 """For live read models, whose batches may be large."""
-OFFICE = Timeouts(session=60.0)
+LEADER = Timeouts(session=60.0)
 """For who holds an office as long as his session lasts, and asks something all the time: one that
 stands still, or whose machine is gone, makes room."""
 UPKEEP = Timeouts(statement=0, lock=60.0, idle_in_transaction=60.0, transaction=0)

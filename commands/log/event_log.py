@@ -66,7 +66,7 @@ _MICROSECOND = timedelta(microseconds=1)
 log = structlog.get_logger(__name__)
 
 
-class Outcome(StrEnum):
+class AppendOutcome(StrEnum):
     """What became of a command that was handed to the log."""
 
     DONE = "done"
@@ -75,7 +75,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
 
 
-_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_OUTCOMES = {outcome.value: outcome for outcome in AppendOutcome}
 
 
 class Append(Value, frozen=True, kw_only=True):
@@ -98,10 +98,10 @@ class Append(Value, frozen=True, kw_only=True):
     """Other streams that the decision rests on, and their versions as it saw them."""
 
 
-class Verdict(Value, frozen=True):
+class AppendResult(Value, frozen=True):
     """The log's answer; for a repeated command all fields are those of the first answer."""
 
-    outcome: Outcome
+    outcome: AppendOutcome
     stream: UUID
     version: int
     position: int
@@ -125,7 +125,7 @@ class EventLog:
         """`dsn` is the application role's: it appends through functions, and else only reads."""
         self._writer = Database(dsn, self._look_back)
         self._reader = Database(dsn)
-        self._appends = Batcher[_Stored, Verdict](self._append_batch)
+        self._appends = Batcher[_Stored, AppendResult](self._append_batch)
         self._loads = Batcher[dict[UUID, int], dict[UUID, list[Stored]]](self._load_batch)
         self._newest = (0, _EPOCH)
         """Position and time of the newest fact that this process appended or loaded."""
@@ -135,7 +135,7 @@ class EventLog:
         """Called then: all that is remembered is void."""
         self.clocks = Clocks()
 
-    async def append(self, command: Append, history: int | None = None) -> Verdict:
+    async def append(self, command: Append, history: int | None = None) -> AppendResult:
         """Append one command's events together with its answer, or learn why not.
 
         `history` is what `self.history` was when the decision's states were looked up; if it has
@@ -164,13 +164,13 @@ class EventLog:
         await self._writer.close()
         await self._reader.close()
 
-    async def _append_batch(self, batch: list[_Stored]) -> list[Verdict]:
+    async def _append_batch(self, batch: list[_Stored]) -> list[AppendResult]:
         together, too_late = _that_go_together(batch)
-        verdicts = dict(zip(together, await self._append_together(together.values()), strict=True))
-        verdicts |= {nth: _conflict(stored.command) for nth, stored in too_late.items()}
-        return [verdicts[nth] for nth in range(len(batch))]
+        results = dict(zip(together, await self._append_together(together.values()), strict=True))
+        results |= {nth: _conflict(stored.command) for nth, stored in too_late.items()}
+        return [results[nth] for nth in range(len(batch))]
 
-    async def _append_together(self, batch: Collection[_Stored]) -> list[Verdict]:
+    async def _append_together(self, batch: Collection[_Stored]) -> list[AppendResult]:
         parameters = _parameters(batch)
 
         async def call(connection: AsyncConnection) -> list[Any] | None:
@@ -183,16 +183,16 @@ class EventLog:
         if rows is None:
             # Decided on a history that is no longer the log's: to be decided anew.
             return [_conflict(stored.command) for stored in batch]
-        verdicts = [_verdict(row, stored.command) for row, stored in zip(rows, batch, strict=True)]
-        told = next((v.recorded_at for v in verdicts if v.outcome is Outcome.DONE), None)
+        results = [_result(row, stored.command) for row, stored in zip(rows, batch, strict=True)]
+        told = next((v.recorded_at for v in results if v.outcome is AppendOutcome.DONE), None)
         if told is not None:
             self.clocks.compare(told, datetime.now(UTC))
         self._saw(
-            (verdict.position, verdict.recorded_at)
-            for verdict, stored in zip(verdicts, batch, strict=True)
-            if verdict.outcome is Outcome.DONE and stored.bodies
+            (result.position, result.recorded_at)
+            for result, stored in zip(results, batch, strict=True)
+            if result.outcome is AppendOutcome.DONE and stored.bodies
         )
-        return verdicts
+        return results
 
     def _saw(self, places: Iterable[tuple[int, datetime]]) -> None:
         newest = max(places, default=self._newest)
@@ -276,17 +276,19 @@ def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[in
     return together, too_late
 
 
-def _verdict(row: Sequence[Any], command: Append) -> Verdict:
+def _result(row: Sequence[Any], command: Append) -> AppendResult:
     """What the log says of a command; of one that is done it does not repeat what we asked."""
     outcome, stream, version, position, recorded_at, detail = row
     if stream is None:
         detail = command.detail
-        return Verdict(Outcome.DONE, command.stream, version, position, recorded_at, detail or b"")
-    return Verdict(_OUTCOMES[outcome], stream, version, position, recorded_at, detail or b"")
+        return AppendResult(
+            AppendOutcome.DONE, command.stream, version, position, recorded_at, detail or b""
+        )
+    return AppendResult(_OUTCOMES[outcome], stream, version, position, recorded_at, detail or b"")
 
 
-def _conflict(command: Append) -> Verdict:
-    return Verdict(Outcome.CONFLICT, command.stream, command.expected, 0, _EPOCH, b"")
+def _conflict(command: Append) -> AppendResult:
+    return AppendResult(AppendOutcome.CONFLICT, command.stream, command.expected, 0, _EPOCH, b"")
 
 
 def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:

@@ -29,9 +29,9 @@ from integration.nats.bus import (
 from integration.relay.log import Election
 from projections.engine.generation import StaleViewError
 
-Office = tuple[int, str]
+Leadership = tuple[int, str]
 """The lock of an `Election`, and its name."""
-VIEWS_OFFICE: Office = (7_406_011, "views")
+VIEWS_LEADER: Leadership = (7_406_011, "views")
 BATCH = 1_000
 """Messages taken from JetStream at once."""
 LOG_PAGE = 5_000
@@ -85,12 +85,12 @@ class Follower:
         dsn: str,
         bus: Bus,
         projector: Projector,
-        office: Office = VIEWS_OFFICE,
+        leadership: Leadership = VIEWS_LEADER,
         gather_s: float = GATHER_S,
     ) -> None:
         """`bus` need not be connected, ever; the projector is opened here."""
-        self._election = Election(dsn, *office)
-        self._office = office[1]
+        self._election = Election(dsn, *leadership)
+        self._leadership = leadership[1]
         self._differs: bool | None = None
         """Whether JetStream has what the log has not; None: what was told before is not known."""
         self._bus = bus
@@ -108,7 +108,7 @@ class Follower:
         return self._projector.position
 
     async def run(self) -> None:
-        """Follow until cancelled; waits out every absence of PostgreSQL, NATS, or the office.
+        """Follow until cancelled; waits out every absence of PostgreSQL, NATS, or the leadership.
 
         Waits too while every read model has to be rebuilt. Whatever else the projector raises
         ends it: to go on would be to leave something out.
@@ -202,7 +202,7 @@ class Follower:
             await self._distrust(connection, str(why))
             return [], False
         if self._differs is not False:
-            await trouble.over(connection, self._office)
+            await trouble.over(connection, self._leadership)
             self._differs = False
         # What was too large for a message is fetched from the log.
         carried = list(takewhile(lambda envelope: envelope.has_body, envelopes))
@@ -221,8 +221,8 @@ class Follower:
     async def _distrust(self, connection: AsyncConnection, why: str) -> None:
         """Let the stream alone until the relay has mended it; the log is read meanwhile."""
         if not self._differs:
-            log.error("bus_differs_from_log", follower=self._office, why=why)
-            await trouble.tell(connection, self._office, why)
+            log.error("bus_differs_from_log", follower=self._leadership, why=why)
+            await trouble.tell(connection, self._leadership, why)
         self._differs = True
         await self._let_go()
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from commands.log.database import VIEWS as VIEWS_TIMEOUTS
 from commands.log.database import connect
 from integration.agency.access import AgencyAccess
-from integration.follow.follower import Follower, Office
+from integration.follow.follower import Follower, Leadership
 from integration.nats.accounts import NatsAccounts
 from integration.nats.bus import Bus
 from integration.relay.feeds import FeedRelay
@@ -26,7 +26,7 @@ from projections.views.registry import VIEWS
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANCEL_AGAIN_S = 0.5
-FEED_OFFICE: Office = (7_406_013, "feed view")
+FEED_LEADER: Leadership = (7_406_013, "feed view")
 FEED_GATHER_S = 0.02
 """One read model's transactions cost less than six, so agencies wait less."""
 QUERIED = tuple(view for view in VIEWS.values() if view is not feed.VIEW)
@@ -95,7 +95,7 @@ async def run_feeds(
     _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso feeds")
     runner = Runner(dsn, (feed.VIEW,), dial)
-    follower = Follower(dsn, bus, runner, FEED_OFFICE, FEED_GATHER_S)
+    follower = Follower(dsn, bus, runner, FEED_LEADER, FEED_GATHER_S)
     access = AgencyAccess(nats_url, NatsAccounts(Path(nats_keys))) if nats_keys else None
     feeds = FeedRelay(dsn, bus, replicas=replicas, access=access)
     try:

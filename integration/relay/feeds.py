@@ -214,7 +214,7 @@ class FeedRelay:
         return {agency: each.acknowledged for agency, each in self._publishers.items()}
 
     async def run(self) -> None:
-        """Relay until cancelled; waits out every absence of PostgreSQL, NATS, or the office."""
+        """Relay until cancelled; waits out every absence of PostgreSQL, NATS, or the leadership."""
         while True:
             connection = await self._election.win()
             try:

@@ -15,7 +15,7 @@ from nats.js import errors as js_errors
 from nats.js.api import StreamInfo
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
-from commands.log.database import OFFICE, connect
+from commands.log.database import LEADER, connect
 from commands.log.event_log import head_position, log_identity, read_rows
 from integration.nats import trouble
 from integration.nats.bus import (
@@ -111,13 +111,13 @@ class Election:
     """
 
     def __init__(self, dsn: str, lock: int, name: str) -> None:
-        """`lock` is the same number for all candidates of one office."""
+        """`lock` is the same number for all candidates of one leadership."""
         self._dsn = dsn
         self._lock = lock
         self._name = name
 
     async def win(self) -> AsyncConnection:
-        """Wait until elected; the connection whose loss is the loss of the office.
+        """Wait until elected; the connection whose loss is the loss of the leadership.
 
         Asks again and again, because a statement that waits for a lock holds back vacuum.
         """
@@ -130,22 +130,22 @@ class Election:
                 while not await self._try(connection):
                     heed_cancellation()
                     if not announced:
-                        log.info("waiting_for_office", office=self._name)
+                        log.info("waiting_to_lead", leadership=self._name)
                         announced = True
                     await asyncio.sleep(TAKE_OVER_S)
             except (OperationalError, InterfaceError) as error:
-                log.warning("database_away", office=self._name, error=type(error).__name__)
+                log.warning("database_away", leadership=self._name, error=type(error).__name__)
                 await _close(connection)
                 await asyncio.sleep(TAKE_OVER_S)
             except BaseException:
                 await _close(connection)
                 raise
             else:
-                log.info("elected", office=self._name)
+                log.info("elected", leadership=self._name)
                 return connection
 
     async def _connect(self) -> AsyncConnection:
-        return await connect(self._dsn, OFFICE)
+        return await connect(self._dsn, LEADER)
 
     async def _try(self, connection: AsyncConnection) -> bool:
         row = await (
@@ -373,7 +373,7 @@ class Relay:
         return self._publisher.acknowledged
 
     async def run(self) -> None:
-        """Relay until cancelled; waits out every absence of PostgreSQL, NATS, or the office.
+        """Relay until cancelled; waits out every absence of PostgreSQL, NATS, or the leadership.
 
         Raises `NatsUnwellError` if nothing that is due got into the stream for `unwell_after_s`:
         for whoever can restart NATS.
@@ -442,7 +442,9 @@ class Relay:
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(self._remade_at + REMAKE_PAUSE_S - now)
         self._remade_at = asyncio.get_running_loop().time()
-        await connection.execute("SELECT 1")  # who has lost the office meanwhile deletes nothing
+        await connection.execute(
+            "SELECT 1"
+        )  # who has lost the leadership meanwhile deletes nothing
         with suppress(InterruptedPublishingError):
             await self._publisher.delete()
 

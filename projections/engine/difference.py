@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from projections.engine.generation import BATCH_MAX, StaleViewError, Standing, connect, locked
+from projections.engine.generation import RECORDS_MAX, Checkpoint, StaleViewError, connect, locked
 from projections.engine.rebuild import ReadLog, built_aside, fill
 from projections.engine.view import Table, View, shape
 
@@ -41,7 +41,9 @@ class Difference(Struct, frozen=True):
         return not (self.only_live or self.only_rebuilt or self.changed)
 
 
-async def difference(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MAX) -> Difference:
+async def difference(
+    dsn: str, view: View, read: ReadLog, batch_max: int = RECORDS_MAX
+) -> Difference:
     """Build the view again beside the live one, up to the same position, and compare all rows.
 
     The live runner waits for the last few records only: the comparison reads a snapshot. Raises
@@ -68,7 +70,7 @@ async def difference(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH
 
 
 async def _compared(
-    connection: AsyncConnection, view: View, live: Standing, rebuilt: int
+    connection: AsyncConnection, view: View, live: Checkpoint, rebuilt: int
 ) -> Difference:
     rows = only_live = only_rebuilt = changed = 0
     examples: list[Example] = []

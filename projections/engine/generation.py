@@ -18,7 +18,7 @@ Place: TypeAlias = Stored | Passed
 Dial: TypeAlias = Callable[[str], Awaitable[AsyncConnection]]
 """Opens an autocommit connection to a database, with bounds for what is waited for."""
 
-BATCH_MAX = 5_000
+RECORDS_MAX = 5_000
 """Records of one transaction: bounds memory, and how long a lock is held."""
 PARKED_MAX = 1_000
 """Parked streams that are read for a batch whether it has them or not; of more, its own only."""
@@ -99,7 +99,7 @@ def is_of_the_data(error: BaseException) -> bool:
     )
 
 
-class Standing(Struct, frozen=True):
+class Checkpoint(Struct, frozen=True):
     """Where a generation stands; its row is locked until the transaction ends."""
 
     generation: int
@@ -149,7 +149,7 @@ async def connect(dsn: str, dial: Dial = dial) -> AsyncConnection:
     return connection
 
 
-def batches(records: Sequence[Place], size: int = BATCH_MAX) -> Iterator[Sequence[Place]]:
+def batches(records: Sequence[Place], size: int = RECORDS_MAX) -> Iterator[Sequence[Place]]:
     """The records in pieces for one transaction each. Raises `HoleError`."""
     for before, after in pairwise(records):
         if after.position != before.position + 1:
@@ -191,17 +191,17 @@ async def transact(
 ) -> int:
     """One transaction: rows, parked streams and position move together or not at all."""
     async with connection.transaction():
-        standing = await locked(connection, view, generation)
-        if standing is None or standing.shape != shape(view):
+        checkpoint = await locked(connection, view, generation)
+        if checkpoint is None or checkpoint.shape != shape(view):
             raise StaleViewError(view.name)
-        if standing.differs(records):
+        if checkpoint.differs(records):
             raise OtherLogError(view.name)
-        fresh = _fresh(standing, records)
+        fresh = _fresh(checkpoint, records)
         if not fresh:
-            return standing.position
-        if fresh[0].position != standing.position + 1:
-            raise HoleError(f"{view.name}: {fresh[0].position} after {standing.position}")
-        place = (view.name, standing.generation)
+            return checkpoint.position
+        if fresh[0].position != checkpoint.position + 1:
+            raise HoleError(f"{view.name}: {fresh[0].position} after {checkpoint.position}")
+        place = (view.name, checkpoint.generation)
         parked = await _parked(connection, PARKED, place, fresh)
         batch = Batch(connection, *place, parked.get(view.name, ()), memory, in_utc=in_utc)
         await view.project(batch, _looked_at(view, fresh))
@@ -228,19 +228,19 @@ async def transact_together(
         parked = await _parked(connection, PARKED_TOGETHER, (names,), records)
         positions, moved = {}, []
         for view in views:
-            standing = standings.get(view.name)
-            if standing is None or standing.shape != shape(view):
+            checkpoint = standings.get(view.name)
+            if checkpoint is None or checkpoint.shape != shape(view):
                 continue
-            if standing.differs(records):
-                aside[view.name] = standing.generation
-            if aside.get(view.name) == standing.generation:
+            if checkpoint.differs(records):
+                aside[view.name] = checkpoint.generation
+            if aside.get(view.name) == checkpoint.generation:
                 continue
-            positions[view.name] = standing.position
-            fresh = _fresh(standing, records)
-            if not fresh or fresh[0].position != standing.position + 1:
+            positions[view.name] = checkpoint.position
+            fresh = _fresh(checkpoint, records)
+            if not fresh or fresh[0].position != checkpoint.position + 1:
                 continue
             streams = parked.get(view.name, ())
-            batch = Batch(connection, view.name, standing.generation, streams)
+            batch = Batch(connection, view.name, checkpoint.generation, streams)
             await view.project(batch, _looked_at(view, fresh))
             await batch.write()
             positions[view.name] = fresh[-1].position
@@ -249,8 +249,8 @@ async def transact_together(
     return positions
 
 
-def _fresh(standing: Standing, records: Sequence[Place]) -> Sequence[Place]:
-    return records[max(0, standing.position + 1 - records[0].position) :]
+def _fresh(checkpoint: Checkpoint, records: Sequence[Place]) -> Sequence[Place]:
+    return records[max(0, checkpoint.position + 1 - records[0].position) :]
 
 
 def _looked_at(view: View, places: Sequence[Place]) -> list[Stored]:
@@ -295,7 +295,7 @@ async def _parked(
 
 async def locked(
     connection: AsyncConnection, view: View, generation: int | None
-) -> Standing | None:
+) -> Checkpoint | None:
     """Lock the live generation's row, or another's, until the transaction ends.
 
     Who waited out a switch finds the old row gone; the second look sees the new one.
@@ -306,20 +306,20 @@ async def locked(
     for _look in range(3):
         row = await (await connection.execute(query, parameters)).fetchone()
         if row is not None:
-            return Standing(*row)
+            return Checkpoint(*row)
     return None
 
 
 async def _locked_together(
     connection: AsyncConnection, views: Sequence[View]
-) -> dict[str, Standing]:
+) -> dict[str, Checkpoint]:
     """The same for the live generations of several views, by name."""
     names = [view.name for view in views]
     for _look in range(3):
         rows = await (await connection.execute(LIVE_TOGETHER, (names,))).fetchall()
         if len(rows) == len(names):
             break
-    return {name: Standing(*standing) for name, *standing in rows}
+    return {name: Checkpoint(*checkpoint) for name, *checkpoint in rows}
 
 
 class Opened(Struct, frozen=True):
@@ -333,18 +333,18 @@ class Opened(Struct, frozen=True):
 
 async def open_view(connection: AsyncConnection, view: View) -> Opened:
     """The live generation, which is made where there is none."""
-    standing = await locked(connection, view, None)
-    if standing is None:
+    checkpoint = await locked(connection, view, None)
+    if checkpoint is None:
         generation = await create(connection, view)
         await create_indexes(connection, view, generation)
         await switch(connection, view, generation)
         return Opened(generation, 0, None)
     fault = None
-    if standing.shape != shape(view):
+    if checkpoint.shape != shape(view):
         fault = "another definition made it"
     elif not await _is_of_this_log(connection, view):
         fault = "it has what the log does not have"
-    return Opened(standing.generation, standing.position, fault)
+    return Opened(checkpoint.generation, checkpoint.position, fault)
 
 
 async def _is_of_this_log(connection: AsyncConnection, view: View) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from psycopg import AsyncConnection
 
 from projections.engine.generation import (
-    BATCH_MAX,
+    RECORDS_MAX,
     HoleError,
     Place,
     advance,
@@ -35,7 +35,7 @@ class RebuildRunningError(Exception):
     """Another process rebuilds or compares this view now."""
 
 
-async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MAX) -> int:
+async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = RECORDS_MAX) -> int:
     """Make the view again from the log and put it in the live one's place; the new generation.
 
     The live runner goes on meanwhile and waits only for the last few records. Whatever fails or
@@ -46,39 +46,41 @@ async def rebuild(dsn: str, view: View, read: ReadLog, batch_max: int = BATCH_MA
 
 
 async def rebuild_together(
-    dsn: str, views: Sequence[View], read: ReadLog, batch_max: int = BATCH_MAX
+    dsn: str, views: Sequence[View], read: ReadLog, batch_max: int = RECORDS_MAX
 ) -> dict[str, int]:
     """The same for several views with one reading of the log; the new generations by name.
 
     Each is switched over by itself: what fails then leaves those switched before it as they are.
     """
     async with AsyncExitStack() as until_switched:
-        asides = [
+        candidates = [
             await until_switched.enter_async_context(built_aside(dsn, view, batch_max))
             for view in views
         ]
-        await fill(asides, read)
-        for aside in asides:
-            await aside.go_live(read)
-    return {aside.view.name: aside.generation for aside in asides}
+        await fill(candidates, read)
+        for candidate in candidates:
+            await candidate.go_live(read)
+    return {candidate.view.name: candidate.generation for candidate in candidates}
 
 
-async def fill(asides: Sequence["Aside"], read: ReadLog, until: int | None = None) -> None:
+async def fill(
+    candidates: Sequence["NextGeneration"], read: ReadLog, until: int | None = None
+) -> None:
     """Take the bulk of the log, up to a position or to its present end, in one reading for all.
 
     Raises `HoleError` when the log ends before that position.
     """
     async for page in read(0):
         wanted = page if until is None else page[: until + 1 - page[0].position]
-        for aside in asides:
-            await aside.take(wanted)
+        for candidate in candidates:
+            await candidate.take(wanted)
         if until is not None and page[-1].position >= until:
             break
-    for aside in asides:
-        await aside.settle(read, until)
+    for candidate in candidates:
+        await candidate.settle(read, until)
 
 
-class Aside:
+class NextGeneration:
     """A generation that is being built; nobody else writes to it."""
 
     def __init__(
@@ -165,7 +167,7 @@ class Aside:
 
 
 @asynccontextmanager
-async def built_aside(dsn: str, view: View, batch_max: int) -> AsyncGenerator[Aside, None]:
+async def built_aside(dsn: str, view: View, batch_max: int) -> AsyncGenerator[NextGeneration, None]:
     """A new generation; dropped in the end unless it has become the live one."""
     control, worker = await connect(dsn), await connect(dsn)
     try:
@@ -173,10 +175,10 @@ async def built_aside(dsn: str, view: View, batch_max: int) -> AsyncGenerator[As
         row = await (await control.execute(query, (REBUILDING, view.name))).fetchone()
         if row != (True,):
             raise RebuildRunningError(view.name)
-        aside = Aside(control, worker, view, batch_max)
-        await aside.create()
+        candidate = NextGeneration(control, worker, view, batch_max)
+        await candidate.create()
         try:
-            yield aside
+            yield candidate
         finally:
             if not worker.closed:
                 async with worker.transaction():

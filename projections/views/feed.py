@@ -26,7 +26,7 @@ PERSONAL = {name: frozenset(personal_fields(kind)) for name, kind in event_types
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class ActiveAgreement(Struct, frozen=True, kw_only=True):
     """An agreement that has not ended; its lists are sorted."""
 
     agreement: UUID
@@ -108,9 +108,9 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any]
 
 
-AGREEMENT = Table(name="agreement", row=Standing, key=("agreement",))
+AGREEMENT = Table(name="agreement", row=ActiveAgreement, key=("agreement",))
 """Those that are in force."""
-PROPOSED = Table(name="agreement_proposed", row=Standing, key=("agreement",))
+PROPOSED = Table(name="agreement_proposed", row=ActiveAgreement, key=("agreement",))
 """Signed by one person so far: they entitle to nothing."""
 ROUTE = Table(name="route", row=Route, key=("dossier",))
 HEAD = Table(name="feed_head", row=FeedHead, key=("agency",))
@@ -124,15 +124,15 @@ class _State:
 
     def __init__(
         self,
-        standing: Iterable[Standing],
-        proposed: Iterable[Standing],
+        standing: Iterable[ActiveAgreement],
+        proposed: Iterable[ActiveAgreement],
         routes: dict[UUID, Route],
     ) -> None:
         self.standing = {row.agreement: row for row in standing}
         self.proposed = {row.agreement: row for row in proposed}
         self.routes = routes
         self.heads: dict[str, FeedHead] = {}
-        self.by_event: dict[str, list[Standing]] = {}
+        self.by_event: dict[str, list[ActiveAgreement]] = {}
         self.index()
 
     def end(self, agreement: UUID) -> None:
@@ -205,9 +205,9 @@ def take(state: _State, record: Record, batch: Batch) -> None:
         batch.out.insert(ITEM, item)
 
 
-def signed_by(event: AgreementSigned, record: Record) -> Standing:
+def signed_by(event: AgreementSigned, record: Record) -> ActiveAgreement:
     """What was signed, its sets in an order that is the same on every machine."""
-    return Standing(
+    return ActiveAgreement(
         agreement=record.stream,
         position=record.position,
         agency=event.agency,
@@ -231,7 +231,7 @@ def routed(route: Route | None, record: Record) -> Route:
 
 
 def shared(
-    by_event: Mapping[str, list[Standing]],
+    by_event: Mapping[str, list[ActiveAgreement]],
     heads: Mapping[str, FeedHead],
     route: Route,
     record: Record,
@@ -240,7 +240,7 @@ def shared(
 
     And the feed's head after it.
     """
-    entitled: dict[str, list[Standing]] = {}
+    entitled: dict[str, list[ActiveAgreement]] = {}
     for standing in by_event.get(record.name, ()):
         if standing.covers(record, route.procedure):
             entitled.setdefault(standing.agency, []).append(standing)
@@ -317,7 +317,10 @@ def picked(name: str, whole: Mapping[str, Any], fields: AbstractSet[str]) -> dic
 
 
 def _write_agreements(
-    batch: Batch, table: Table, before: Mapping[UUID, Standing], after: Mapping[UUID, Standing]
+    batch: Batch,
+    table: Table,
+    before: Mapping[UUID, ActiveAgreement],
+    after: Mapping[UUID, ActiveAgreement],
 ) -> None:
     for agreement in before.keys() - after.keys():
         batch.delete(table, agreement)

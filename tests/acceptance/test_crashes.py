@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from api.server.instance import Instance, running
 from api.server.settings import Settings
 from benchmarks.city.city_day import CityDay, Played
-from benchmarks.city.invariants import Places, Verdict, check_all
+from benchmarks.city.invariants import Finding, Places, check_all
 from benchmarks.city.lives import Life, Planner
 from benchmarks.city.population import Population, Size
 from commands.log.bulk import append_bulk
@@ -83,15 +83,15 @@ VICTIMS = {
 def test_nothing_acknowledged_is_lost_or_doubled(instance: Instance, victim: str) -> None:
     seed = random.SystemRandom().randrange(1 << 30)
     print(f"seed {seed}")
-    played, differing, verdicts = asyncio.run(_ordeal(instance, victim, seed))
+    played, differing, findings = asyncio.run(_ordeal(instance, victim, seed))
     assert played.unexpected == {}, played.examples
     assert played.dossiers == DOSSIERS
     assert len(played.sample) == played.commands, "every answer was kept"
     assert differing == 0, "an acknowledged command was answered in other words"
-    assert [v for v in verdicts if not v.holds] == []
+    assert [v for v in findings if not v.holds] == []
 
 
-async def _ordeal(instance: Instance, victim: str, seed: int) -> tuple[Played, int, list[Verdict]]:
+async def _ordeal(instance: Instance, victim: str, seed: int) -> tuple[Played, int, list[Finding]]:
     """Load, kills in the middle of it, and what is found afterwards."""
     addresses = instance.addresses
     lives = Planner(CATALOGUE, POPULATION, date(2025, 11, 17), seed).lives(DOSSIERS)
@@ -105,13 +105,13 @@ async def _ordeal(instance: Instance, victim: str, seed: int) -> tuple[Played, i
         differing = await day.repeat(played.sample)
         await _recorded_once(addresses.dsn, played, lives)
         places = Places(addresses.dsn, addresses.nats_url, addresses.nats_credentials)
-        verdicts = await _verdicts_once_quiet(places)
+        findings = await _verdicts_once_quiet(places)
     finally:
         for task in (tending, killing):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-    return played, differing, verdicts
+    return played, differing, findings
 
 
 async def _kill(instance: Instance, victim: str, day: CityDay, seed: int) -> None:
@@ -146,7 +146,7 @@ async def _recorded_once(dsn: str, played: Played, lives: list[Life]) -> None:
         assert codes[0] == codes[1]
 
 
-async def _verdicts_once_quiet(places: Places) -> list[Verdict]:
+async def _verdicts_once_quiet(places: Places) -> list[Finding]:
     query = b"SELECT h.position - min(p.position) FROM head h, view.progress p WHERE p.live GROUP BY h.position"
     async with await AsyncConnection.connect(places.dsn, autocommit=True) as connection:
         for _ in range(600):

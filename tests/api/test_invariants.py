@@ -12,7 +12,7 @@ from psycopg import Connection
 from api.server.instance import Instance, running
 from api.server.settings import Settings
 from benchmarks.city import invariants
-from benchmarks.city.invariants import Places, Verdict, check_all
+from benchmarks.city.invariants import Finding, Places, check_all
 from integration.servers.processes import stop
 from projections import queries
 from projections.views.registry import VIEWS
@@ -136,9 +136,9 @@ def places(instance: Instance) -> Places:
     return Places(addresses.dsn, addresses.nats_url, addresses.nats_credentials)
 
 
-def verdicts(instance: Instance) -> list[Verdict]:
+def findings(instance: Instance) -> list[Finding]:
     """All of them, each told once as it was reached."""
-    told: list[Verdict] = []
+    told: list[Finding] = []
     reached = asyncio.run(check_all(places(instance), told.append))
     assert told == reached
     return reached
@@ -146,7 +146,7 @@ def verdicts(instance: Instance) -> list[Verdict]:
 
 def broken(instance: Instance) -> set[str]:
     """Names of what does not hold."""
-    return {verdict.name for verdict in verdicts(instance) if not verdict.holds}
+    return {finding.name for finding in findings(instance) if not finding.holds}
 
 
 def execute(instance: Instance, statement: str) -> int:
@@ -171,10 +171,10 @@ def tampering(instance: Instance, done: Tampering) -> Iterator[None]:
 
 def test_all_hold_on_a_live_instance(instance: Instance, officer: Person) -> None:
     a_few_dossiers(officer)
-    reached = verdicts(instance)
-    assert {verdict.name for verdict in reached} == ALL
+    reached = findings(instance)
+    assert {finding.name for finding in reached} == ALL
     assert len(reached) == len(ALL)
-    assert [verdict for verdict in reached if not verdict.holds] == []
+    assert [finding for finding in reached if not finding.holds] == []
 
 
 def test_checks_wait_for_read_models_that_lag(instance: Instance, officer: Person) -> None:

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from api.server.instance import Instance
-from api.server.observability import told
+from api.server.observability import described
 from integration.servers.log_lines import aside, cut, open_log
 from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, lodging
 
@@ -42,7 +42,7 @@ def run(program: str, output: Path | str, **environment: str) -> subprocess.Comp
 
 MANY = """
 import threading
-from integration.log_lines import Lines
+from integration.servers.log_lines import Lines
 lines = Lines()
 def write(nth):
     for number in range(5000):
@@ -60,7 +60,7 @@ def test_no_line_is_lost_between_threads(tmp_path: Path) -> None:
 
 
 FULL = """
-import os, integration.log_lines as module
+import os, integration.servers.log_lines as module
 lines = module.Lines()
 for number in range(10): lines.msg(b"early")
 lines.flush()
@@ -81,7 +81,7 @@ def test_a_full_disk_raises_nothing_and_is_told_afterwards(tmp_path: Path) -> No
 
 
 BOUNDED = """
-import integration.log_lines as module
+import integration.servers.log_lines as module
 module.FLUSH_EVERY_S = 3600
 lines = module.Lines()
 for number in range(10_000): lines.msg(b"%05d" % number + b"x" * 100_000)
@@ -98,7 +98,7 @@ def test_what_waits_is_bounded_and_the_oldest_goes_first(tmp_path: Path) -> None
 
 
 ROTATING = """
-import os, sys, pathlib, integration.log_lines as module
+import os, sys, pathlib, integration.servers.log_lines as module
 module.FILE_MAX, module.FILES_KEPT = 1000, 2
 lines = module.Lines(pathlib.Path(os.environ["THERE"]))
 for number in range(1000):
@@ -138,7 +138,7 @@ def test_another_programs_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 TELLING = """
 import asyncio, logging, os, pathlib, structlog
-from api.observability import configure_logs
+from api.server.observability import configure_logs
 configure_logs(file=pathlib.Path(os.environ["THERE"]))
 structlog.get_logger().info("odd", what="\\ud800")
 structlog.get_logger().info("even", at=pathlib.Path("x"))
@@ -170,7 +170,7 @@ def test_an_error_is_told_by_kinds_and_places(instance: Instance) -> None:
         connection.execute(sql.SQL("SELECT {}::uuid").format(sql.Literal(SECRET)))
     outer = RuntimeError(SECRET)
     outer.__cause__ = raised.value
-    first, second = told(outer)
+    first, second = described(outer)
     assert first.startswith("InvalidTextRepresentation 22P02; ")
     assert second.startswith("RuntimeError")
     assert SECRET not in first + second

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load.score import write
 from benchmarks.load.steady import CONNECTIONS_MAX, closed, steady
+from benchmarks.load.workload import write
 
 HOST = "127.0.0.1"
 Answering = Callable[[bytes], Awaitable[bytes]]
@@ -58,8 +58,8 @@ async def serving(answering: Answering) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-def score(tmp_path: Path) -> Path:
-    file = tmp_path / "score"
+def workload(tmp_path: Path) -> Path:
+    file = tmp_path / "workload"
     write(file, requests(1_000))
     return file
 
@@ -68,10 +68,10 @@ async def at_once(_: bytes) -> bytes:
     return answer("200 OK")
 
 
-def test_each_request_is_sent_once_in_order_at_the_rate_asked_for(score: Path) -> None:
+def test_each_request_is_sent_once_in_order_at_the_rate_asked_for(workload: Path) -> None:
     async def play() -> None:
         async with serving(at_once) as server:
-            pace = await steady(HOST, server.port, score, per_second=100, seconds=0.5, skip=10)
+            pace = await steady(HOST, server.port, workload, per_second=100, seconds=0.5, skip=10)
         assert pace.sent == pace.answered == 50
         assert pace.lost == 0
         assert pace.errors == {}
@@ -82,7 +82,7 @@ def test_each_request_is_sent_once_in_order_at_the_rate_asked_for(score: Path) -
     asyncio.run(play())
 
 
-def test_a_stall_counts_for_every_request_that_was_due_meanwhile(score: Path) -> None:
+def test_a_stall_counts_for_every_request_that_was_due_meanwhile(workload: Path) -> None:
     async def play() -> None:
         over = asyncio.Event()
 
@@ -93,7 +93,7 @@ def test_a_stall_counts_for_every_request_that_was_due_meanwhile(score: Path) ->
             return answer("201 Created")
 
         async with serving(stalls) as server:
-            pace = await steady(HOST, server.port, score, per_second=900, seconds=1, parts=2)
+            pace = await steady(HOST, server.port, workload, per_second=900, seconds=1, parts=2)
         assert pace.answered == 900
         assert server.busy_max <= CONNECTIONS_MAX
         first, _ = pace.parts
@@ -103,13 +103,13 @@ def test_a_stall_counts_for_every_request_that_was_due_meanwhile(score: Path) ->
     asyncio.run(play())
 
 
-def test_what_is_neither_200_nor_201_is_counted_by_status(score: Path) -> None:
+def test_what_is_neither_200_nor_201_is_counted_by_status(workload: Path) -> None:
     async def refuses(path: bytes) -> bytes:
         return answer("409 Conflict", b"no: " + path) if path.endswith(b"7") else answer("200 OK")
 
     async def play() -> None:
         async with serving(refuses) as server:
-            pace = await steady(HOST, server.port, score, per_second=400, seconds=0.5)
+            pace = await steady(HOST, server.port, workload, per_second=400, seconds=0.5)
         assert pace.answered == 200
         assert pace.errors == {409: 20}
         assert len(pace.examples) == 5
@@ -118,13 +118,13 @@ def test_what_is_neither_200_nor_201_is_counted_by_status(score: Path) -> None:
     asyncio.run(play())
 
 
-def test_an_answer_that_never_came_is_lost_and_the_others_go_on(score: Path) -> None:
+def test_an_answer_that_never_came_is_lost_and_the_others_go_on(workload: Path) -> None:
     async def hangs_up(path: bytes) -> bytes:
         return b"" if path == b"/5" else answer("200 OK")
 
     async def play() -> None:
         async with serving(hangs_up) as server:
-            pace = await steady(HOST, server.port, score, per_second=200, seconds=0.2)
+            pace = await steady(HOST, server.port, workload, per_second=200, seconds=0.2)
         assert pace.sent == 40
         assert pace.lost == 1
         assert len(server.asked) == 40, "nothing is sent twice"
@@ -132,14 +132,14 @@ def test_an_answer_that_never_came_is_lost_and_the_others_go_on(score: Path) -> 
     asyncio.run(play())
 
 
-def test_closed_keeps_so_many_under_way_until_the_score_ends(score: Path) -> None:
+def test_closed_keeps_so_many_under_way_until_the_score_ends(workload: Path) -> None:
     async def soon(_: bytes) -> bytes:
         await asyncio.sleep(0.001)
         return answer("200 OK")
 
     async def play() -> None:
         async with serving(soon) as server:
-            pace = await closed(HOST, server.port, score, connections=4, seconds=20)
+            pace = await closed(HOST, server.port, workload, connections=4, seconds=20)
         assert pace.sent == pace.answered == 1_000
         assert server.busy_max == pace.connections == 4
         assert pace.answers_per_s > 0

@@ -15,7 +15,7 @@ from nats.js import errors as js_errors
 from psycopg import AsyncConnection
 
 from commands.log.bulk import append_bulk
-from commands.log.event_log import Append, EventLog, Outcome, read_log
+from commands.log.event_log import Append, AppendOutcome, EventLog, read_log
 from domain.agreement import AgreementCountersigned, AgreementEnded, AgreementSigned
 from domain.dossier import (
     Applicant,
@@ -619,7 +619,7 @@ async def end(database: Database, agreement: uuid.UUID) -> None:
         fingerprint=b"1",
         detail=b"{}",
     )
-    assert (await log.append(ended)).outcome is Outcome.DONE
+    assert (await log.append(ended)).outcome is AppendOutcome.DONE
     writer.cancel()
     await asyncio.wait([writer])
     await log.close()

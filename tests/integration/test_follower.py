@@ -13,7 +13,7 @@ from commands.log.database import Timeouts
 from domain.record import Stored
 from integration.follow import follower as follower_module
 from integration.follow import worker
-from integration.follow.follower import VIEWS_OFFICE, Follower
+from integration.follow.follower import VIEWS_LEADER, Follower
 from integration.follow.rebuilding import rebuild_views
 from integration.nats import trouble
 from integration.nats.bus import EVENTS, Bus, Pull, envelope_of, from_message
@@ -190,7 +190,7 @@ async def test_two_followers_take_turns(database: Database, bus: Bus) -> None:
         head = await database.append(300)
         await eventually(lambda: max(f.position for f in followers) == head, "nobody follows")
         assert sorted(each.opened for each in kept) == [0, 1]
-        assert database.end_sessions_of(VIEWS_OFFICE[0]) == 1
+        assert database.end_sessions_of(VIEWS_LEADER[0]) == 1
         head = await database.append(300)
         await eventually(lambda: max(f.position for f in followers) == head, "nobody takes over")
     assert database.end_sessions_of(RELAY_LOCK) == 0
@@ -217,7 +217,7 @@ async def test_takes_nothing_that_the_log_does_not_hold(
             await reaches(follower, await ours.append(60))
 
             async def told() -> bool:
-                return [t.place for t in await ours.troubles()] == [VIEWS_OFFICE[1]]
+                return [t.place for t in await ours.troubles()] == [VIEWS_LEADER[1]]
 
             await eventually(told, "not told")
         assert follower.from_bus == 0
@@ -247,7 +247,7 @@ async def test_a_foreign_message_stops_nobody(
 
 async def test_trouble_that_ended_meanwhile_is_over(database: Database, bus: Bus) -> None:
     async with await psycopg.AsyncConnection.connect(database.app, autocommit=True) as connection:
-        await trouble.tell(connection, VIEWS_OFFICE[1], "told by a process that has ended")
+        await trouble.tell(connection, VIEWS_LEADER[1], "told by a process that has ended")
     follower = Follower(database.app, bus, Kept())
     async with running(Relay(database.app, bus), follower):
         await comes_by_bus(follower, database)
@@ -305,7 +305,7 @@ async def test_who_stands_still_in_office_makes_room(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """His session alone is no sign of life: a paused process, or its lost machine, keeps it."""
-    monkeypatch.setattr(relay_module, "OFFICE", Timeouts(session=1.0))
+    monkeypatch.setattr(relay_module, "LEADER", Timeouts(session=1.0))
     paused = await Election(database.app, 1, "paused").win()
     async with asyncio.timeout(20):
         waiting = await Election(database.app, 1, "waiting").win()

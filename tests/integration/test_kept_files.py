@@ -57,7 +57,7 @@ def test_a_kill_during_initdb_is_made_good_by_the_next_start(
     tmp_path: Path, after_s: float
 ) -> None:
     code = (
-        "import sys, pathlib; from integration.postgres_server import PostgresServer;"
+        "import sys, pathlib; from integration.servers.postgres import PostgresServer;"
         "PostgresServer(pathlib.Path(sys.argv[1])).start()"
     )
     maker = subprocess.Popen(

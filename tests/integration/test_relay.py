@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from commands.log.event_log import Append, EventLog, Outcome
+from commands.log.event_log import Append, AppendOutcome, EventLog
 from domain.account import AccountSuspended
 from domain.event import Context
 from integration.nats.accounts import service_credentials
@@ -87,7 +87,7 @@ async def write_with_conflicts(database: Database, commands: int) -> int:
         task.cancel()
     for log in logs:
         await log.close()
-    return sum(verdict.outcome is Outcome.CONFLICT for verdict in verdicts)
+    return sum(verdict.outcome is AppendOutcome.CONFLICT for verdict in verdicts)
 
 
 async def test_sequence_is_position_while_writers_conflict(database: Database, bus: Bus) -> None:
@@ -383,9 +383,7 @@ async def test_relay_stops_at_once_while_nats_is_away(
 @contextmanager
 def worker(kind: str, database: Database, nats: NatsServer) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does nothing else."""
-    program = (
-        f"import asyncio, sys; from integration.worker import *;asyncio.run({kind}(*sys.argv[1:]))"
-    )
+    program = f"import asyncio, sys; from integration.follow.worker import *;asyncio.run({kind}(*sys.argv[1:]))"
     arguments = [sys.executable, "-c", program, database.app, nats.url, str(nats.credentials)]
     with subprocess.Popen(arguments) as process:
         yield process

@@ -159,8 +159,8 @@ def test_a_clock_that_is_ahead_does_not_stamp_the_log(
 
 PAUSED = """
 import asyncio, sys
-from commands.database import BULK, connect
-from commands.bulk import STAGE
+from commands.log.database import BULK, connect
+from commands.log.bulk import STAGE
 
 async def main():
     connection = await connect(sys.argv[1], BULK)

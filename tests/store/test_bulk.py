@@ -201,7 +201,7 @@ def test_an_import_that_is_killed_is_repeated_without_doubling(
     lines = [fact(s, 1, OPENED) for s in streams] + [fact(s, 2, SUSPENDED) for s in streams]
     file.write_bytes(b"".join(lines))
     program = (
-        "import asyncio, sys, pathlib, psycopg; from commands.bulk import import_file\n"
+        "import asyncio, sys, pathlib, psycopg; from commands.log.bulk import import_file\n"
         "async def main():\n"
         "    connect = psycopg.AsyncConnection.connect(sys.argv[1], autocommit=True)\n"
         "    async with await connect as c: await import_file(c, pathlib.Path(sys.argv[2]))\n"

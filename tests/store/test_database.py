@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from commands.log import deadline
 from commands.log.database import Database, DatabaseAwayError, Timeouts, connect
-from commands.log.event_log import EventLog, Outcome
+from commands.log.event_log import AppendOutcome, EventLog
 from tests.silent import Path
 from tests.store.conftest import LogDatabase
 from tests.store.test_event_log import OPENED, append, running
@@ -47,7 +47,7 @@ def test_a_server_that_turned_read_only_is_left(database: LogDatabase) -> None:
             assert honest is not None
             await honest.execute("SET default_transaction_read_only = on")
             verdict = await log.append(append(uuid4(), 0, OPENED))
-            assert (verdict.outcome, verdict.position) == (Outcome.DONE, 2)
+            assert (verdict.outcome, verdict.position) == (AppendOutcome.DONE, 2)
 
     run(check)
 
@@ -78,7 +78,7 @@ def test_who_holds_the_head_is_waited_for_until_the_deadline(database: LogDataba
                     await log.append(append(uuid4(), 0, OPENED, key="k"))
             deadline.begin()
             verdict = await log.append(append(uuid4(), 0, OPENED, key="k"))
-            assert verdict.outcome in (Outcome.DONE, Outcome.REPEATED)
+            assert verdict.outcome in (AppendOutcome.DONE, AppendOutcome.REPEATED)
             assert verdict.position == 1
 
     run(check)
@@ -145,7 +145,7 @@ def test_a_command_that_the_database_refuses_harms_itself_alone(database: LogDat
             assert isinstance(said[1], psycopg.DataError)
             for other in (said[0], said[2]):
                 assert not isinstance(other, BaseException)
-                assert other.outcome is Outcome.DONE
+                assert other.outcome is AppendOutcome.DONE
 
     run(check)
 

@@ -15,7 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from commands.log.bulk import append_bulk
-from commands.log.event_log import Append, EventLog, Outcome, leaf_hash, read_log, read_rows
+from commands.log.event_log import Append, AppendOutcome, EventLog, leaf_hash, read_log, read_rows
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
 from domain.record import AnyEvent, name_of
@@ -60,7 +60,7 @@ def test_positions_are_dense_and_versions_follow(database: LogDatabase) -> None:
             verdicts = await asyncio.gather(
                 *(log.append(append(s, 0, OPENED, SUSPENDED)) for s in streams)
             )
-            assert {v.outcome for v in verdicts} == {Outcome.DONE}
+            assert {v.outcome for v in verdicts} == {AppendOutcome.DONE}
             assert sorted(v.position for v in verdicts) == list(range(2, 201, 2))
             records = await log.load({streams[0]: 0, streams[1]: 1})
             assert [r.version for r in records[streams[0]]] == [1, 2]
@@ -81,8 +81,8 @@ def test_a_conflict_inside_a_batch_is_its_own_and_leaves_no_gap(database: LogDat
                 log.append(append(uuid4(), 5, OPENED)),
             )
             outcomes = [taken.outcome, done.outcome, late.outcome, ahead.outcome]
-            conflict = Outcome.CONFLICT
-            assert outcomes == [conflict, Outcome.DONE, conflict, conflict]
+            conflict = AppendOutcome.CONFLICT
+            assert outcomes == [conflict, AppendOutcome.DONE, conflict, conflict]
             assert done.position == 2
             following = await log.append(append(uuid4(), 0, OPENED))
             assert following.position == 3
@@ -101,7 +101,7 @@ def test_a_repeat_gets_the_first_answer_even_after_the_stream_moved_on(
             again = await log.append(
                 append(stream, 2, AccountReactivated(explanation="y"), key="k")
             )
-            assert again.outcome is Outcome.REPEATED
+            assert again.outcome is AppendOutcome.REPEATED
             assert (again.version, again.position, again.recorded_at) == (
                 first.version,
                 first.position,
@@ -126,7 +126,7 @@ def test_a_key_is_for_one_command(database: LogDatabase) -> None:
                 fingerprint=b"another",
                 detail=b"{}",
             )
-            assert (await log.append(other)).outcome is Outcome.KEY_REUSED
+            assert (await log.append(other)).outcome is AppendOutcome.KEY_REUSED
 
     asyncio.run(check())
 
@@ -159,7 +159,7 @@ def test_a_lost_answer_repeated_gets_the_first_answer(database: LogDatabase) -> 
             writer._open = open_and_cut  # type: ignore[method-assign]
             stream = uuid4()
             verdict = await log.append(append(stream, 0, OPENED, SUSPENDED))
-            assert verdict.outcome is Outcome.REPEATED
+            assert verdict.outcome is AppendOutcome.REPEATED
             assert verdict.position == 3
             assert len((await log.load({stream: 0}))[stream]) == 2
 

@@ -11,7 +11,7 @@ import pytest
 from commands import streams
 from commands.log.bulk import append_bulk
 from commands.log.database import connect
-from commands.log.event_log import SLICE, EventLog, Outcome, stored_form
+from commands.log.event_log import SLICE, AppendOutcome, EventLog, stored_form
 from commands.streams import NOTHING, Streams, after, fold
 from domain.account import AccountReactivated, AccountSuspended
 from domain.event import Context
@@ -42,7 +42,7 @@ async def remembered(log: EventLog, known: Streams, stream: UUID, *events: AnyEv
     """Append on what is remembered, and remember what follows, as the handler does."""
     (before,) = await known.get(stream)
     verdict = await log.append(append(stream, before.version, *events))
-    assert verdict.outcome is Outcome.DONE
+    assert verdict.outcome is AppendOutcome.DONE
     state, _ = after(before, events, AT)
     known.remember(stream, streams.Versioned(state, verdict.version, verdict.recorded_at))
 
@@ -83,10 +83,10 @@ def test_a_decision_on_what_the_log_lost_is_a_conflict(database: LogDatabase) ->
             (seen,) = await known.recall((stream,), 2)
             assert seen.version == 2
             decided = append(stream, 2, SUSPENDED)
-            assert (await log.append(decided, history)).outcome is Outcome.CONFLICT
+            assert (await log.append(decided, history)).outcome is AppendOutcome.CONFLICT
             assert log.history == history + 1
             assert await known.recall((stream,)) == [NOTHING]
-            assert (await log.append(decided, log.history)).outcome is Outcome.DONE
+            assert (await log.append(decided, log.history)).outcome is AppendOutcome.DONE
 
     asyncio.run(check())
 

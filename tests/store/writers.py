@@ -10,7 +10,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from commands.log.bulk import append_bulk
-from commands.log.event_log import Append, EventLog, Outcome
+from commands.log.event_log import Append, AppendOutcome, EventLog
 from commands.streams import fold
 from domain.account import AccountReactivated, CitizenOpened
 from domain.event import Context
@@ -57,7 +57,7 @@ async def write(log: EventLog, dsn: str, seed: int, number: int) -> tuple[int, i
                 detail=b"{}",
             )
         )
-        if verdict.outcome is Outcome.DONE:
+        if verdict.outcome is AppendOutcome.DONE:
             appended += len(events)
         else:
             conflicts += 1

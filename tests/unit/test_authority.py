@@ -27,15 +27,15 @@ from commands.authority import (
     RULES,
     Caller,
     Capacity,
+    Matter,
     Reading,
-    Scope,
     Sight,
     Where,
     authorise,
     check_administration,
     earliest,
 )
-from commands.service import Wish, scope_of
+from commands.service import Wish, matter_of
 from domain.account import Account, AccountKind, Grant, Issuers, Role
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, MONDAY_9, OTHER
@@ -51,7 +51,7 @@ PLACES = {
     "agency": "H29.5",
 }
 """One agency for each place that a matter has."""
-SCOPE = Scope(
+MATTER = Matter(
     holder="H29.1",
     receiving="H29.2",
     competent="H29.3",
@@ -90,17 +90,17 @@ def caller(who: Account | None, actor: UUID = ACTOR, software: Account | None = 
 
 
 def capacity_of(
-    what: Any, who: Account | None, actor: UUID = ACTOR, scope: Scope = SCOPE
+    what: Any, who: Account | None, actor: UUID = ACTOR, matter: Matter = MATTER
 ) -> Capacity | None:
     try:
-        return authorise(what, caller(who, actor), scope, MONDAY_9)
+        return authorise(what, caller(who, actor), matter, MONDAY_9)
     except Refused:
         return None
 
 
-def refusal(what: Any, asks: Caller, scope: Scope = SCOPE) -> tuple[Reason, str]:
+def refusal(what: Any, asks: Caller, matter: Matter = MATTER) -> tuple[Reason, str]:
     with pytest.raises(Refused) as no:
-        authorise(what, asks, scope, MONDAY_9)
+        authorise(what, asks, matter, MONDAY_9)
     return no.value.reason, no.value.detail
 
 
@@ -174,7 +174,7 @@ def test_suspended_and_expired_accounts_may_nothing() -> None:
 
 
 def test_what_is_hidden_is_refused_alike_whether_it_is_there_or_not() -> None:
-    there, not_there = replace(SCOPE, hidden=True), Scope(hidden=True)
+    there, not_there = replace(MATTER, hidden=True), Matter(hidden=True)
     people = [account(holds(role, "H29.9")) for role in Role]
     people += [account(), account(kind=AccountKind.CITIZEN)]
     for what, who in product(RULES, people):
@@ -183,7 +183,7 @@ def test_what_is_hidden_is_refused_alike_whether_it_is_there_or_not() -> None:
 
 
 def test_nor_does_software_that_does_not_reach_it_tell_whether_it_is_there() -> None:
-    there, not_there = replace(SCOPE, hidden=True), Scope(hidden=True)
+    there, not_there = replace(MATTER, hidden=True), Matter(hidden=True)
     software = account(holds(Role.SIMULATOR, "H29.9"), kind=AccountKind.SERVICE)
     for what, role, agency in product(RULES, Role, HELD.values()):
         asks = caller(officer(role, agency), software=software)
@@ -192,7 +192,7 @@ def test_nor_does_software_that_does_not_reach_it_tell_whether_it_is_there() -> 
 
 def test_who_has_the_role_elsewhere_learns_the_same_of_what_is_there_and_what_is_not() -> None:
     examiner = caller(officer(Role.EXAMINER, "H29.9"))
-    hidden, nothing = replace(SCOPE, hidden=True), Scope(hidden=True)
+    hidden, nothing = replace(MATTER, hidden=True), Matter(hidden=True)
     for there in (hidden, nothing):
         assert refusal(Reading.DOSSIER, examiner, there)[0] is Reason.NOT_YOUR_AGENCY
     administrator = caller(officer(Role.ACCOUNT_ADMIN, "H29.9"))
@@ -216,7 +216,7 @@ def test_software_acts_only_while_its_account_lets_it() -> None:
 
     desk = officer(Role.FRONT_DESK, "H29.2")
     may = service(holds(Role.SIMULATOR, "H29.2"))
-    assert authorise(d.AcceptDossier, caller(desk, software=may), SCOPE, MONDAY_9).role
+    assert authorise(d.AcceptDossier, caller(desk, software=may), MATTER, MONDAY_9).role
     unknown = Caller(actor=ACTOR, account=desk, via=SOFTWARE)
     not_allowed = [
         unknown,
@@ -236,7 +236,7 @@ def test_agreements_are_signed_in_person() -> None:
     city = account(holds(Role.DATA_SHARING_ADMIN))
     software = account(holds(Role.SIMULATOR), kind=AccountKind.SERVICE)
     for what in g.AgreementCommand.__args__:
-        assert authorise(what, caller(city), SCOPE, MONDAY_9).role is Role.DATA_SHARING_ADMIN
+        assert authorise(what, caller(city), MATTER, MONDAY_9).role is Role.DATA_SHARING_ADMIN
         assert refusal(what, caller(city, software=software))[0] is Reason.NOT_BY_SOFTWARE
 
 
@@ -357,8 +357,8 @@ def test_the_table_of_acting_holds_commands_only() -> None:
 def opens(issuers: Issuers, admin: Account) -> bool:
     opening = a.OpenService(issuer="i", subject="s", name="x", agency="H29.1")
     wish = Wish(stream=OTHER, command=opening, actor=ACTOR, key="k", fingerprint=b"")
-    scope = scope_of(wish, None, None, issuers)
-    return capacity_of(a.OpenService, admin, scope=scope) is not None
+    matter = matter_of(wish, None, None, issuers)
+    return capacity_of(a.OpenService, admin, matter=matter) is not None
 
 
 def test_a_commune_opens_accounts_only_for_subjects_that_cannot_be_citizens() -> None:

@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from benchmarks.city.city_day import last_moment
 from benchmarks.city.lag import LagProbe
-from benchmarks.city.lives import LATE, LATE_LAND, STAYS_OPEN, Life, Planner, Step
+from benchmarks.city.lives import LATE, LATE_LAND, STAYS_OPEN, Life, PlannedCommand, Planner
 from benchmarks.city.population import PLATFORM, SIMULATOR, Population, Size
-from benchmarks.load.load import IN_FLIGHT, Answer, comes_later
+from benchmarks.load.http_client import IN_FLIGHT, Answer, comes_later
 from commands import dossier as d
 from commands import payment as p
 from commands.authority import Caller, authorise, earliest
 from commands.command import Setting
 from commands.persons import named_accounts
-from commands.service import DECIDE, Wish, calendar_begins, scope_of
+from commands.service import DECIDE, Wish, calendar_begins, matter_of
 from commands.streams import State, evolve
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
@@ -52,7 +52,7 @@ def accounts() -> dict[UUID, Account]:
     return folded
 
 
-def time_of(step: Step) -> datetime:
+def time_of(step: PlannedCommand) -> datetime:
     assert step.command.effective_at is not None
     return step.command.effective_at
 
@@ -88,8 +88,8 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
         wish = Wish(stream=dossier_id, command=step.command, actor=actor, key="k", fingerprint=b"f")
         related = dossier if step.to_payment else None
         caller = Caller(actor=actor, account=accounts[actor], via=UUID(int=0), software=simulator)
-        scope = scope_of(wish, target, related)
-        capacity = authorise(type(step.command), caller, scope, NOW)
+        matter = matter_of(wish, target, related)
+        capacity = authorise(type(step.command), caller, matter, NOW)
         floor = earliest(caller, capacity, NOW, calendar_begins(CATALOGUE.calendar))
         assert floor is not None
         assert floor <= at

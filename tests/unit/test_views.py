@@ -326,7 +326,7 @@ def test_a_suspended_account_is_shown_so_until_it_is_reactivated() -> None:
     assert not Folded(directory.VIEW, opened, suspended, reactivated).row.suspended
 
 
-def standing(number: int = 1, **terms: Any) -> feed.Standing:
+def standing(number: int = 1, **terms: Any) -> feed.ActiveAgreement:
     defaults: dict[str, Any] = {
         "agency": "H29.2",
         "purpose": "x",
@@ -343,8 +343,10 @@ def standing(number: int = 1, **terms: Any) -> feed.Standing:
 HEADS = {"H29.2": feed.FeedHead(agency="H29.2", sequence=41, last=UUID(int=1))}
 
 
-def shared(*agreements: feed.Standing, event: AnyEvent = LODGED, at: datetime = AT) -> list[Any]:
-    by_event: dict[str, list[feed.Standing]] = {}
+def shared(
+    *agreements: feed.ActiveAgreement, event: AnyEvent = LODGED, at: datetime = AT
+) -> list[Any]:
+    by_event: dict[str, list[feed.ActiveAgreement]] = {}
     for agreement in agreements:
         for name in agreement.events:
             by_event.setdefault(name, []).append(agreement)

@@ -30,7 +30,7 @@ from domain.record import Record
 from integration.servers.postgres import PostgresServer
 from projections import queries
 from projections.engine.runner import Runner
-from projections.queries import NIL, Days, Scope, WorklistFilter
+from projections.queries import NIL, AgencyFilter, Days, WorklistFilter
 from projections.views.registry import VIEWS
 from tests.views.conftest import START
 
@@ -59,7 +59,7 @@ EXPLAINING = {
 }
 AGENCY = "H29.7.1"
 DAYS = Days(date(2025, 11, 1), date(2025, 12, 1))
-ONE, ALL, CITY = Scope(AGENCY), Scope(), Scope("H29", with_children=True)
+ONE, ALL, CITY = AgencyFilter(AGENCY), AgencyFilter(), AgencyFilter("H29", with_children=True)
 Ask = Callable[[Any], Awaitable[Any]]
 ASKED: dict[str, Ask] = {
     "card": lambda s: queries.card(s, SOME),
@@ -301,7 +301,7 @@ async def appended(server: PostgresServer) -> list[dict[str, Any]]:
     finally:
         await end([writing])
         await log.close()
-    assert verdict.outcome is event_log.Outcome.DONE
+    assert verdict.outcome is event_log.AppendOutcome.DONE
     logged = re.findall(r"plan:\n((?:\t.*\n)+)", server.log.read_text())
     return [msgspec.json.decode(plan)["Plan"] for plan in logged]
 

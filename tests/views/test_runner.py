@@ -26,7 +26,7 @@ from projections.engine.generation import HoleError, StaleViewError
 from projections.engine.rebuild import RebuildRunningError, rebuild
 from projections.engine.runner import Runner
 from projections.engine.view import Batch, Out, StreamView, View
-from projections.queries import Days, Scope, WorklistFilter
+from projections.queries import AgencyFilter, Days, WorklistFilter
 from projections.views import card, feed
 from projections.views.registry import VIEWS
 from tests.views.conftest import START
@@ -647,7 +647,7 @@ def test_counters_and_ledger_add_up_over_days_agencies_and_children(
         async with opened(dsn) as live:
             await project(live, records)
         connection = await AsyncConnection.connect(dsn, autocommit=True)
-        ever, city = Days(date(2025, 1, 1), date(2026, 12, 31)), Scope()
+        ever, city = Days(date(2025, 1, 1), date(2026, 12, 31)), AgencyFilter()
 
         total = await queries.counters_total(connection, ever, city)
         assert total.lodged_online + total.lodged_counter + total.lodged_post == 60
@@ -665,7 +665,9 @@ def test_counters_and_ledger_add_up_over_days_agencies_and_children(
         half = Days(ever.first, by_day[0].day), Days(by_day[0].day, ever.before)
         halves = [await queries.counters_total(connection, days, city) for days in half]
         assert sum(each.accepted for each in halves) == total.accepted
-        family = await queries.counters_total(connection, ever, Scope("H29.7", with_children=True))
+        family = await queries.counters_total(
+            connection, ever, AgencyFilter("H29.7", with_children=True)
+        )
         members = [row.accepted for row in by_agency if row.agency.startswith("H29.7")]
         assert len(members) == 3
         assert family.accepted == sum(members)
@@ -681,7 +683,7 @@ def test_counters_and_ledger_add_up_over_days_agencies_and_children(
         )
         paid = sum(e.amount_vnd for e in entries if e.kind == "paid")
         assert paid == next(each.paid_vnd for each in balances if each.agency == "H29.7")
-        days = await queries.ledger_by_day(connection, ever, Scope("H29.7"))
+        days = await queries.ledger_by_day(connection, ever, AgencyFilter("H29.7"))
         assert sum(day.paid_vnd for day in days) == paid
         payment = await queries.payment_of_dossier(connection, entries[0].dossier)
         assert payment is not None

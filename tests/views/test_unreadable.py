@@ -21,7 +21,7 @@ from projections.engine.generation import StaleViewError
 from projections.engine.rebuild import rebuild, rebuild_together
 from projections.engine.runner import Runner
 from projections.engine.view import View
-from projections.queries import Days, Scope
+from projections.queries import AgencyFilter, Days
 from projections.views.registry import VIEWS
 from tests.views.conftest import START
 from tests.views.test_runner import (
@@ -325,7 +325,10 @@ def test_a_total_and_its_days_come_in_one_statement(dsn: str, history: History) 
     async def story() -> None:
         async with opened(dsn) as live:
             await project(live, history(9, 60))
-        ever, city = Days(START.date().replace(month=1), START.date().replace(year=2026)), Scope()
+        ever, city = (
+            Days(START.date().replace(month=1), START.date().replace(year=2026)),
+            AgencyFilter(),
+        )
         async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
             once = Counting(connection)
             total, days = await queries.counters(once, ever, city)

@@ -1,4 +1,4 @@
-"""A score for load generators: real commands of whole lives, written out before the play.
+"""A workload for load generators: real commands of whole lives, written out beforehand.
 
 Ids follow from keys and versions from the plan, so every request is known beforehand, and whoever
 plays them need not understand the answers: only keep the order.
@@ -13,9 +13,9 @@ import msgspec
 from msgspec.structs import replace
 from psycopg import AsyncConnection
 
-from benchmarks.city.lives import Life, Planner, Step, of_run
+from benchmarks.city.lives import Life, PlannedCommand, Planner, of_run
 from benchmarks.city.population import Population, Size
-from benchmarks.load.load import request
+from benchmarks.load.http_client import request
 from commands.catalogue import load_catalogue
 from commands.command import Command
 from commands.log.bulk import append_bulk
@@ -121,7 +121,7 @@ def _dossier(life: Life, run: str) -> str:
     return str(stream_id("dossier", f"{lodger} {run}-0"))
 
 
-def _timeless(step: Step, run: str) -> Command:
+def _timeless(step: PlannedCommand, run: str) -> Command:
     """The command as it is sent when it happens: without the plan's times."""
     command = of_run(step.command, run)
     if isinstance(command, RequestPayment):
