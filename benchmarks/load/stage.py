@@ -50,17 +50,17 @@ def instance(
         settings = Settings(
             data_folder=Path(folder) / "data", workers=workers, port=0, limits=limits
         )
-        troupe = PartialInstance(settings, kinds, module)
-        troupe.issuer = issuer or troupe.issuer
+        running = PartialInstance(settings, kinds, module)
+        running.issuer = issuer or running.issuer
         try:
-            troupe.start()
+            running.start()
             if "api" in kinds:
-                troupe.wait_until_answering()
+                running.wait_until_answering()
             if set(kinds) == set(ALL):
-                troupe.wait_until_ready()
-            yield troupe
+                running.wait_until_ready()
+            yield running
         finally:
-            troupe.stop()
+            running.stop()
 
 
 @contextmanager
