@@ -10,16 +10,11 @@ from psycopg import Error
 from api.identity.tokens import Tokens
 from api.server.observability import Metrics
 from api.v1.read_models import ReadModels
-from commands.catalogue import in_force
 from commands.log import deadline
 from commands.log.batching import OverloadedError, Supervised
-from commands.log.database import PROBE, Database, DatabaseAwayError, connect
-from commands.log.event_log import EventLog
-from commands.log.numbering import Numbering
-from commands.service import CommandHandler
-from commands.streams import Streams
+from commands.log.database import PROBE, Database, DatabaseAwayError
+from commands.service import CommandService
 from domain.account import Issuers
-from domain.catalogue.procedure import Catalogue
 
 READERS = 4
 """Connections of one process for queries; each runs one at a time."""
@@ -36,21 +31,15 @@ TRY_TO_WRITE = "SELECT position, clock FROM try_to_write()"
 class Backend:
     """The parts that routes share."""
 
-    handler: CommandHandler
-    catalogue: Catalogue
-
     def __init__(self, dsn: str, tokens: Tokens, issuers: Issuers | None = None) -> None:
         """`dsn` is the application role's; nothing is opened yet.
 
         `issuers` says whose subjects may be staff and whose citizens; left out, every issuer's both.
         """
         self.dsn = dsn
-        self._issuers = issuers or Issuers()
         self.tokens = tokens
         self.metrics = Metrics()
-        self.log = EventLog(dsn)
-        self.streams = Streams(self.log)
-        self._numbering = Numbering(dsn)
+        self.commands = CommandService(dsn, issuers)
         self._free: asyncio.Queue[Database] = asyncio.Queue()
         self._readers = [Database(dsn) for _ in range(READERS)]
         self.read_models = ReadModels(self.reader)
@@ -58,13 +47,7 @@ class Backend:
         self._prober = Database(dsn, timeouts=PROBE)
         self._probing = asyncio.Lock()
         self._probed: tuple[float, int | None] = (-PROBE_EVERY_S, None)
-        self._services = Supervised(
-            self.log.run_writer,
-            self.log.run_reader,
-            self._numbering.run,
-            self.read_models.run,
-            self.read_models.watch,
-        )
+        self._services = Supervised(self.read_models.run, self.read_models.watch)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Database]:
@@ -102,7 +85,7 @@ class Backend:
             if now - self._probed[0] >= PROBE_EVERY_S:
                 self._probed = (now, await self._probe())
         position = self._probed[1]
-        if position is None or not self._services.healthy:
+        if position is None or not (self._services.healthy and self.commands.healthy):
             raise DatabaseAwayError
         return position
 
@@ -112,7 +95,7 @@ class Backend:
             ((position, clock),) = await self._prober.fetch(TRY_TO_WRITE)
         except (DatabaseAwayError, Error):
             return None
-        self.log.clocks.compare(clock, datetime.now(UTC))
+        self.commands.log.clocks.compare(clock, datetime.now(UTC))
         return int(position)
 
     @asynccontextmanager
@@ -120,17 +103,11 @@ class Backend:
         """Serve; at the end, let what is being appended finish."""
         for database in self._readers:
             self._free.put_nowait(database)
-        async with await connect(self.dsn) as connection:
-            self.catalogue = await in_force(connection)
-        self.handler = CommandHandler(
-            self.log, self.streams, self._numbering, self.catalogue, self._issuers
-        )
-        self._services.start()
-        try:
-            yield
-        finally:
-            await self._services.stop()
-            await self.log.close()
-            await self._numbering.close()
-            for database in (*self._readers, self._prober):
-                await database.close()
+        async with self.commands.running():
+            self._services.start()
+            try:
+                yield
+            finally:
+                await self._services.stop()
+                for database in (*self._readers, self._prober):
+                    await database.close()

@@ -6,7 +6,6 @@ be theirs.
 """
 
 import asyncio
-import hashlib
 import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -41,14 +40,10 @@ from api.v1.requests import (
     request_id_of,
     trace_id,
 )
-from commands.account import OpenAccount
 from commands.command import Command
-from commands.entry import InstantError, composed, in_utc, is_composed
+from commands.entry import InstantError, encode, entered
 from commands.log import deadline
-from commands.service import Wish
-from domain.account import account_id
-from domain.event import stream_id
-from domain.payment import payment_id
+from commands.wish import Wish, wish_of
 from domain.value import Value
 
 Scope = MutableMapping[str, Any]
@@ -66,8 +61,6 @@ UUID_LENGTH = 36
 SMALL_BODY = 65_536
 """Bytes; of larger ones an account may have only some under way."""
 
-encode = msgspec.json.Encoder(order="deterministic").encode
-"""Sets in one order, so that the same command has the same fingerprint in every process."""
 _decoders = {route.name: msgspec.json.Decoder(route.command).decode for route in COMMAND_ROUTES}
 
 
@@ -179,10 +172,10 @@ class CommandApp:
         self._gate.admit(scope, identity.actor)
         check_media(headers)
         body = await self._body(headers, receive, identity)
-        wish = _wish(route, _id(subject), scope["path"], headers, identity, body)
+        wish = _wish(route, _id(subject), headers, identity, body)
         if wish.version is not None and "," in headers["if-match"]:
             wish = await self._of_several(wish, headers)
-        receipt = await self._backend.handler.handle(wish)
+        receipt = await self._backend.commands.handle(wish)
         self._done[route.name](time.perf_counter() - started)
         self._log.info(
             "command",
@@ -202,7 +195,7 @@ class CommandApp:
 
     async def _of_several(self, wish: Wish, headers: Headers) -> Wish:
         """The wish with the present version, if that is among those in `If-Match`."""
-        (present,) = await self._backend.streams.readable(wish.stream)
+        (present,) = await self._backend.commands.streams.readable(wish.stream)
         versions = expected_versions(headers) or ()
         return replace(wish, version=present.version if present.version in versions else NEVER)
 
@@ -260,7 +253,6 @@ def _id(text: str | None) -> UUID | None:
 def _wish(
     route: CommandRoute,
     subject: UUID | None,
-    path: str,
     headers: Headers,
     identity: Identity,
     body: bytes,
@@ -269,15 +261,14 @@ def _wish(
     versions = None if route.command.creates else expected_versions(headers)
     command, encoded = _command(route, body)
     refuse_repeated_names(body, encoded)
-    return Wish(
-        stream=_stream(route, command, identity, key, subject),
-        command=command,
+    return wish_of(
+        command,
+        encoded,
         actor=identity.actor,
-        via=identity.via,
         key=key,
-        fingerprint=hashlib.sha256(path.encode() + b"\n" + encoded).digest(),
+        subject=subject,
+        via=identity.via,
         version=versions[0] if versions else None,
-        dossier=subject if route.kind == "payment" else None,
         trace=trace_id(headers),
     )
 
@@ -285,28 +276,12 @@ def _wish(
 def _command(route: CommandRoute, body: bytes) -> tuple[Command, bytes]:
     """The command in the one form that is recorded, and that form encoded."""
     try:
-        command: Command = in_utc(_decoders[route.name](body))
-        encoded = encode(command)
-        if not is_composed(encoded):
-            command = composed(command)
-            encoded = encode(command)
+        return entered(_decoders[route.name](body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
     except InstantError as error:
         detail, pointer = str(error), f"/{error.field}"
         raise Problem(HTTPStatus.BAD_REQUEST, "body-invalid", detail, pointer) from None
-    return command, encoded
-
-
-def _stream(
-    route: CommandRoute, command: Command, identity: Identity, key: str, subject: UUID | None
-) -> UUID:
-    """The stream that the command goes to; a repeat of a creating command finds the same one."""
-    if subject is not None:
-        return payment_id(subject) if route.kind == "payment" else subject
-    if isinstance(command, OpenAccount):
-        return account_id(command.issuer, command.subject)
-    return stream_id(route.kind, f"{identity.actor} {key}")
 
 
 def _sent_whole(send: Send, answer: Answer, request_id: str) -> bool:

@@ -8,9 +8,9 @@ import structlog
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
+from commands.handler import InFlightError, KeyReusedError
 from commands.log.batching import OverloadedError
 from commands.log.database import DatabaseAwayError
-from commands.service import InFlightError, KeyReusedError
 from commands.streams import StreamUnreadableError
 from domain.refusal import Reason, Refused
 from domain.text import LINES, ONE_LINE, VISIBLE_ASCII

@@ -32,6 +32,9 @@ _ODD_INSTANT = re.compile(
 _LATIN = re.compile("[\xa0-\xac\xae-\u02ff\u1e00-\u1eff]*")
 _ASCII = bytes(range(128))
 
+encode = msgspec.json.Encoder(order="deterministic").encode
+"""Sets in one order, so that the same command has the same fingerprint in every process."""
+
 Entered = TypeVar("Entered", bound=Command)
 
 
@@ -61,6 +64,19 @@ def in_utc(command: Entered) -> Entered:
         if instant.tzinfo is not UTC:
             command = replace(command, **{name: instant.astimezone(UTC)})
     return command
+
+
+def entered(command: Entered) -> tuple[Entered, bytes]:
+    """The command in the one form that is recorded, and that form encoded.
+
+    Raises `InstantError`, and `msgspec.ValidationError` when a text is wrong in that form.
+    """
+    command = in_utc(command)
+    encoded = encode(command)
+    if not is_composed(encoded):
+        command = composed(command)
+        encoded = encode(command)
+    return command, encoded
 
 
 def is_composed(encoded: bytes) -> bool:

@@ -12,8 +12,8 @@ from domain.dossier import Dossier
 from domain.refusal import Reason, refuse_if
 
 
-def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> None:
-    """Refuse an official's act by applicant, representative, online submitter or payer.
+def is_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> bool:
+    """Whether the actor is applicant, representative, online submitter or payer.
 
     The actor is known by his account and by his verified number; the software counts as well.
     """
@@ -22,6 +22,12 @@ def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | Non
     if dossier is not None:
         own = own or dossier.concerns(setting.actor, number)
         own = own or (setting.via is not None and dossier.concerns(setting.via))
+    return own
+
+
+def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> None:
+    """Refuse an official's act in a case of his own."""
+    own = is_own_case(dossier, setting, payer)
     refuse_if(own, Reason.OWN_CASE, "this is the actor's own case")
 
 

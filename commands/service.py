@@ -1,568 +1,144 @@
-"""One command from wish to answer: load, check, decide, append."""
+"""The one door to the log: a wish in, a receipt out; and what an actor may wish for now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from msgspec.structs import replace
-
-from commands import account, agreement, dossier, payment
-from commands.account import decide as on_account
-from commands.agreement import decide as on_agreement
-from commands.authority import (
-    Caller,
-    Capacity,
-    Matter,
-    authorise,
-    check_administration,
-    earliest,
-)
-from commands.claim import Claim, refuse_if_taken
+from commands.authority import ON_OTHERS, Caller, Capacity, authorise
+from commands.catalogue import in_force
 from commands.command import Command, Setting
-from commands.dossier import decide as on_dossier
-from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog
+from commands.decisions import KIND_OF, MAY_FOLLOW, STATE_OF
+from commands.handler import CommandHandler
+from commands.log.batching import Supervised
+from commands.log.database import connect
+from commands.log.event_log import EventLog
 from commands.log.numbering import Numbering
-from commands.payment import decide as on_payment
-from commands.persons import named_accounts
-from commands.quota import Quota
-from commands.streams import NOTHING, State, Streams, StreamUnreadableError, Versioned, after
-from domain.account import Account, Issuers, account_id
-from domain.agreement import Agreement
-from domain.calendar import CITY_TIME, Calendar
+from commands.matter import account_of, matter_for, of_kind
+from commands.streams import Streams, Versioned
+from commands.wish import Receipt, Wish
+from domain.account import Issuers
 from domain.catalogue.procedure import Catalogue
-from domain.city import CITY
-from domain.dossier import Channel, Dossier, Status
-from domain.event import Context
-from domain.payment import Payment
-from domain.record import AnyEvent, name_of
-from domain.refusal import Reason, Refused
+from domain.dossier import Dossier
+from domain.payment import payment_id
+from domain.refusal import Refused
 from domain.value import Value
 
-LookedAt = tuple[tuple[UUID, int], ...]
-"""Streams that a decision rests on, and the versions it saw."""
-NO_CAPACITY = Capacity()
-ATTEMPTS_MAX = 5
-"""How often a decision is made anew because its stream moved on meanwhile."""
-CLAIM_KEY = "\x01claim "
-"""Begins the key under which a transaction is taken; no client's key has a control character."""
 
-IDLE_ANSWERS_MAX = 200
-IDLE_ANSWERS_WITHIN_S = 3600.0
-"""Of an actor's answers to commands that changed nothing (refused, or already so), so many are kept in
-this time by each process; the others are given, not kept, and a repeat of theirs is decided anew."""
+class Possible(Value, frozen=True):
+    """The commands that an actor may send to a stream now."""
 
-DECIDERS: dict[Any, Callable[[Any, Any, Setting], tuple[AnyEvent, ...]]] = {
-    dossier.DossierCommand: on_dossier.decide,
-    account.AccountCommand: on_account.decide,
-    payment.PaymentCommand: on_payment.decide,
-    agreement.AgreementCommand: on_agreement.decide,
-}
-DECIDE = {kind: decide for union, decide in DECIDERS.items() for kind in union.__args__}
-CLAIMS: dict[type, Callable[[Any, UUID, Any, Setting], tuple[Claim, ...]]] = {
-    payment.ConfirmPayment: on_payment.claims_of,
-    payment.CompleteRefund: on_payment.claims_of,
-    account.VerifyIdentity: on_account.claims_of,
-}
-"""What a command's decision claims for its stream alone."""
-STATES: dict[Any, type[State]] = {
-    dossier.DossierCommand: Dossier,
-    account.AccountCommand: Account,
-    payment.PaymentCommand: Payment,
-    agreement.AgreementCommand: Agreement,
-}
-STATE_OF = {kind: state for union, state in STATES.items() for kind in union.__args__}
-"""What a command's stream folds to; a stream of another kind is, for it, not there."""
-NAMED_BY_COMMAND = frozenset(
-    {
-        dossier.LodgeDossier,
-        account.OpenCitizen,
-        account.OpenOrganisation,
-        account.OpenOfficer,
-        account.OpenService,
-        account.RevokeRole,
-        agreement.SignAgreement,
-    }
-)
-"""Commands whose own words say whose matter it is; of the others the stream says so."""
-NOBODY: Mapping[UUID, Account] = MappingProxyType({})
-LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
-"""Refusals that come before an answer that was given earlier."""
-
-
-class Wish(Value, frozen=True, kw_only=True):
-    """A command with all that came with it."""
-
-    stream: UUID
-    command: Command
-    actor: UUID
-    key: str
-    """The client's Idempotency-Key, unique among the actor's commands."""
-    fingerprint: bytes
-    """Digest of method, path and body: tells a repeat from another command with the same key."""
-    version: int | None = None
-    """`If-Match`: the version that the client decided on; None: any, as long as it exists."""
-    via: UUID | None = None
-    dossier: UUID | None = None
-    """The dossier that a payment belongs to."""
-    trace: str | None = None
-
-
-class Receipt(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What a client gets for a command that was done."""
-
-    id: UUID
     version: int
-    """Version of the stream after it: the next `If-Match`."""
-    position: int
-    """A query with `?after=` this number shows its effect."""
-    recorded_at: datetime
-    events: tuple[str, ...] = ()
-    """Empty: it was already so."""
-    code: str | None = None
+    """Of the stream: the `If-Match` of such a command; 0 where it begins the stream."""
+    commands: tuple[type[Command], ...]
 
 
-class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of an answer that is stored with the command's key."""
+class CommandService:
+    """Whoever has a wish comes here: HTTP, a console, a timer, a partner, the command line."""
 
-    events: tuple[str, ...] = ()
-    code: str | None = None
-    refused: Reason | None = None
-    explanation: str = ""
-    pointer: str | None = None
+    catalogue: Catalogue
 
+    def __init__(self, dsn: str, issuers: Issuers | None = None) -> None:
+        """`dsn` is the application role's; nothing is opened yet.
 
-class Seen(Value, frozen=True):
-    """What a decision looks at."""
+        `issuers` says whose subjects may be staff and whose citizens; left out, every issuer's both.
+        """
+        self._dsn = dsn
+        self._issuers = issuers or Issuers()
+        self.log = EventLog(dsn)
+        self.streams = Streams(self.log)
+        self._numbering = Numbering(dsn)
+        self._services = Supervised(self.log.run_writer, self.log.run_reader, self._numbering.run)
 
-    caller: Caller
-    target: Versioned
-    dossier: Dossier | None
-    """The dossier that a payment is for."""
-    named: Mapping[UUID, Account]
-    """The accounts that the command names besides its actor's."""
-    looked_at: LookedAt
-    """All but the target, with their versions."""
+    @property
+    def healthy(self) -> bool:
+        """Whether everything that appends, loads and numbers is at work."""
+        return self._services.healthy
 
-
-class InFlightError(Exception):
-    """The same key is being worked on at this moment."""
-
-
-class KeyReusedError(Exception):
-    """The key belongs to another command."""
-
-
-_encode_detail = msgspec.json.Encoder().encode
-_decode_detail = msgspec.json.Decoder(Detail).decode
-
-
-class CommandHandler:
-    """Carries commands out; many at a time, each once."""
-
-    def __init__(
-        self,
-        log: EventLog,
-        streams: Streams,
-        numbering: Numbering,
-        catalogue: Catalogue,
-        issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
-    ) -> None:
-        """All of one process; the catalogue is the version in force."""
-        self._issuers = issuers
-        self._since = calendar_begins(catalogue.calendar)
-        self._log = log
-        self._streams = streams
-        self._numbering = numbering
-        self._catalogue = catalogue
-        self._in_flight: set[tuple[int, str]] = set()
-        self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve; at the end, let what is being appended finish."""
+        async with await connect(self._dsn) as connection:
+            self.catalogue = await in_force(connection)
+        self._handler = CommandHandler(
+            self.log, self.streams, self._numbering, self.catalogue, self._issuers
+        )
+        self._services.start()
+        try:
+            yield
+        finally:
+            await self._services.stop()
+            await self.log.close()
+            await self._numbering.close()
 
     async def handle(self, wish: Wish) -> Receipt:
         """Do it, or give the first answer again.
 
         Raises `Refused`, `InFlightError`, `KeyReusedError`, and what the log raises.
         """
-        key = (wish.actor.int, wish.key)
-        if key in self._in_flight:
-            raise InFlightError
-        self._in_flight.add(key)
-        try:
-            for attempt in range(ATTEMPTS_MAX):
-                receipt = await self._attempt(wish, on_memory=attempt == 0)
-                if receipt is not None:
-                    return receipt
-                if attempt:
-                    # What we remember may be ahead of a log that lost facts: fold it anew.
-                    self._streams.forget(*_streams_of(wish))
-        finally:
-            self._in_flight.discard(key)
-        raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
+        return await self._handler.handle(wish)
 
-    async def _attempt(self, wish: Wish, *, on_memory: bool) -> Receipt | None:
-        """One round; None when it is to be decided anew.
+    async def possible(self, kind: str, subject: UUID, actor: UUID, via: UUID | None) -> Possible:
+        """The commands of this kind that the actor may send about the subject now.
 
-        The first round decides on what is remembered: nearly always it is so still, and the log
-        refuses what it is not. No refusal rests on memory.
+        By his rights, the rules of whose hands, and the state; what a command says may still be
+        refused. Empty too where the subject is not there or not his to know of.
         """
-        history = self._log.history
-        seen = await self._look(wish, on_memory=on_memory)
-        target = seen.target
-        now = datetime.now(UTC)
-        try:
-            # Rights are those of the moment of acting, also when entering what happened earlier.
-            # They come first: whoever has none learns neither version nor existence.
-            at, capacity = self._allowed(wish, seen, now)
-            accepting = type(wish.command) is dossier.AcceptDossier
-            code = await self._code(target.state, at) if accepting else None
-            detail, events = await self._decide(
-                wish, seen, self._setting(wish, seen, capacity, at, code)
-            )
-            state, size = after(target, events, at) if events else (target.state, 0)
-        except Refused as no:
-            if on_memory:
-                return None
-            if no.reason in LASTING_REFUSALS:
-                raise
-            return _first_receipt(await self._earlier_answer(wish, target, now))
-        if on_memory and detail.refused is not None:
-            return None
-        result = await self._append(
-            Append(
-                stream=wish.stream,
-                expected=target.version,
-                context=_context(wish, at, capacity),
-                events=events,
-                key=wish.key,
-                fingerprint=wish.fingerprint,
-                detail=_encode_detail(detail),
-                looked_at=seen.looked_at,
-            ),
-            history,
+        dossier_id = subject if kind == "payment" else None
+        stream = payment_id(subject) if dossier_id else subject
+        software = (via,) if via else ()
+        found = await self.streams.get(stream, dossier_id or stream, actor, *software)
+        target, related, account = found[0], found[1].state, account_of(found[2])
+        dossier = related if isinstance(related, Dossier) and dossier_id else None
+        caller = Caller(
+            actor=actor, account=account, via=via, software=account_of(found[3]) if via else None
         )
-        # An answer is given again only to an actor who, as of now, is not suspended.
-        unsure = on_memory and result.outcome is AppendOutcome.REPEATED
-        if result.outcome is AppendOutcome.CONFLICT or unsure:
-            return None
-        if result.outcome is not AppendOutcome.DONE:
-            return _first_receipt(result)
-        if events:
-            newest = Versioned(state, result.version, result.recorded_at)
-            self._streams.remember(wish.stream, newest, size)
-        return _receipt(result, detail)
+        now = datetime.now(UTC)
+        asked = _Asked(caller, stream, of_kind(target, _state(kind)), dossier, dossier_id, now)
+        commands = tuple(
+            one for one, name in KIND_OF.items() if name == kind and self._may(one, asked)
+        )
+        return Possible(asked.target.version, commands)
 
-    async def _look(self, wish: Wish, *, on_memory: bool) -> Seen:
-        """What the decision looks at.
-
-        Raises `StreamUnreadableError`, to who has the right to do this: to anybody else it would
-        tell what is there.
-        """
-        streams = _streams_of(wish)
+    def _may(self, command: type[Command], asked: "_Asked") -> bool:
+        state = asked.target.state
+        if command.creates or (state is None and asked.dossier is None):
+            return False
+        myself = asked.stream in (asked.caller.actor, asked.caller.via)
+        if myself and issubclass(command, ON_OTHERS):
+            return False
         try:
-            if on_memory:
-                found = await self._streams.recall(streams, _least(wish))
-            else:
-                found = await self._streams.get(*streams)
-            return _seen(wish, streams, found)
-        except StreamUnreadableError:
-            readable = await self._streams.readable(*streams)
-            self._authorised(wish, _seen(wish, streams, readable), datetime.now(UTC))
-            raise
+            matter = matter_for(state, asked.dossier)
+            capacity = authorise(command, asked.caller, matter, asked.at)
+        except Refused:
+            return False
+        return MAY_FOLLOW[command](state, command, self._setting(asked, capacity))
 
-    def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
-        """In what capacity the actor does it; raises `Refused`."""
-        matter = matter_of(wish, seen.target.state, seen.dossier, self._issuers)
-        return authorise(type(wish.command), seen.caller, matter, now)
-
-    def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
-        """When it happens and in what capacity the actor does it; raises `Refused`."""
-        command, target = wish.command, seen.target.state
-        capacity = self._authorised(wish, seen, now)
-        _check_version(wish, seen)
-        if isinstance(target, Account) and isinstance(command, account.AccountCommand):
-            check_administration(command, wish.stream, seen.caller, target, now)
-        state = target or seen.dossier
-        if command.effective_at is None:
-            return (now if state is None else max(now, state.known_at)), capacity
-        floor = earliest(seen.caller, capacity, now, self._since)
-        return _effective_at(command.effective_at, floor, state, now), capacity
-
-    def _setting(
-        self, wish: Wish, seen: Seen, capacity: Capacity, at: datetime, code: str | None
-    ) -> Setting:
-        """What a decision is given."""
+    def _setting(self, asked: "_Asked", capacity: Capacity) -> Setting:
         return Setting(
-            at=at,
-            actor=wish.actor,
-            catalogue=self._catalogue,
-            entered_at=datetime.now(UTC) if wish.command.effective_at else None,
-            account=seen.caller.account,
+            at=asked.at,
+            actor=asked.caller.actor,
+            catalogue=self.catalogue,
+            account=asked.caller.account,
             role=capacity.role,
             agency=capacity.agency,
-            via=wish.via,
-            named=seen.named,
-            dossier=seen.dossier,
-            dossier_id=wish.dossier,
-            code=code,
-            issuers=self._issuers,
+            via=asked.caller.via,
+            dossier=asked.dossier,
+            dossier_id=asked.dossier_id,
         )
 
-    async def _decide(
-        self, wish: Wish, seen: Seen, setting: Setting
-    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
-        command, state = wish.command, seen.target.state
-        try:
-            events = DECIDE[type(command)](state, command, setting)
-            claims_of = CLAIMS.get(type(command))
-            if events and claims_of is not None:
-                context = _context(
-                    wish, setting.at, Capacity(role=setting.role, agency=setting.agency)
-                )
-                rests_on = (*seen.looked_at, (wish.stream, seen.target.version))
-                for claim in claims_of(state, wish.stream, command, setting):
-                    await self._claim(wish, claim, context, rests_on)
-        except Refused as no:
-            return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
-        return Detail(events=tuple([name_of(event) for event in events]), code=setting.code), events
 
-    async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
-        """Take what only one may have for this stream, before its events make use of it.
+class _Asked(Value, frozen=True):
+    """Who asks what he may do to what."""
 
-        The log takes version 1 of the claim's stream once, whoever writes. If the events then do
-        not come about, it stays this stream's, which can still make use of it: a transaction the
-        payment's, a number the account's. Nothing is taken where what the decision rests on has
-        moved on: the events will not come about either. Raises `Refused` if it is another's.
-        """
-        (found,) = await self._streams.recall((claim.stream,))
-        if not found.version:
-            taking = Append(
-                stream=claim.stream,
-                expected=0,
-                context=context,
-                events=(claim.event,),
-                key=f"{CLAIM_KEY}{claim.stream}",
-                fingerprint=wish.fingerprint,
-                detail=_encode_detail(Detail()),
-                looked_at=rests_on,
-            )
-            if (await self._log.append(taking)).outcome is AppendOutcome.DONE:
-                return
-            (found,) = await self._streams.get(claim.stream)
-        if found.version:
-            refuse_if_taken(found.state, claim)
-
-    async def _code(self, state: State | None, at: datetime) -> str | None:
-        """A fresh code for a dossier that is about to be accepted; None otherwise."""
-        if not isinstance(state, Dossier) or state.status is not Status.LODGED:
-            return None
-        day = at.astimezone(CITY_TIME).date()
-        return await self._numbering.next_code(state.receiving_agency, day)
-
-    async def _append(self, decided: Append, history: int) -> AppendResult:
-        """Append, and keep the answer: where nothing changed, only within the actor's quota."""
-        if decided.events or self._idle_answers.take(decided.context.actor.int):
-            return await self._log.append(decided, history)
-        earlier = await self._log.append(msgspec.structs.replace(decided, detail=None))
-        if earlier.outcome is not AppendOutcome.CONFLICT:
-            return earlier
-        return await self._log.append(msgspec.structs.replace(decided, key=None), history)
-
-    async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> AppendResult:
-        """The answer that this key got before; if it got none, the refusal at hand goes on."""
-        result = await self._log.append(
-            Append(
-                stream=wish.stream,
-                expected=target.version,
-                context=_context(wish, now),
-                events=(),
-                key=wish.key,
-                fingerprint=wish.fingerprint,
-                detail=None,
-            )
-        )
-        if result.outcome is AppendOutcome.CONFLICT:
-            raise  # noqa: PLE0704  called only while a refusal is being handled
-        return result
+    caller: Caller
+    stream: UUID
+    target: Versioned
+    dossier: Dossier | None
+    dossier_id: UUID | None
+    at: datetime
 
 
-def _streams_of(wish: Wish) -> tuple[UUID, ...]:
-    """All that a decision rests on.
-
-    Target, actor, software, a payment's dossier, and the accounts that the command names.
-    """
-    streams: tuple[UUID, ...] = (wish.stream, wish.actor)
-    if wish.via is not None:
-        streams += (wish.via,)
-    if wish.dossier is not None:
-        streams += (wish.dossier,)
-    named = [one for one in named_accounts(wish.command) if one not in (wish.stream, wish.actor)]
-    return (*streams, *named)
-
-
-def _least(wish: Wish) -> int:
-    """The version that the target has at least."""
-    return 0 if wish.command.creates else wish.version or 1
-
-
-def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen:
-    """What was found of `_streams_of`."""
-    target, actor = found[0], found[1]
-    software, related, named, nth = None, None, NOBODY, 2
-    if wish.via is not None:
-        software = account_of(found[nth])
-        nth += 1
-    if wish.dossier is not None:
-        related = found[nth].state
-        nth += 1
-    if len(found) > nth:
-        accounts = zip(streams[nth:], found[nth:], strict=True)
-        named = {one: known.state for one, known in accounts if isinstance(known.state, Account)}
-    own = wish.stream.int
-    return Seen(
-        Caller(actor=wish.actor, account=account_of(actor), via=wish.via, software=software),
-        of_kind(target, STATE_OF[type(wish.command)]),
-        related if isinstance(related, Dossier) else None,
-        named,
-        tuple(
-            [
-                (stream, known.version)
-                for stream, known in zip(streams, found, strict=True)
-                if stream.int != own
-            ]
-        ),
-    )
-
-
-def matter_of(
-    wish: Wish,
-    state: State | None,
-    related: State | None,
-    issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
-) -> Matter:
-    """Whose matter a wish is about, from its command and the state it meets."""
-    match wish.command:
-        case _ if type(wish.command) not in NAMED_BY_COMMAND:
-            matter = matter_of_state(state or related)
-            # Who may act for the applicant may also pay for him.
-            more = related.owners if isinstance(related, Dossier) and state is not None else ()
-            return replace(matter, owners=(*matter.owners, *more)) if more else matter
-        case dossier.LodgeDossier() as lodge:
-            owners = (wish.actor,) if lodge.channel is Channel.ONLINE else ()
-            return Matter(receiving=lodge.receiving_agency, owners=owners)
-        case account.OpenCitizen() | account.OpenOrganisation() as open_own:
-            return Matter(agency=CITY, owners=(account_id(open_own.issuer, open_own.subject),))
-        case account.OpenOfficer() | account.OpenService() as of_staff:
-            # Where citizens come from the same issuer, only the city takes a subject for its staff:
-            # a commune could otherwise take a citizen's account away from him.
-            shared = issuers.of_citizens(of_staff.issuer)
-            return Matter(agency=CITY if shared else of_staff.agency)
-        case account.RevokeRole(agency=agency):
-            held = _holds_at(state, agency)
-            return Matter(agency=agency, hidden=True) if held else matter_of_state(state)
-        case _:
-            return Matter()
-
-
-def matter_of_state(state: State | None) -> Matter:
-    """Whose matter a stream is; nobody's, where there is none."""
-    match state:
-        case Dossier():
-            return Matter(
-                holder=state.holder,
-                receiving=state.receiving_agency,
-                competent=state.competent_agency,
-                consulted=tuple([agency for _, agency in state.consultations]),
-                agency=state.receiving_agency,
-                owners=state.owners,
-                hidden=True,
-            )
-        case Payment():
-            return Matter(agency=state.agency, owners=(state.payer,), hidden=True)
-        case Account():
-            own = account_id(state.issuer, state.subject)
-            return Matter(agency=state.agency or CITY, owners=(own,), hidden=True)
-        case _:
-            return Matter(hidden=True)
-
-
-def of_kind(found: Versioned, kind: type[State]) -> Versioned:
-    """What was found, if it is of that kind; otherwise it is not there."""
-    return found if isinstance(found.state, kind) else NOTHING
-
-
-def account_of(found: Versioned) -> Account | None:
-    """The account that was found, if one was."""
-    return found.state if isinstance(found.state, Account) else None
-
-
-def calendar_begins(calendar: Calendar) -> datetime:
-    """Before this no due date can be computed, and nothing is said to have happened."""
-    year = min(calendar.kinds).year
-    return datetime(year, 1, 1, tzinfo=CITY_TIME)
-
-
-def _holds_at(state: State | None, agency: str) -> bool:
-    return isinstance(state, Account) and any(grant.agency == agency for grant in state.grants)
-
-
-def _check_version(wish: Wish, seen: Seen) -> None:
-    target = seen.target
-    if wish.command.creates:
-        return
-    if target.state is None and (seen.dossier is None or wish.version):
-        raise Refused(Reason.NOT_FOUND)
-    if wish.version is not None and wish.version != target.version:
-        raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
-
-
-def _effective_at(
-    given: datetime, floor: datetime | None, state: State | None, now: datetime
-) -> datetime:
-    """The time that somebody who may enters later gives; never before what is known."""
-    pointer = "/effective_at"
-    if floor is None:
-        raise Refused(Reason.EFFECTIVE_TIME_NOT_ALLOWED, pointer=pointer)
-    if given < floor:
-        raise Refused(Reason.EFFECTIVE_TIME_TOO_EARLY, f"from {floor.isoformat()} on", pointer)
-    if given > now:
-        raise Refused(Reason.EFFECTIVE_TIME_IN_FUTURE, pointer=pointer)
-    if state is not None and given < state.known_at:
-        raise Refused(Reason.EFFECTIVE_TIME_BEFORE_KNOWN, state.known_at.isoformat(), pointer)
-    return given
-
-
-def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Context:
-    return Context(
-        actor=wish.actor,
-        cause=wish.key,
-        correlation=wish.dossier or wish.stream,
-        effective_at=at,
-        role=capacity.role,
-        agency=capacity.agency,
-        via=wish.via,
-        on_behalf_of=wish.command.on_behalf_of,
-        reason=wish.command.reason,
-        trace=wish.trace,
-    )
-
-
-def _first_receipt(result: AppendResult) -> Receipt:
-    """What was answered the first time, from what is stored with the key."""
-    if result.outcome is AppendOutcome.KEY_REUSED:
-        raise KeyReusedError
-    return _receipt(result, _decode_detail(result.detail))
-
-
-def _receipt(result: AppendResult, detail: Detail) -> Receipt:
-    if detail.refused is not None:
-        raise Refused(detail.refused, detail.explanation, detail.pointer)
-    return Receipt(
-        id=result.stream,
-        version=result.version,
-        position=result.position,
-        recorded_at=result.recorded_at,
-        events=detail.events,
-        code=detail.code,
-    )
+def _state(kind: str) -> type[Any]:
+    return next(STATE_OF[one] for one, name in KIND_OF.items() if name == kind)

@@ -8,7 +8,7 @@ import pytest
 
 from commands.catalogue import load_catalogue
 from commands.command import Command, Setting
-from commands.service import DECIDE
+from commands.decisions import DECIDE, MAY_FOLLOW
 from commands.streams import State, evolve
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
@@ -53,20 +53,29 @@ class given:  # noqa: N801  reads as a sentence
         self.who = {"actor": ACTOR, "account": account(), **who}
         return self
 
-    def decide(self, state: State | None) -> tuple[AnyEvent, ...]:
-        """What the decider says in that state."""
-        setting = Setting(
+    def may_follow(self) -> bool:
+        """Whether a command of this kind is told as possible here."""
+        return MAY_FOLLOW[type(self.command)](self.state, type(self.command), self.setting())
+
+    def setting(self) -> Setting:
+        """What a decision is given besides."""
+        return Setting(
             at=self.at,
             **{"catalogue": CATALOGUE, **self.who},
             dossier=self.dossier,
             dossier_id=DOSSIER,
             code=CODE,
         )
-        return DECIDE[type(self.command)](state, self.command, setting)
+
+    def decide(self, state: State | None) -> tuple[AnyEvent, ...]:
+        """What the decider says in that state."""
+        return DECIDE[type(self.command)](state, self.command, self.setting())
 
     def then(self, *facts: AnyEvent) -> State | None:
         """Exactly these facts; and the same command once more changes nothing."""
         assert self.decide(self.state) == facts
+        if facts and self.state is not None:
+            assert self.may_follow(), "what was decided must have been told as possible"
         state = self.state
         for fact in facts:
             state = evolve(state, fact, self.at)

@@ -10,7 +10,7 @@ from api.problems import ProblemBody
 from api.v1.commands import COMMAND_ROUTES, CommandRoute
 from api.v1.examples import EXAMPLES
 from api.v1.queries import QUERY_ROUTES, QueryRoute
-from commands.service import Receipt
+from commands.wish import Receipt
 from domain.text import ABOVE_BMP_UNSEEN
 
 REFERENCE = "#/components/schemas/{name}"

@@ -129,7 +129,7 @@ async def _refresh(backend: Backend) -> None:
         troubles = await database.fetch(TROUBLES)
     gauges = backend.metrics
     gauges.head.set(head)
-    gauges.clock_ahead.set(backend.log.clocks.ahead_s)
+    gauges.clock_ahead.set(backend.commands.log.clocks.ahead_s)
     gauges.parked.clear()
     for view in views:
         gauges.consumer.labels(view.view).set(view.position)

@@ -49,7 +49,7 @@ from api.v1.requests import (
 from commands import replay
 from commands.authority import Caller, Capacity, Matter, Reading, Sight, authorise, check_software
 from commands.log.database import Database
-from commands.service import account_of, matter_of_state, of_kind
+from commands.matter import account_of, matter_of_state, of_kind
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
 from domain.agreement import Agreement
@@ -100,8 +100,8 @@ class Shared:
     @property
     def catalogue(self) -> CataloguePages:
         """Pages of the catalogue in force."""
-        if self._pages is None or self._pages.catalogue is not self._backend.catalogue:
-            self._pages = CataloguePages(self._backend.catalogue)
+        if self._pages is None or self._pages.catalogue is not self._backend.commands.catalogue:
+            self._pages = CataloguePages(self._backend.commands.catalogue)
         return self._pages
 
     async def _heads(self, agencies: list[str]) -> dict[str, int]:
@@ -137,7 +137,7 @@ class Asked(Struct, frozen=True):
         """
         wanted = (payment_id(stream), stream) if reading is Reading.PAYMENT else (stream,)
         (found, *more), caller = await asyncio.gather(
-            self.backend.streams.readable(*wanted), self.caller()
+            self.backend.commands.streams.readable(*wanted), self.caller()
         )
         of_dossier = more[0] if more else NOTHING
         state = of_kind(found, KINDS[reading]).state
@@ -155,7 +155,7 @@ class Asked(Struct, frozen=True):
         """The streams, the actor's, and his software's, in one look."""
         via = self.identity.via
         software = () if via is None else (via,)
-        return await self.backend.streams.get(*streams, self.identity.actor, *software)
+        return await self.backend.commands.streams.get(*streams, self.identity.actor, *software)
 
     def _caller(self, actor: Versioned, software: Versioned = NOTHING) -> Caller:
         return Caller(
@@ -456,7 +456,7 @@ async def _feed(asked: Asked, agency: str) -> answers.FeedPage:
 async def _stands(asked: Asked, agency: str) -> None:
     """Nothing is given out of a feed when no agreement stands any more, by the log itself."""
     signed = await asked.ask("feed", queries.agreements, agency)
-    states = await asked.backend.streams.get(*(one.agreement for one in signed))
+    states = await asked.backend.commands.streams.get(*(one.agreement for one in signed))
     now = datetime.now(UTC)
     for state in (one.state for one in states):
         if isinstance(state, Agreement) and _in_force(state, now):

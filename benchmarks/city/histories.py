@@ -11,8 +11,8 @@ from benchmarks.city.lives import SHA, Life
 from benchmarks.city.population import Population
 from commands import dossier as d
 from commands.command import Command, Setting
+from commands.decisions import DECIDE
 from commands.log.event_log import Append
-from commands.service import DECIDE
 from commands.streams import State, evolve
 from domain.account import Role, account_id
 from domain.catalogue.procedure import AgencyKind, Catalogue

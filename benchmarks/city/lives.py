@@ -18,7 +18,7 @@ from benchmarks.city.population import PLATFORM, Population
 from commands import dossier as d
 from commands import payment as p
 from commands.command import Command, Setting
-from commands.service import DECIDE
+from commands.decisions import DECIDE
 from commands.streams import State, evolve
 from domain.account import Role, account_id
 from domain.calendar import (

@@ -16,7 +16,7 @@ import uvloop
 from api.backend import Backend
 from api.server.observability import configure_logs
 from api.server.workers import WorkerSettings, backend_of, serve
-from commands.service import Receipt, Wish
+from commands.wish import Receipt, Wish
 from integration.servers.processes import calm_collector
 
 
@@ -36,7 +36,7 @@ class _Nobody:
 def _without_store(backend: Backend) -> Backend:
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        backend.handler = _Nobody()  # type: ignore[assignment]
+        backend.commands = _Nobody()  # type: ignore[assignment]
         yield
 
     backend.running = running  # type: ignore[method-assign]

@@ -27,10 +27,12 @@ from api.server.observability import configure_logs
 from benchmarks.city.population import Population
 from benchmarks.load import workload
 from commands.catalogue import load_catalogue
+from commands.handler import CommandHandler
 from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog, append_parameters
 from commands.log.numbering import Numbering
-from commands.service import CommandHandler, Receipt, Wish
+from commands.service import CommandService
 from commands.streams import Streams, Versioned, evolve
+from commands.wish import Receipt, Wish
 from domain.catalogue.procedure import Catalogue
 from domain.event import Event
 from domain.identity import dossier_code
@@ -126,7 +128,7 @@ class Parts:
 
     async def measure(self) -> dict[str, float]:
         """Microseconds of processor time a command, by layer; each without those before it."""
-        self._backend.handler = cast("CommandHandler", _Nobody())
+        self._backend.commands = cast("CommandService", _Nobody())
         cold = await self._taken(self._through(self._app))
         rounds = [await self._round() for _ in range(ROUNDS)]
         server, interface, decided, batch = (min(taken) for taken in zip(*rounds, strict=True))
@@ -141,9 +143,9 @@ class Parts:
     async def _round(self) -> tuple[float, ...]:
         """Every layer once, one after the other, for the machine's speed changes by the second."""
         server = await self._taken(self._through(_answer_at_once))
-        self._backend.handler = cast("CommandHandler", _Nobody())
+        self._backend.commands = cast("CommandService", _Nobody())
         interface = await self._taken(self._through(self._app))
-        self._backend.handler = self._handler()
+        self._backend.commands = cast("CommandService", self._handler())
         decided = await self._taken(self._through(self._app))
         return server, interface, decided, await self._taken(self._prepare)
 

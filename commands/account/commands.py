@@ -9,6 +9,9 @@ from domain.account import Issuer, Role, Subject
 from domain.event import AgencyId, Moment, ShortText, Text
 from domain.identity import NationalId, TaxCode
 
+LEVEL_MAX = 2
+"""Mức độ định danh: the highest level of a verified identity (NĐ 69/2024)."""
+
 
 class OpenCitizen(Command, frozen=True, kw_only=True):
     """Mở tài khoản công dân."""
@@ -60,7 +63,7 @@ class OpenService(Command, frozen=True, kw_only=True):
 class VerifyIdentity(Command, frozen=True, kw_only=True):
     """Xác thực định danh."""
 
-    level: Annotated[int, Meta(ge=1, le=2)]
+    level: Annotated[int, Meta(ge=1, le=LEVEL_MAX)]
     national_id: NationalId
     evidence: ShortText
 

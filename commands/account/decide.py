@@ -1,9 +1,11 @@
 """What a command to an account leads to: events, nothing (already so), or a refusal."""
 
+from collections.abc import Callable
 from typing import Any, assert_never
 from uuid import UUID
 
 from commands.account.commands import (
+    LEVEL_MAX,
     AccountCommand,
     GrantRole,
     OpenAccount,
@@ -17,7 +19,7 @@ from commands.account.commands import (
     VerifyIdentity,
 )
 from commands.claim import Claim
-from commands.command import Setting
+from commands.command import Command, Setting
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Role
 from domain.claim.person import NumberClaimed, person_id
@@ -162,3 +164,18 @@ def _already(said: bytes, recorded: bytes | None) -> Events:
     """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
     refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
     return ()
+
+
+NEXT: dict[type, Callable[[Account], bool]] = {
+    VerifyIdentity: lambda a: a.identity_level < LEVEL_MAX,
+    GrantRole: lambda a: bool(ROLES_OF_KIND[a.kind]),
+    RevokeRole: lambda a: bool(a.grants),
+    SuspendAccount: lambda a: not a.suspended,
+    ReactivateAccount: lambda a: a.suspended,
+}
+"""When a command can lead to an event at all: what it says may still be refused."""
+
+
+def may_follow(account: Account | None, command: type[Command], _setting: Setting) -> bool:
+    """Whether some command of this kind can lead to an event now."""
+    return account is not None and NEXT[command](account)

@@ -8,7 +8,7 @@ from commands.agreement.commands import (
     EndAgreement,
     SignAgreement,
 )
-from commands.command import Setting
+from commands.command import Command, Setting
 from domain.agreement import (
     Agreement,
     AgreementCountersigned,
@@ -93,3 +93,12 @@ def sign(command: SignAgreement, setting: Setting) -> Events:
             signer=setting.actor,
         ),
     )
+
+
+def may_follow(agreement: Agreement | None, command: type[Command], setting: Setting) -> bool:
+    """Whether some command of this kind by this actor can lead to an event now."""
+    if agreement is None or agreement.ended:
+        return False
+    if not issubclass(command, CountersignAgreement):
+        return True
+    return agreement.countersigner is None and agreement.terms.signer not in (None, setting.actor)

@@ -7,7 +7,7 @@ from typing import Any
 from commands import dossier as c
 from commands.command import Command, Setting
 from commands.persons import applicant_of, check_officer, verified_ids
-from commands.separation import refuse_own_case
+from commands.separation import is_own_case, refuse_own_case
 from domain import dossier as e
 from domain.calendar import add_working_minutes, due, is_published, working_minutes_between
 from domain.catalogue.procedure import Case, OnlineLevel, Procedure
@@ -20,6 +20,8 @@ Events = tuple[DossierEvent, ...]
 BEFORE_RECEPTION = (Status.LODGED, Status.AWAITING_SUPPLEMENT)
 BEFORE_ISSUE = (Status.IN_PROGRESS, Status.APPROVED, Status.SIGNED)
 AFTER_DECISION = (Status.ISSUED, Status.DENIED)
+HELD = (*BEFORE_ISSUE, *AFTER_DECISION)
+"""An officer has it."""
 WITH_A_RESULT = (*AFTER_DECISION, Status.RETURNED)
 CONSULTATIONS_MAX = 100
 """Of one dossier; each is remembered with it."""
@@ -94,9 +96,7 @@ def _competent(command: c.LodgeDossier, procedure: Procedure, setting: Setting) 
 def supplement(dossier: Dossier, command: c.SupplementDossier, setting: Setting) -> Events:
     """Accepted only while a supplement is asked for; during examination the clock goes on."""
     at_reception = dossier.status is Status.AWAITING_SUPPLEMENT
-    suspended = dossier.suspension
-    asked = suspended is not None and suspended.ground is e.Ground.SUPPLEMENT
-    refuse_if(not (at_reception or asked), Reason.SUPPLEMENT_NOT_REQUESTED)
+    refuse_if(not (at_reception or _waits_for_papers(dossier)), Reason.SUPPLEMENT_NOT_REQUESTED)
     refuse_if(not command.papers, Reason.PAPERS_MISSING, pointer="/papers")
     _check_papers(_case(dossier, setting), [paper.code for paper in command.papers], "/code")
     supplemented = e.DossierSupplemented(papers=command.papers, note=command.note)
@@ -387,6 +387,49 @@ DECISIONS: dict[type, Callable[[Dossier, Any, Setting], Events]] = {
 }
 
 
+def _is_at_work(dossier: Dossier) -> bool:
+    return dossier.status is Status.IN_PROGRESS and not dossier.suspension
+
+
+def _waits_for_papers(dossier: Dossier) -> bool:
+    suspended = dossier.suspension
+    return suspended is not None and suspended.ground is e.Ground.SUPPLEMENT
+
+
+NEXT: dict[type, Callable[[Dossier], Any]] = {
+    c.SupplementDossier: lambda d: d.status is Status.AWAITING_SUPPLEMENT or _waits_for_papers(d),
+    c.AcceptDossier: lambda d: d.status is Status.LODGED,
+    c.TurnAwayDossier: lambda d: d.status in BEFORE_RECEPTION,
+    c.RequestSupplement: lambda d: d.status is Status.LODGED or _is_at_work(d),
+    c.AssignDossier: lambda d: d.status in HELD,
+    c.ForwardDossier: lambda d: d.status in HELD and not d.suspension,
+    c.RequestConsultation: _is_at_work,
+    c.AnswerConsultation: lambda d: d.consultations,
+    c.SuspendDossier: _is_at_work,
+    c.ResumeDossier: lambda d: d.suspension,
+    c.RescheduleDossier: lambda d: _is_at_work(d) and not d.rescheduled,
+    c.ApproveResult: lambda d: _is_at_work(d) and not (d.withdrawal_pending or d.consultations),
+    c.SignResult: lambda d: d.status is Status.APPROVED and not d.withdrawal_pending,
+    c.IssueResult: lambda d: d.status is Status.SIGNED and not d.withdrawal_pending,
+    c.DenyDossier: lambda d: _is_at_work(d) and not d.withdrawal_pending,
+    c.RequestWithdrawal: lambda d: d.status not in WITH_A_RESULT and not d.withdrawal_pending,
+    c.DecideWithdrawal: lambda d: d.withdrawal_pending,
+    c.StopDossier: lambda d: d.status in BEFORE_ISSUE,
+    c.ReturnResult: lambda d: d.status in AFTER_DECISION,
+    c.CloseDossier: lambda d: d.status is Status.RETURNED,
+}
+"""When a command can lead to an event at all: what it says may still be refused."""
+
+
+def may_follow(dossier: Dossier | None, command: type[Command], setting: Setting) -> bool:
+    """Whether some command of this kind by this actor can lead to an event now."""
+    if dossier is None or dossier.status is Status.CLOSED:
+        return False
+    if not issubclass(command, ACTS_OF_THE_OWNER) and is_own_case(dossier, setting):
+        return False
+    return bool(NEXT[command](dossier))
+
+
 def _resumed(dossier: Dossier, setting: Setting) -> e.DossierResumed:
     assert dossier.suspension is not None
     calendar = setting.catalogue.calendar
@@ -430,8 +473,7 @@ def _check_due(at: datetime, setting: Setting, pointer: str) -> None:
 
 
 def _refuse_unless_accepted(dossier: Dossier) -> None:
-    held = (*BEFORE_ISSUE, *AFTER_DECISION)
-    refuse_if(dossier.status not in held, Reason.DOSSIER_NOT_IN_PROGRESS)
+    refuse_if(dossier.status not in HELD, Reason.DOSSIER_NOT_IN_PROGRESS)
 
 
 def _refuse_unless_in_progress(dossier: Dossier) -> None:

@@ -1,6 +1,6 @@
 """What a command to a payment leads to: events, nothing (already so), or a refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from commands.payment.commands import (
     SettlePayment,
     StartAttempt,
 )
-from commands.separation import refuse_own_case, refuse_same_hand
+from commands.separation import is_own_case, refuse_own_case, refuse_same_hand
 from domain import payment as e
 from domain.account import Role
 from domain.calendar import CITY_TIME, is_published
@@ -60,6 +60,7 @@ BANK = "bank"
 """Where a transfer's reference is unique besides: it pays one agency."""
 
 
+UNDECIDED = (AttemptState.STARTED, AttemptState.UNKNOWN)
 OVER = (Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED)
 
 
@@ -179,9 +180,7 @@ def request(payment: Payment, command: RequestPayment, setting: Setting) -> Even
         until = command.expires_at or asked_at + REQUEST_STANDS_FOR
         return _already(same=until == payment.request_expires_at)
     refuse_if(payment.due_vnd <= 0, Reason.NOTHING_DUE)
-    expires_at = payment.request_expires_at
-    stands = payment.request is not None and expires_at is not None and setting.at < expires_at
-    refuse_if(stands, Reason.REQUEST_OPEN, str(payment.request))
+    refuse_if(_stands(payment, setting), Reason.REQUEST_OPEN, str(payment.request))
     refuse_if(payment.open_attempt, Reason.ATTEMPT_OPEN, str(payment.open_attempt))
     until = command.expires_at or setting.at + REQUEST_STANDS_FOR
     refuse_if(until <= setting.at, Reason.VALIDITY_EMPTY, pointer="/expires_at")
@@ -331,6 +330,25 @@ DECISIONS: dict[type, Callable[[Payment, Any, Setting], Events]] = {
 }
 
 
+NEXT: dict[type, Callable[[Payment, Setting], bool]] = {
+    RequestPayment: lambda p, at: p.due_vnd > 0 and not (_stands(p, at) or p.open_attempt),
+    StartAttempt: lambda p, at: (
+        _stands(p, at) and not p.open_attempt and len(p.attempts) < OF_A_PAYMENT_MAX
+    ),
+    # The platform may take money after it said "declined".
+    ConfirmPayment: lambda p, by: _has_attempt(p, by, *UNDECIDED, AttemptState.DECLINED),
+    DeclinePayment: lambda p, by: _has_attempt(p, by, *UNDECIDED),
+    ReportUnknownOutcome: lambda p, by: _has_attempt(p, by, AttemptState.STARTED),
+    SettlePayment: lambda p, by: p.paid_vnd > p.settled_vnd and _may_settle(p, by),
+    AskRefund: lambda p, _: p.refundable_vnd > 0 and len(p.refunds) < OF_A_PAYMENT_MAX,
+    ApproveRefund: lambda p, by: _has_refund(p, by, e.RefundState.ASKED),
+    CompleteRefund: lambda p, by: (
+        _may_report(p.methods_paid, by) and _has_refund(p, by, e.RefundState.APPROVED)
+    ),
+}
+"""When a command can lead to an event at all: what it says may still be refused."""
+
+
 def _reported(payment: Payment, name: str, setting: Setting) -> Attempt:
     """The attempt whose outcome is reported, by who may report it.
 
@@ -356,6 +374,12 @@ def _check_report(methods: frozenset[Method], setting: Setting) -> None:
     refuse_if(till_only and by_platform, Reason.TILL_OUTCOME_BY_CASHIER)
 
 
+def _may_report(methods: Collection[Method], setting: Setting) -> bool:
+    """Whether what became of money of these kinds is this actor's to say."""
+    by_platform = _by_platform(setting)
+    return set(methods) != {Method.ONLINE} if not by_platform else Method.ONLINE in methods
+
+
 def _by_platform(setting: Setting) -> bool:
     return setting.role is Role.PAYMENT_PLATFORM
 
@@ -371,3 +395,44 @@ def _refund(payment: Payment, name: str) -> e.Refund:
     if refund is None:
         raise Refused(Reason.REFUND_UNKNOWN, name, "/refund")
     return refund
+
+
+def may_follow(payment: Payment | None, command: type[Command], setting: Setting) -> bool:
+    """Whether some command of this kind by this actor can lead to an event now."""
+    over = setting.dossier is not None and setting.dossier.status in OVER
+    if over and issubclass(command, ASKS_FOR_MONEY):
+        return False
+    if payment is None or issubclass(command, AssessFee):
+        return payment is None and issubclass(command, AssessFee)
+    official = issubclass(command, ACTS_OF_AN_OFFICIAL)
+    if official and is_own_case(setting.dossier, setting, payment.payer):
+        return False
+    return bool(NEXT[command](payment, setting))
+
+
+def _stands(payment: Payment, setting: Setting) -> bool:
+    """Whether a request to pay is open."""
+    expires_at = payment.request_expires_at
+    return payment.request is not None and expires_at is not None and setting.at < expires_at
+
+
+def _has_attempt(payment: Payment, setting: Setting, *states: AttemptState) -> bool:
+    """Whether there is an attempt in one of these states whose outcome is this actor's to report."""
+    return any(
+        one.state in states and _may_report({one.method}, setting)
+        for one in payment.attempts.values()
+    )
+
+
+def _has_refund(payment: Payment, setting: Setting, state: e.RefundState) -> bool:
+    """Whether there is a refund in this state in which this actor had no hand yet."""
+    hands = {setting.actor, setting.via} - {None}
+    return any(
+        one.state is state and hands.isdisjoint((one.asked_by, one.approved_by))
+        for one in payment.refunds.values()
+    )
+
+
+def _may_settle(payment: Payment, setting: Setting) -> bool:
+    watches = setting.role not in (Role.PAYMENT_PLATFORM, Role.CASHIER)
+    return watches or _may_report(payment.methods_paid, setting)

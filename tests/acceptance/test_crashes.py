@@ -19,7 +19,7 @@ from benchmarks.city.invariants import Finding, Places, check_all
 from benchmarks.city.lives import Life, Planner
 from benchmarks.city.population import Population, Size
 from commands.log.bulk import append_bulk
-from commands.service import Receipt
+from commands.wish import Receipt
 from tests.given import CATALOGUE
 
 SMALL = Size(officers=2_500, citizens=500, organisations=5, monitors=354)

@@ -13,11 +13,12 @@ from api.backend import Backend
 from api.identity.tokens import Tokens
 from api.server.instance import prepare
 from commands.account import OpenCitizen
+from commands.handler import IDLE_ANSWERS_MAX
 from commands.log import deadline
 from commands.log.batching import OverloadedError
 from commands.log.database import DatabaseAwayError
 from commands.quota import Quota
-from commands.service import IDLE_ANSWERS_MAX, Receipt, Wish
+from commands.wish import Receipt, Wish
 from domain.account import account_id
 from domain.refusal import Reason, Refused
 from tests.store.conftest import LogDatabase, database, postgres
@@ -53,7 +54,7 @@ def answers_kept(database: LogDatabase) -> int:
 
 async def said(backend: Backend, wish: Wish) -> Receipt | str:
     try:
-        return await backend.handler.handle(wish)
+        return await backend.commands.handle(wish)
     except Refused as refused:
         return refused.reason
 
@@ -61,7 +62,7 @@ async def said(backend: Backend, wish: Wish) -> Receipt | str:
 def test_answers_to_what_changed_nothing_are_kept_up_to_a_quota(database: LogDatabase) -> None:
     async def check() -> None:
         async with serving(database) as backend:
-            backend.handler._idle_answers = Quota(3, 3600.0)
+            backend.commands._handler._idle_answers = Quota(3, 3600.0)
             first = await said(backend, opening("k"))
             assert isinstance(first, Receipt)
             assert first.version == 1

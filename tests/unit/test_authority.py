@@ -35,7 +35,8 @@ from commands.authority import (
     check_administration,
     earliest,
 )
-from commands.service import Wish, matter_of
+from commands.matter import matter_of
+from commands.wish import Wish
 from domain.account import Account, AccountKind, Grant, Issuers, Role
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, MONDAY_9, OTHER

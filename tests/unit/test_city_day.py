@@ -17,9 +17,12 @@ from commands import dossier as d
 from commands import payment as p
 from commands.authority import Caller, authorise, earliest
 from commands.command import Setting
+from commands.decisions import DECIDE
+from commands.handler import calendar_begins
+from commands.matter import matter_of
 from commands.persons import named_accounts
-from commands.service import DECIDE, Wish, calendar_begins, matter_of
 from commands.streams import State, evolve
+from commands.wish import Wish
 from domain.account import Account, account_id
 from domain.calendar import CITY_TIME, is_working_time
 from domain.catalogue.procedure import AgencyKind

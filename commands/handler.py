@@ -1,0 +1,444 @@
+"""One command from wish to answer: load, check, decide, append."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from uuid import UUID
+
+import msgspec
+
+from commands import account, dossier
+from commands.authority import (
+    Caller,
+    Capacity,
+    authorise,
+    check_administration,
+    earliest,
+)
+from commands.claim import Claim, refuse_if_taken
+from commands.command import Setting
+from commands.decisions import CLAIMS, DECIDE, STATE_OF
+from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog
+from commands.log.numbering import Numbering
+from commands.matter import account_of, matter_of, of_kind
+from commands.persons import named_accounts
+from commands.quota import Quota
+from commands.streams import State, Streams, StreamUnreadableError, Versioned, after
+from commands.wish import Receipt, Wish
+from domain.account import Account, Issuers
+from domain.calendar import CITY_TIME, Calendar
+from domain.catalogue.procedure import Catalogue
+from domain.dossier import Dossier, Status
+from domain.event import Context
+from domain.record import AnyEvent, name_of
+from domain.refusal import Reason, Refused
+from domain.value import Value
+
+LookedAt = tuple[tuple[UUID, int], ...]
+"""Streams that a decision rests on, and the versions it saw."""
+
+
+NO_CAPACITY = Capacity()
+
+
+ATTEMPTS_MAX = 5
+"""How often a decision is made anew because its stream moved on meanwhile."""
+
+
+CLAIM_KEY = "\x01claim "
+"""Begins the key under which a transaction is taken; no client's key has a control character."""
+
+
+IDLE_ANSWERS_MAX = 200
+
+
+IDLE_ANSWERS_WITHIN_S = 3600.0
+"""Of an actor's answers to commands that changed nothing (refused, or already so), so many are kept in
+this time by each process; the others are given, not kept, and a repeat of theirs is decided anew."""
+
+
+NOBODY: Mapping[UUID, Account] = MappingProxyType({})
+
+
+LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
+"""Refusals that come before an answer that was given earlier."""
+
+
+class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of an answer that is stored with the command's key."""
+
+    events: tuple[str, ...] = ()
+    code: str | None = None
+    refused: Reason | None = None
+    explanation: str = ""
+    pointer: str | None = None
+
+
+class Seen(Value, frozen=True):
+    """What a decision looks at."""
+
+    caller: Caller
+    target: Versioned
+    dossier: Dossier | None
+    """The dossier that a payment is for."""
+    named: Mapping[UUID, Account]
+    """The accounts that the command names besides its actor's."""
+    looked_at: LookedAt
+    """All but the target, with their versions."""
+
+
+class InFlightError(Exception):
+    """The same key is being worked on at this moment."""
+
+
+class KeyReusedError(Exception):
+    """The key belongs to another command."""
+
+
+_encode_detail = msgspec.json.Encoder().encode
+
+
+_decode_detail = msgspec.json.Decoder(Detail).decode
+
+
+class CommandHandler:
+    """Carries commands out; many at a time, each once."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        streams: Streams,
+        numbering: Numbering,
+        catalogue: Catalogue,
+        issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
+    ) -> None:
+        """All of one process; the catalogue is the version in force."""
+        self._issuers = issuers
+        self._since = calendar_begins(catalogue.calendar)
+        self._log = log
+        self._streams = streams
+        self._numbering = numbering
+        self._catalogue = catalogue
+        self._in_flight: set[tuple[int, str]] = set()
+        self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
+
+    async def handle(self, wish: Wish) -> Receipt:
+        """Do it, or give the first answer again.
+
+        Raises `Refused`, `InFlightError`, `KeyReusedError`, and what the log raises.
+        """
+        key = (wish.actor.int, wish.key)
+        if key in self._in_flight:
+            raise InFlightError
+        self._in_flight.add(key)
+        try:
+            for attempt in range(ATTEMPTS_MAX):
+                receipt = await self._attempt(wish, on_memory=attempt == 0)
+                if receipt is not None:
+                    return receipt
+                if attempt:
+                    # What we remember may be ahead of a log that lost facts: fold it anew.
+                    self._streams.forget(*_streams_of(wish))
+        finally:
+            self._in_flight.discard(key)
+        raise Refused(Reason.STALE_VERSION, "too many others write to this stream")
+
+    async def _attempt(self, wish: Wish, *, on_memory: bool) -> Receipt | None:
+        """One round; None when it is to be decided anew.
+
+        The first round decides on what is remembered: nearly always it is so still, and the log
+        refuses what it is not. No refusal rests on memory.
+        """
+        history = self._log.history
+        seen = await self._look(wish, on_memory=on_memory)
+        target = seen.target
+        now = datetime.now(UTC)
+        try:
+            # Rights are those of the moment of acting, also when entering what happened earlier.
+            # They come first: whoever has none learns neither version nor existence.
+            at, capacity = self._allowed(wish, seen, now)
+            accepting = type(wish.command) is dossier.AcceptDossier
+            code = await self._code(target.state, at) if accepting else None
+            detail, events = await self._decide(
+                wish, seen, self._setting(wish, seen, capacity, at, code)
+            )
+            state, size = after(target, events, at) if events else (target.state, 0)
+        except Refused as no:
+            if on_memory:
+                return None
+            if no.reason in LASTING_REFUSALS:
+                raise
+            return _first_receipt(await self._earlier_answer(wish, target, now))
+        if on_memory and detail.refused is not None:
+            return None
+        result = await self._append(
+            Append(
+                stream=wish.stream,
+                expected=target.version,
+                context=_context(wish, at, capacity),
+                events=events,
+                key=wish.key,
+                fingerprint=wish.fingerprint,
+                detail=_encode_detail(detail),
+                looked_at=seen.looked_at,
+            ),
+            history,
+        )
+        # An answer is given again only to an actor who, as of now, is not suspended.
+        unsure = on_memory and result.outcome is AppendOutcome.REPEATED
+        if result.outcome is AppendOutcome.CONFLICT or unsure:
+            return None
+        if result.outcome is not AppendOutcome.DONE:
+            return _first_receipt(result)
+        if events:
+            newest = Versioned(state, result.version, result.recorded_at)
+            self._streams.remember(wish.stream, newest, size)
+        return _receipt(result, detail)
+
+    async def _look(self, wish: Wish, *, on_memory: bool) -> Seen:
+        """What the decision looks at.
+
+        Raises `StreamUnreadableError`, to who has the right to do this: to anybody else it would
+        tell what is there.
+        """
+        streams = _streams_of(wish)
+        try:
+            if on_memory:
+                found = await self._streams.recall(streams, _least(wish))
+            else:
+                found = await self._streams.get(*streams)
+            return _seen(wish, streams, found)
+        except StreamUnreadableError:
+            readable = await self._streams.readable(*streams)
+            self._authorised(wish, _seen(wish, streams, readable), datetime.now(UTC))
+            raise
+
+    def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
+        """In what capacity the actor does it; raises `Refused`."""
+        matter = matter_of(wish, seen.target.state, seen.dossier, self._issuers)
+        return authorise(type(wish.command), seen.caller, matter, now)
+
+    def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
+        """When it happens and in what capacity the actor does it; raises `Refused`."""
+        command, target = wish.command, seen.target.state
+        capacity = self._authorised(wish, seen, now)
+        _check_version(wish, seen)
+        if isinstance(target, Account) and isinstance(command, account.AccountCommand):
+            check_administration(command, wish.stream, seen.caller, target, now)
+        state = target or seen.dossier
+        if command.effective_at is None:
+            return (now if state is None else max(now, state.known_at)), capacity
+        floor = earliest(seen.caller, capacity, now, self._since)
+        return _effective_at(command.effective_at, floor, state, now), capacity
+
+    def _setting(
+        self, wish: Wish, seen: Seen, capacity: Capacity, at: datetime, code: str | None
+    ) -> Setting:
+        """What a decision is given."""
+        return Setting(
+            at=at,
+            actor=wish.actor,
+            catalogue=self._catalogue,
+            entered_at=datetime.now(UTC) if wish.command.effective_at else None,
+            account=seen.caller.account,
+            role=capacity.role,
+            agency=capacity.agency,
+            via=wish.via,
+            named=seen.named,
+            dossier=seen.dossier,
+            dossier_id=wish.dossier,
+            code=code,
+            issuers=self._issuers,
+        )
+
+    async def _decide(
+        self, wish: Wish, seen: Seen, setting: Setting
+    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
+        command, state = wish.command, seen.target.state
+        try:
+            events = DECIDE[type(command)](state, command, setting)
+            claims_of = CLAIMS.get(type(command))
+            if events and claims_of is not None:
+                context = _context(
+                    wish, setting.at, Capacity(role=setting.role, agency=setting.agency)
+                )
+                rests_on = (*seen.looked_at, (wish.stream, seen.target.version))
+                for claim in claims_of(state, wish.stream, command, setting):
+                    await self._claim(wish, claim, context, rests_on)
+        except Refused as no:
+            return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
+        return Detail(events=tuple([name_of(event) for event in events]), code=setting.code), events
+
+    async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
+        """Take what only one may have for this stream, before its events make use of it.
+
+        The log takes version 1 of the claim's stream once, whoever writes. If the events then do
+        not come about, it stays this stream's, which can still make use of it: a transaction the
+        payment's, a number the account's. Nothing is taken where what the decision rests on has
+        moved on: the events will not come about either. Raises `Refused` if it is another's.
+        """
+        (found,) = await self._streams.recall((claim.stream,))
+        if not found.version:
+            taking = Append(
+                stream=claim.stream,
+                expected=0,
+                context=context,
+                events=(claim.event,),
+                key=f"{CLAIM_KEY}{claim.stream}",
+                fingerprint=wish.fingerprint,
+                detail=_encode_detail(Detail()),
+                looked_at=rests_on,
+            )
+            if (await self._log.append(taking)).outcome is AppendOutcome.DONE:
+                return
+            (found,) = await self._streams.get(claim.stream)
+        if found.version:
+            refuse_if_taken(found.state, claim)
+
+    async def _code(self, state: State | None, at: datetime) -> str | None:
+        """A fresh code for a dossier that is about to be accepted; None otherwise."""
+        if not isinstance(state, Dossier) or state.status is not Status.LODGED:
+            return None
+        day = at.astimezone(CITY_TIME).date()
+        return await self._numbering.next_code(state.receiving_agency, day)
+
+    async def _append(self, decided: Append, history: int) -> AppendResult:
+        """Append, and keep the answer: where nothing changed, only within the actor's quota."""
+        if decided.events or self._idle_answers.take(decided.context.actor.int):
+            return await self._log.append(decided, history)
+        earlier = await self._log.append(msgspec.structs.replace(decided, detail=None))
+        if earlier.outcome is not AppendOutcome.CONFLICT:
+            return earlier
+        return await self._log.append(msgspec.structs.replace(decided, key=None), history)
+
+    async def _earlier_answer(self, wish: Wish, target: Versioned, now: datetime) -> AppendResult:
+        """The answer that this key got before; if it got none, the refusal at hand goes on."""
+        result = await self._log.append(
+            Append(
+                stream=wish.stream,
+                expected=target.version,
+                context=_context(wish, now),
+                events=(),
+                key=wish.key,
+                fingerprint=wish.fingerprint,
+                detail=None,
+            )
+        )
+        if result.outcome is AppendOutcome.CONFLICT:
+            raise  # noqa: PLE0704  called only while a refusal is being handled
+        return result
+
+
+def _streams_of(wish: Wish) -> tuple[UUID, ...]:
+    """All that a decision rests on.
+
+    Target, actor, software, a payment's dossier, and the accounts that the command names.
+    """
+    streams: tuple[UUID, ...] = (wish.stream, wish.actor)
+    if wish.via is not None:
+        streams += (wish.via,)
+    if wish.dossier is not None:
+        streams += (wish.dossier,)
+    named = [one for one in named_accounts(wish.command) if one not in (wish.stream, wish.actor)]
+    return (*streams, *named)
+
+
+def _least(wish: Wish) -> int:
+    """The version that the target has at least."""
+    return 0 if wish.command.creates else wish.version or 1
+
+
+def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen:
+    """What was found of `_streams_of`."""
+    target, actor = found[0], found[1]
+    software, related, named, nth = None, None, NOBODY, 2
+    if wish.via is not None:
+        software = account_of(found[nth])
+        nth += 1
+    if wish.dossier is not None:
+        related = found[nth].state
+        nth += 1
+    if len(found) > nth:
+        accounts = zip(streams[nth:], found[nth:], strict=True)
+        named = {one: known.state for one, known in accounts if isinstance(known.state, Account)}
+    own = wish.stream.int
+    return Seen(
+        Caller(actor=wish.actor, account=account_of(actor), via=wish.via, software=software),
+        of_kind(target, STATE_OF[type(wish.command)]),
+        related if isinstance(related, Dossier) else None,
+        named,
+        tuple(
+            [
+                (stream, known.version)
+                for stream, known in zip(streams, found, strict=True)
+                if stream.int != own
+            ]
+        ),
+    )
+
+
+def calendar_begins(calendar: Calendar) -> datetime:
+    """Before this no due date can be computed, and nothing is said to have happened."""
+    year = min(calendar.kinds).year
+    return datetime(year, 1, 1, tzinfo=CITY_TIME)
+
+
+def _check_version(wish: Wish, seen: Seen) -> None:
+    target = seen.target
+    if wish.command.creates:
+        return
+    if target.state is None and (seen.dossier is None or wish.version):
+        raise Refused(Reason.NOT_FOUND)
+    if wish.version is not None and wish.version != target.version:
+        raise Refused(Reason.STALE_VERSION, f"the version is {target.version}")
+
+
+def _effective_at(
+    given: datetime, floor: datetime | None, state: State | None, now: datetime
+) -> datetime:
+    """The time that somebody who may enters later gives; never before what is known."""
+    pointer = "/effective_at"
+    if floor is None:
+        raise Refused(Reason.EFFECTIVE_TIME_NOT_ALLOWED, pointer=pointer)
+    if given < floor:
+        raise Refused(Reason.EFFECTIVE_TIME_TOO_EARLY, f"from {floor.isoformat()} on", pointer)
+    if given > now:
+        raise Refused(Reason.EFFECTIVE_TIME_IN_FUTURE, pointer=pointer)
+    if state is not None and given < state.known_at:
+        raise Refused(Reason.EFFECTIVE_TIME_BEFORE_KNOWN, state.known_at.isoformat(), pointer)
+    return given
+
+
+def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Context:
+    return Context(
+        actor=wish.actor,
+        cause=wish.key,
+        correlation=wish.dossier or wish.stream,
+        effective_at=at,
+        role=capacity.role,
+        agency=capacity.agency,
+        via=wish.via,
+        on_behalf_of=wish.command.on_behalf_of,
+        reason=wish.command.reason,
+        trace=wish.trace,
+    )
+
+
+def _first_receipt(result: AppendResult) -> Receipt:
+    """What was answered the first time, from what is stored with the key."""
+    if result.outcome is AppendOutcome.KEY_REUSED:
+        raise KeyReusedError
+    return _receipt(result, _decode_detail(result.detail))
+
+
+def _receipt(result: AppendResult, detail: Detail) -> Receipt:
+    if detail.refused is not None:
+        raise Refused(detail.refused, detail.explanation, detail.pointer)
+    return Receipt(
+        id=result.stream,
+        version=result.version,
+        position=result.position,
+        recorded_at=result.recorded_at,
+        events=detail.events,
+        code=detail.code,
+    )
