@@ -103,7 +103,7 @@ class CommandService:
 
     def _may(self, command: type[Command], asked: "_Asked") -> bool:
         state = asked.target.state
-        if command.creates or (state is None and asked.dossier is None):
+        if asked.dossier is None and (command.creates or state is None):
             return False
         myself = asked.stream in (asked.caller.actor, asked.caller.via)
         if myself and issubclass(command, ON_OTHERS):

@@ -34,6 +34,24 @@ class CardPage(Page, frozen=True, kw_only=True):
     items: list[Card]
 
 
+class NextCommand(Struct, frozen=True, kw_only=True):
+    """A command that the caller may send now; what its body says may still be refused."""
+
+    command: str
+    """Its name in the interface's description."""
+    path: str
+    """Where to `POST` it."""
+    if_match: str
+    """The `If-Match` it is to carry; `*` where it begins its stream."""
+
+
+class NextCommands(Struct, frozen=True, kw_only=True):
+    """What the caller may do now to a dossier and to its payment, in his present roles."""
+
+    dossier: tuple[NextCommand, ...]
+    payment: tuple[NextCommand, ...]
+
+
 class TimelinePage(Page, frozen=True, kw_only=True):
     """What happened to a dossier, oldest first."""
 

@@ -21,6 +21,7 @@ from api.server.limits import Gate
 from api.server.paths import UUID as UUID_TEXT
 from api.v1 import answers, sight
 from api.v1.catalogue_pages import CataloguePages
+from api.v1.commands import COMMAND_ROUTES
 from api.v1.pages import fitting
 from api.v1.parameters import (
     AGENCY,
@@ -50,6 +51,7 @@ from commands import replay
 from commands.authority import Caller, Capacity, Matter, Reading, Sight, authorise, check_software
 from commands.log.database import Database
 from commands.matter import account_of, matter_of_state, of_kind
+from commands.service import Possible
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
 from domain.agreement import Agreement
@@ -301,6 +303,31 @@ async def _card(asked: Asked, dossier: UUID) -> Card:
     await asked.open_stream(Reading.DOSSIER, dossier)
     card = await asked.ask("card", queries.card, dossier, streams=(dossier,))
     return _found(card)  # type: ignore[no-any-return]
+
+
+async def _next_commands(asked: Asked, dossier: UUID) -> answers.NextCommands:
+    await asked.open_stream(Reading.DOSSIER, dossier)
+    identity, commands = asked.identity, asked.backend.commands
+    of_dossier, of_payment = [
+        await commands.possible(kind, dossier, identity.actor, identity.via)
+        for kind in ("dossier", "payment")
+    ]
+    return answers.NextCommands(
+        dossier=_sendable(of_dossier, dossier), payment=_sendable(of_payment, dossier)
+    )
+
+
+def _sendable(possible: Possible, subject: UUID) -> tuple[answers.NextCommand, ...]:
+    if_match = etag(possible.version) if possible.version else "*"
+    return tuple(
+        answers.NextCommand(
+            command=route.name,
+            path=route.path.replace("{id:uuid}", str(subject)),
+            if_match=if_match,
+        )
+        for route in COMMAND_ROUTES
+        if route.command in possible.commands
+    )
 
 
 async def _card_by_code(asked: Asked, code: str) -> Card:
@@ -598,6 +625,13 @@ QUERY_ROUTES: tuple[QueryRoute, ...] = (
         answer=Card,
         respond=_card,
         query=(("after", AFTER),),
+    ),
+    QueryRoute(
+        path="/v1/dossiers/{id:uuid}/commands",
+        name="dossierCommands",
+        summary="What the caller may do now to a dossier and to its payment",
+        answer=answers.NextCommands,
+        respond=_next_commands,
     ),
     QueryRoute(
         path="/v1/dossiers/by-code/{key:str}",
