@@ -1,0 +1,140 @@
+"""Queries about dossiers: cards, timelines, work lists."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from projections.queries.source import (
+    NIL,
+    PAGE_BYTES_MAX,
+    PAGE_MAX,
+    Rows,
+    Source,
+    bounded,
+    fetch_rows,
+    first_of,
+)
+from projections.views.card import Card
+from projections.views.timeline import Happening
+from projections.views.worklist import WorkItem
+
+FOREVER = "infinity"
+
+
+class WorklistFilter(Struct, frozen=True, kw_only=True):
+    """Conditions that all must hold; None asks nothing."""
+
+    step: str | None = None
+    assignee: UUID | None = None
+    overdue_at: datetime | None = None
+    """Due date missed as seen at this instant; what was finished in time never is."""
+    due_before: datetime | None = None
+
+
+NARROWED = {
+    "step": "AND step = %(step)s",
+    "assignee": "AND assignee = %(assignee)s",
+    "overdue_at": "AND due_at < coalesce(finished_at, %(overdue_at)s)",
+    "due_before": "AND due_at < %(due_before)s",
+}
+"""Conditions of a worklist's filter, likewise."""
+
+
+CARD = "SELECT * FROM view.card WHERE dossier = %(dossier)s"
+
+
+CARD_BY_CODE = "SELECT * FROM view.card WHERE code = %(code)s ORDER BY dossier LIMIT 1"
+
+
+CARDS_OF_APPLICANT = """
+SELECT * FROM view.card WHERE applicant_account = %(account)s AND dossier > %(after)s
+ORDER BY dossier LIMIT %(limit)s
+"""
+
+
+CARDS_OF_SUBMITTER = """
+SELECT * FROM view.card WHERE submitter = %(account)s AND dossier > %(after)s
+ORDER BY dossier LIMIT %(limit)s
+"""
+
+
+TIMELINE = """
+SELECT * FROM view.timeline WHERE dossier = %(dossier)s AND position > %(after)s
+ORDER BY position LIMIT %(limit)s
+"""
+
+
+WORKLIST = """
+SELECT * FROM view.worklist
+WHERE holder = %(agency)s
+  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s) {narrowed}
+ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
+"""
+
+
+async def card(source: Source, dossier: UUID) -> Card | None:
+    """One dossier's card."""
+    return first_of(await fetch_rows(source, Card, CARD, dossier=dossier))
+
+
+async def card_by_code(source: Source, code: str) -> Card | None:
+    """One dossier's card by the code on its receipt."""
+    return first_of(await fetch_rows(source, Card, CARD_BY_CODE, code=code))
+
+
+async def cards_of_applicant(
+    source: Source, account: UUID, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Card]:
+    """The dossiers whose matter is that account's; cursor: dossier."""
+    return await fetch_rows(
+        source, Card, CARDS_OF_APPLICANT, account=account, after=after or NIL, limit=limit
+    )
+
+
+async def cards_of_submitter(
+    source: Source, account: UUID, after: UUID | None = None, limit: int = PAGE_MAX
+) -> list[Card]:
+    """The dossiers that account handed in; cursor: dossier."""
+    return await fetch_rows(
+        source, Card, CARDS_OF_SUBMITTER, account=account, after=after or NIL, limit=limit
+    )
+
+
+async def timeline(
+    source: Source,
+    dossier: UUID,
+    after: int = 0,
+    limit: int = PAGE_MAX,
+    bytes_max: int = PAGE_BYTES_MAX,
+) -> Rows[Happening]:
+    """What happened to a dossier or other stream, with its payment; cursor: position."""
+    key = {"dossier": dossier, "after": after, "limit": limit}
+    return await bounded(source, Happening, TIMELINE, bytes_max, key)
+
+
+async def worklist(
+    source: Source,
+    agency: str,
+    wanted: WorklistFilter,
+    after: tuple[datetime | None, UUID] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[WorkItem]:
+    """Open dossiers that the agency holds, earliest due first, without due date last.
+
+    Cursor: due date and dossier of the last row.
+    """
+    due_at, dossier = after or ("-infinity", NIL)
+    asked = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
+    narrowed = " ".join(NARROWED[name] for name in asked)
+    return await fetch_rows(
+        source,
+        WorkItem,
+        WORKLIST.format(narrowed=narrowed),
+        agency=agency,
+        due_at=due_at or FOREVER,
+        after=dossier,
+        limit=limit,
+        **asked,
+    )
