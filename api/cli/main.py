@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.verify import verify
 from api.server.instance import Addresses, Instance, found_running, prepare, running
 from api.server.observability import configure_logs
 from api.server.settings import from_environment
@@ -79,6 +80,9 @@ def serve() -> None:
     with running(from_environment()) as instance:
         print_addresses(instance)
         serve_on(instance)
+
+
+app.command(verify)
 
 
 # Named here, imported when asked for: a server never loads what plays with it.

@@ -43,6 +43,8 @@ RESTART_AFTER_S = 0.5
 SERVER_RETRY_S = 3.0
 """After a server did not start, perhaps because its disk is full."""
 READY_S = 60.0
+KINDS = ("api", "relay", "views", "feeds")
+"""Of worker processes."""
 METRICS_TOKEN = "metrics.token"  # noqa: S105  a file's name
 READY = (b"card", b"feed")
 """A read model of each process that keeps some: the instance is ready once they have begun."""
@@ -65,9 +67,10 @@ class Instance:
 
     _module = "api.server.workers"
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is started yet."""
+    def __init__(self, settings: Settings, kinds: tuple[str, ...] = KINDS) -> None:
+        """Nothing is started yet; `kinds` are the workers that it runs."""
         self.settings = settings
+        self._kinds = kinds
         self.folder = DataFolder(settings.data_folder)
         self.issuer = LocalIssuer(settings.data_folder / "issuer")
         self.postgres: PostgresServer | None = None
@@ -235,7 +238,10 @@ class Instance:
         replace_whole(told, msgspec.json.encode(self.addresses))
 
     def _names(self) -> list[str]:
-        return [*(f"api-{nth}" for nth in range(self.settings.workers)), "relay", "views", "feeds"]
+        of_api = (
+            [f"api-{nth}" for nth in range(self.settings.workers)] if "api" in self._kinds else []
+        )
+        return [*of_api, *(kind for kind in self._kinds if kind != "api")]
 
     def _start_worker(self, name: str) -> None:
         addresses = self.addresses
@@ -280,9 +286,9 @@ class Instance:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Instance]:
+def running(settings: Settings, kinds: tuple[str, ...] = KINDS) -> Iterator[Instance]:
     """An instance for as long as the block lasts, whatever ends it."""
-    instance = Instance(settings)
+    instance = Instance(settings, kinds)
     try:
         instance.start()
         yield instance

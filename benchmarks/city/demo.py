@@ -28,7 +28,7 @@ from rich.progress import (
 from api.cli.main import print_addresses, serve_on, stop_on_signals
 from api.server.instance import Instance, running
 from api.server.settings import from_environment
-from benchmarks.city import invariants, report
+from benchmarks.city import report
 from benchmarks.city.city_day import CityDay, Played, last_moment
 from benchmarks.city.city_day import Progress as DayProgress
 from benchmarks.city.lag import LagProbe
@@ -42,6 +42,7 @@ from domain.catalogue.procedure import Catalogue
 from integration.agency.connection import credentials_for, feed_of
 from integration.servers.issuer import LOCAL_ISSUER
 from integration.servers.processes import calm_collector
+from integration.verification import invariants
 
 DAY = date(2025, 11, 17)
 """A Monday of the past, so that lives of weeks are over today."""

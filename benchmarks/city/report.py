@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.city.city_day import Played
-from benchmarks.city.invariants import Finding
 from benchmarks.city.lag import LagProbe
 from domain.catalogue.procedure import Catalogue
+from integration.verification.invariants import Finding
 
 OUTCOMES = """
 SELECT coalesce(outcome, 'open'), count(*) FROM view.card WHERE position > %s GROUP BY 1 ORDER BY 2 DESC

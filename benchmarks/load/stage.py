@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.server.instance import Instance, prepare
+from api.server.instance import KINDS, Instance, prepare
 from api.server.limits import Limits
 from api.server.settings import Settings
 from integration.servers.issuer import LocalIssuer
@@ -17,25 +17,20 @@ UNHURRIED = Limits(
     requests_per_account=1_000_000, requests_per_address=1_000_000, at_once_per_account=1_000
 )
 """A load generator is a city's worth of clients with few names: their haste is what is measured."""
-ALL = ("api", "relay", "views", "feeds")
 
 
-class PartialInstance(Instance):
-    """An instance that runs only some kinds of worker."""
+class OtherInstance(Instance):
+    """An instance whose workers are another module's."""
 
     def __init__(self, settings: Settings, kinds: tuple[str, ...], module: str) -> None:
-        """`kinds` are some of `ALL`; `module` is what they run."""
-        super().__init__(settings)
-        self._kinds = kinds
+        """`kinds` are some of `KINDS`; `module` is what they run."""
+        super().__init__(settings, kinds)
         self._module = module
-
-    def _names(self) -> list[str]:
-        return [name for name in super()._names() if name.partition("-")[0] in self._kinds]
 
 
 @contextmanager
 def instance(
-    kinds: tuple[str, ...] = ALL,
+    kinds: tuple[str, ...] = KINDS,
     *,
     workers: int = 1,
     module: str = "api.server.workers",
@@ -50,13 +45,13 @@ def instance(
         settings = Settings(
             data_folder=Path(folder) / "data", workers=workers, port=0, limits=limits
         )
-        running = PartialInstance(settings, kinds, module)
+        running = OtherInstance(settings, kinds, module)
         running.issuer = issuer or running.issuer
         try:
             running.start()
             if "api" in kinds:
                 running.wait_until_answering()
-            if set(kinds) == set(ALL):
+            if set(kinds) == set(KINDS):
                 running.wait_until_ready()
             yield running
         finally:

@@ -43,6 +43,7 @@ COMMANDS = (
     "replay",
     "token",
     "status",
+    "verify",
     "feed",
 )
 UP_S = 90

@@ -15,11 +15,11 @@ from psycopg import AsyncConnection
 from api.server.instance import Instance, running
 from api.server.settings import Settings
 from benchmarks.city.city_day import CityDay, Played
-from benchmarks.city.invariants import Finding, Places, check_all
 from benchmarks.city.lives import Life, Planner
 from benchmarks.city.population import Population, Size
 from commands.log.bulk import append_bulk
 from commands.wish import Receipt
+from integration.verification.invariants import Finding, Places, check_all
 from tests.given import CATALOGUE
 
 SMALL = Size(officers=2_500, citizens=500, organisations=5, monitors=354)

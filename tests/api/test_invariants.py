@@ -11,9 +11,9 @@ from psycopg import Connection
 
 from api.server.instance import Instance, running
 from api.server.settings import Settings
-from benchmarks.city import invariants
-from benchmarks.city.invariants import Finding, Places, check_all
 from integration.servers.processes import stop
+from integration.verification import invariants
+from integration.verification.invariants import Finding, Places, check_all
 from projections import queries
 from projections.views.registry import VIEWS
 from tests.api.conftest import COMMUNE, People, Person, lodging

@@ -49,6 +49,8 @@ def subcommands() -> set[str]:
     for node in ast.parse(text("api/cli/main.py")).body:
         if lazy := re.match(r"app\.command\('[\w.:]+', name='(\w+)'", ast.unparse(node)):
             found.add(lazy[1])
+        if imported := re.fullmatch(r"app\.command\((\w+)\)", ast.unparse(node)):
+            found.add(imported[1])
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:

@@ -13,9 +13,9 @@ from msgspec import Struct
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection
 
-from benchmarks.city.folded import Folded, fold_city
 from commands.log.event_log import head_position, read_rows, read_wanted
 from integration.nats.bus import EVENTS, Bus, Pull, stream_state, to_message
+from integration.verification.folded import Folded, fold_city
 from projections import queries
 from projections.engine.difference import Difference, difference
 from projections.views.registry import VIEWS

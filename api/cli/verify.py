@@ -1,0 +1,71 @@
+"""`hoso verify`: whether everything that must hold does."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from msgspec.structs import replace
+from rich.console import Console
+
+from api.server.instance import Addresses, found_running, running
+from api.server.settings import Settings, from_environment
+from integration.verification.invariants import Finding, Places, check_all
+
+FOLLOWERS = ("relay", "views", "feeds")
+"""What brings JetStream and the read models up to the log's end, where nothing runs."""
+BROKEN = 1
+
+console = Console()
+
+
+def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else")] = False) -> None:
+    """Check every invariant of log, JetStream, read models and money; exit code 1 where one is broken.
+
+    On a running instance it only reads. A stopped one is started without its API for as long as
+    it takes, which brings its database to this program's version and its read models up to date.
+
+    Example: `hoso verify --json`
+    """
+    with _places(from_environment()) as places:
+        findings = asyncio.run(check_all(places, _silent if json else _tell))
+    holds = all(finding.holds for finding in findings)
+    if json:
+        found = {finding.name: finding.holds for finding in findings}
+        print(msgspec.json.encode({"holds": holds, "invariants": found}).decode())  # noqa: T201
+    else:
+        broken = sum(not finding.holds for finding in findings)
+        console.print(f"{broken} of {len(findings)} broken." if broken else "All hold.")
+    if not holds:
+        sys.exit(BROKEN)
+
+
+@contextmanager
+def _places(settings: Settings) -> Iterator[Places]:
+    """Where the state is. Raises `ValueError` where there is none; then nothing is created."""
+    addresses = found_running(settings)
+    if addresses is not None:
+        yield _of(addresses)
+        return
+    embedded = settings.database_url is None
+    if embedded and not (settings.data_folder / "postgres").is_dir():
+        raise ValueError(f"There is no instance in {settings.data_folder}.")
+    with running(replace(settings, port=0), FOLLOWERS) as instance:
+        yield _of(instance.addresses)
+
+
+def _of(addresses: Addresses) -> Places:
+    return Places(addresses.dsn, addresses.nats_url, addresses.nats_credentials)
+
+
+def _tell(finding: Finding) -> None:
+    mark = "[green]holds [/green]" if finding.holds else "[red]BROKEN[/red]"
+    console.print(f"{mark} {finding.name}")
+    console.print(f"       {finding.explanation}", style="dim", highlight=False, markup=False)
+
+
+def _silent(_finding: Finding) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""What must hold whatever happened: the invariants of log, JetStream, read models and money."""
