@@ -103,6 +103,14 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
         assert (ROOT / name).exists(), name
 
 
+def test_the_hooks_before_a_commit_are_the_steps_of_make_check() -> None:
+    recipe = re.search(r"^check:.*\n((?:\t.+\n)+)", text("Makefile"), re.MULTILINE)
+    assert recipe is not None
+    steps = [step.strip().replace("$(BIN)", ".venv/bin") for step in recipe[1].splitlines()]
+    hooks = re.findall(r"^ +entry: (.+)$", text(".pre-commit-config.yaml"), re.MULTILINE)
+    assert hooks == steps
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
     for document in DOCUMENTS:
