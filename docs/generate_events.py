@@ -1,4 +1,4 @@
-"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001
+"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001  a script
 
 import sys
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _owner(info: Any) -> str | None:
     return None
 
 
-def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911
+def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911  one return for each kind of type
     match info:
         case Metadata(type=inner):
             return _type(inner, parts)

@@ -193,7 +193,7 @@ def replay_dossier(
             "state": past.state,
             "facts": [answers.fact(record) for record in past.records],
         }
-        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
+        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201  what is asked for, for a pipe
         return
     table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
     for record in past.records:
@@ -251,7 +251,7 @@ def token(
         message = f"a token lives at most {settings.token_life_max_s} s (HOSO_TOKEN_LIFE_MAX)"
         raise UserError(message)
     issuer = LocalIssuer(settings.data_folder / "issuer")
-    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201
+    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201  what is asked for, for a pipe
 
 
 @app.command
@@ -317,7 +317,7 @@ async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
         await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
     after = None if start is None else start - 1
     async for event in feed_of(addresses.nats_url, own, agency, after):
-        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201
+        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201  what is asked for, for a pipe
 
 
 @feed.command
@@ -334,7 +334,7 @@ def credentials(
     The agency must have an agreement in force; once that ends, the credentials do too.
     Example: `hoso feed credentials G15.901 --days 90 > land.creds`
     """
-    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201
+    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201  what is asked for, for a pipe
 
 
 @feed.command

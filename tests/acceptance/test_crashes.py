@@ -22,6 +22,7 @@ from commands.log.bulk import append_bulk
 from commands.service import Receipt
 from tests.given import CATALOGUE
 
+pytestmark = pytest.mark.crash
 SMALL = Size(officers=2_500, citizens=500, organisations=5, monitors=354)
 POPULATION = Population(CATALOGUE, SMALL)
 DOSSIERS = 140
