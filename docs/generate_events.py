@@ -19,9 +19,10 @@ HEADER = """\
 
 Made by `docs/generate_events.py` from the code; `tests/unit/test_documents.py` fails when it is out of date.
 
-A stored event is one JSON object in `event.body`: `{"context": …, "event": {"type": <tag>, …}}`. Fields that equal their
-default are left out. A field may be added with a default; anything else is a new tag. "Whose" marks personal data and
-names the person it belongs to.
+A stored event is one JSON object in `event.body`: `{"context": …, "event": {"type": <tag>, …}}`.
+Fields that equal their default are left out.
+A field may be added with a default; anything else is a new tag.
+"Whose" marks personal data and names the person it belongs to.
 """
 KINDS = {
     "dossier": "Dossier",
