@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check fmt lock clean
+.PHONY: help setup setup-dev demo serve test check hooks fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: setup-dev ## formatting, lint, types, import rules, unit tests
 
 test: check ## everything: the checks, then all tests against real servers and processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore tests/unit
+
+hooks: setup-dev ## run the checks before each git commit (pre-commit)
+	$(BIN)/pre-commit install
 
 fmt: setup-dev ## format, and mend what can be mended
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001
+"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001  a script
 
 import sys
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ HEADER = """\
 
 Made by `docs/generate_events.py` from the code; `tests/unit/test_documents.py` fails when it is out of date.
 
-A stored event is one JSON object in `event.body`: `{"context": …, "event": {"type": <tag>, …}}`. Fields that equal their
-default are left out. A field may be added with a default; anything else is a new tag. "Whose" marks personal data and
-names the person it belongs to.
+A stored event is one JSON object in `event.body`: `{"context": …, "event": {"type": <tag>, …}}`.
+Fields that equal their default are left out.
+A field may be added with a default; anything else is a new tag.
+"Whose" marks personal data and names the person it belongs to.
 """
 KINDS = {
     "dossier": "Dossier",
@@ -100,7 +101,7 @@ def _owner(info: Any) -> str | None:
     return None
 
 
-def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911
+def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911  one return for each kind of type
     match info:
         case Metadata(type=inner):
             return _type(inner, parts)

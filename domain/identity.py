@@ -37,7 +37,7 @@ def national_id_fault(national_id: str, this_year: int) -> str | None:
     Three digits for the province (001-096) or country of birth registration, one for century and
     sex, two for the year of birth, six at random. There is no check digit.
     """
-    if len(national_id) != 12 or not national_id.isascii() or not national_id.isdigit():  # noqa: PLR2004
+    if len(national_id) != 12 or not national_id.isascii() or not national_id.isdigit():  # noqa: PLR2004  as the words below say
         return "must be 12 digits"
     place = int(national_id[:3])
     if not place:

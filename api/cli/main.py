@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -46,9 +47,12 @@ app = App(
     name="hoso",
     help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
     "HOSO_DATA_DIR; HOSO_DATABASE_URL and HOSO_NATS_URL name your own servers.",
+    version=lambda: metadata.version("hoso"),
     version_flags=["--version"],
 )
 console = Console()
+complaints = Console(stderr=True)
+"""Apart from what was asked for: that may go into a variable or a file."""
 PARKED_SHOWN = 20
 FACT_WIDTH = 160
 encode = msgspec.json.Encoder(order="deterministic").encode
@@ -60,10 +64,10 @@ def main() -> None:
     try:
         app()
     except (*EXPECTED, UserError) as error:
-        console.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+        complaints.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        console.print("Stopped.")
+        complaints.print("Stopped.")
 
 
 class UserError(Exception):
@@ -73,6 +77,9 @@ class UserError(Exception):
 @app.command
 def serve() -> None:
     """Serve with all processes until Ctrl-C.
+
+    It changes the data folder: the first start makes the servers, the keys and the account
+    `admin` there, each later one goes on with them and brings the database up to date.
 
     Example: `HOSO_PORT=9000 hoso serve`
     """
@@ -89,19 +96,26 @@ app.command(verify)
 app.command(
     "benchmarks.city.demo:play_demo",
     name="demo",
-    help="Play a city's day, check every invariant, report.\n\n"
+    help="Play a city's day, check every invariant, report, and go on serving.\n\n"
+    "It changes the data folder as `hoso serve` does; the accounts, dossiers and agreements of a"
+    " made-up city stay in its log.\n\n"
     "Example: `hoso demo --dossiers 1000 --exit --json report.json`",
 )
 app.command(
     "benchmarks.measure.bench:bench",
     name="bench",
-    help="Measure one thing on this machine.\n\nExample: `hoso bench write --json write.json`",
+    help="Measure one thing on this machine.\n\n"
+    "It changes no instance: it starts servers of its own in a temporary folder, and adds a line to"
+    " benchmarks/results.jsonl unless --no-keep is said.\n\n"
+    "Example: `hoso bench write --json write.json`",
 )
 
 
 @app.command
 def migrate() -> None:
     """Bring the database to this program's version; nothing else is started.
+
+    It changes tables and functions, never an event.
 
     Example: `HOSO_DATABASE_URL=postgresql://app@db/hoso HOSO_OWNER_DATABASE_URL=... hoso migrate`
     """
@@ -126,6 +140,8 @@ def migrate() -> None:
 def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False) -> None:
     """Make read models again from the log, beside the live ones, and switch each over.
 
+    It changes the read models that are named, never the log.
+
     Example: `hoso rebuild worklist card`, `hoso rebuild --all`
     """
     names = tuple(VIEWS) if all_ else views
@@ -145,6 +161,8 @@ def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False)
 def import_events(file: Path) -> None:
     """Append the events of a file, one a line, as `hoso export` writes them; what is there is passed over.
 
+    It changes the log: what is appended stays there, and the read models follow.
+
     Example: `hoso import events.jsonl`
     """
     imported = asyncio.run(_connected(lambda connection: import_file(connection, file)))
@@ -158,6 +176,8 @@ def export_events(
     after: Annotated[int, Parameter(help="position", validator=Number(gte=0))] = 0,
 ) -> None:
     """Write the log to a file, one event a line, in its order.
+
+    It only reads the log; a file of that name is written anew.
 
     Example: `hoso export events.jsonl --after 1200`
     """
@@ -183,6 +203,8 @@ def replay_dossier(
 ) -> None:
     """The history of a dossier (by code or id), payment or account, and its state at an instant.
 
+    It only reads.
+
     Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
     """
     past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
@@ -197,7 +219,7 @@ def replay_dossier(
             "state": past.state,
             "facts": [answers.fact(record) for record in past.records],
         }
-        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201
+        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201  what is asked for, for a pipe
         return
     table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
     for record in past.records:
@@ -248,19 +270,29 @@ def token(
 ) -> None:
     """A bearer token of the local issuer, for trying things out.
 
+    It only reads the key that an instance made in the data folder; the token is kept nowhere.
+
     Example: `TOKEN=$(hoso token admin)`
     """
     settings = from_environment()
     if not 0 < hours * 3600 <= settings.token_life_max_s:
         message = f"a token lives at most {settings.token_life_max_s} s (HOSO_TOKEN_LIFE_MAX)"
         raise UserError(message)
-    issuer = LocalIssuer(settings.data_folder / "issuer")
-    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201
+    keys = settings.data_folder / "issuer"
+    if not LocalIssuer.is_kept(keys):
+        raise UserError(
+            f"No instance has ever run on {settings.data_folder}, so there is no key to sign with;"
+            " start one with `hoso serve`."
+        )
+    issuer = LocalIssuer(keys)
+    print(issuer.token(subject, act, hours * 3600, settings.audience))  # noqa: T201  what is asked for, for a pipe
 
 
 @app.command
 def status() -> None:
     """How far the log and each consumer of it have come.
+
+    It only reads.
 
     Example: `hoso status`
     """
@@ -310,6 +342,8 @@ def tail(
 ) -> None:
     """Follow an agency's feed with that agency's own credentials until Ctrl-C.
 
+    It changes how far the agency's consumer has come: what is shown here counts as taken.
+
     Example: `hoso feed tail G15.901 --from 1`
     """
     asyncio.run(_tail(_reached(), agency, from_))
@@ -321,7 +355,7 @@ async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
         await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
     after = None if start is None else start - 1
     async for event in feed_of(addresses.nats_url, own, agency, after):
-        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201
+        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201  what is asked for, for a pipe
 
 
 @feed.command
@@ -336,14 +370,19 @@ def credentials(
     """Print the .creds file that opens this agency's feed and nothing else, until it expires.
 
     The agency must have an agreement in force; once that ends, the credentials do too.
+
+    It changes whom NATS lets in: this agency, from now on. The credentials are kept nowhere.
+
     Example: `hoso feed credentials G15.901 --days 90 > land.creds`
     """
-    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201
+    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201  what is asked for, for a pipe
 
 
 @feed.command
 def revoke(agency: str) -> None:
     """Refuse all credentials that this agency was given until now, and end its connections.
+
+    It changes whom NATS lets in, for good: what was given stays refused, what is given later opens.
 
     Example: `hoso feed revoke G15.901`
     """
@@ -370,14 +409,20 @@ async def _agency_credentials(addresses: Addresses, agency: str, days: int) -> s
 
 
 def _own_accounts() -> NatsAccounts:
-    """The keys of the embedded NATS. Raises `UserError` where it is not embedded."""
+    """The keys of the embedded NATS. Raises `UserError` where it is not embedded, or has none."""
     settings = from_environment()
     if settings.nats_url is not None:
         raise UserError(
             "With your own NATS servers, agencies have no access by NATS: they take their feeds"
             " over HTTP, at /v1/feeds/{agency}."
         )
-    return NatsAccounts(settings.data_folder / "nats" / "keys")
+    keys = settings.data_folder / "nats" / "keys"
+    if not NatsAccounts.are_kept(keys):
+        raise UserError(
+            f"The instance on {settings.data_folder} has no NATS of its own, so there are no keys"
+            " to sign with. With your own NATS servers, agencies take their feeds over HTTP."
+        )
+    return NatsAccounts(keys)
 
 
 def _reached() -> Addresses:

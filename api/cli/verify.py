@@ -25,8 +25,9 @@ console = Console()
 def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else")] = False) -> None:
     """Check every invariant of log, JetStream, read models and money; exit code 1 where one is broken.
 
-    On a running instance it only reads. A stopped one is started without its API for as long as
-    it takes, which brings its database to this program's version and its read models up to date.
+    It only reads a running instance.
+    A stopped one is started without its API for as long as the check takes, which brings its
+    database to this program's version and its read models up to date.
 
     Example: `hoso verify --json`
     """
@@ -35,7 +36,7 @@ def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else"
     holds = all(finding.holds for finding in findings)
     if json:
         found = {finding.name: finding.holds for finding in findings}
-        print(msgspec.json.encode({"holds": holds, "invariants": found}).decode())  # noqa: T201
+        print(msgspec.json.encode({"holds": holds, "invariants": found}).decode())  # noqa: T201  what is asked for, for a pipe
     else:
         broken = sum(not finding.holds for finding in findings)
         console.print(f"{broken} of {len(findings)} broken." if broken else "All hold.")

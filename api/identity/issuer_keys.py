@@ -148,7 +148,7 @@ def _get_json(address: str) -> dict[str, Any]:
     give_up_at = time.monotonic() + FETCH_MAX_S
     answer = opener.open(Request(address), timeout=SILENCE_MAX_S)  # noqa: S310  `refuse_open` looked
     with answer:
-        if answer.status != 200:  # noqa: PLR2004
+        if answer.status != 200:  # noqa: PLR2004  HTTP says 200 for OK
             raise KeysError(f"status {answer.status}")
         body = b""
         while part := answer.read1(65_536):

@@ -197,7 +197,7 @@ class Instance:
         while time.monotonic() < give_up_at:
             self.tend()
             try:
-                with urlopen(question, timeout=2) as answer:  # noqa: S310
+                with urlopen(question, timeout=2) as answer:  # noqa: S310  our own address
                     told = answer.read()
                     if all(sign in told for sign in signs):
                         return

@@ -265,7 +265,7 @@ def _handler(route: QueryRoute, backend: Backend, shared: Shared) -> HTTPRouteHa
     decorate = get(route.path, name=route.name)
     if "{id:uuid}" in route.path:
 
-        async def by_id(id: FromPath[UUID], request: AnyRequest) -> Response[bytes]:  # noqa: A002
+        async def by_id(id: FromPath[UUID], request: AnyRequest) -> Response[bytes]:  # noqa: A002  the route's parameter has this name
             return await answer(request, id)
 
         return decorate(by_id)

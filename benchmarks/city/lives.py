@@ -339,9 +339,9 @@ class _LifePlan:
                 self.at = add_working_minutes(self.catalogue.calendar, self.at, 1)
                 self.arrives_at = self.at
             return Channel.COUNTER
-        if at_night or self.chance.random() < 0.93:  # noqa: PLR2004
+        if at_night or self.chance.random() < 0.93:
             return Channel.ONLINE
-        return Channel.COUNTER if self.chance.random() < 0.8 else Channel.POST  # noqa: PLR2004
+        return Channel.COUNTER if self.chance.random() < 0.8 else Channel.POST
 
     def _lodge(self) -> None:
         competent = self.planner.place(self.procedure.handled_by[0])
@@ -391,12 +391,12 @@ class _LifePlan:
         asked = p.RequestPayment(request=f"R{self.number}", expires_at=expires_at)
         self._act(asked, self._submitter)
         luck = self.chance.random()
-        if online and luck < 0.06:  # noqa: PLR2004
+        if online and luck < 0.06:
             self._attempt("1", Method.ONLINE)
             self._soon()
             self._act(p.DeclinePayment(attempt=f"A{self.number}-1", code="4"), PLATFORM)
         self._attempt("2", Method.ONLINE if online else Method.CASH)
-        if online and luck > 0.98:  # noqa: PLR2004
+        if online and luck > 0.98:
             self._soon()
             unknown = p.ReportUnknownOutcome(attempt=f"A{self.number}-2", explanation="3")
             self._act(unknown, PLATFORM)
@@ -415,7 +415,7 @@ class _LifePlan:
         self._act(attempt, payer)
 
     def _settle_money(self) -> None:
-        if self.payment is None or not self.payment.paid_vnd or self.chance.random() > 0.9:  # noqa: PLR2004
+        if self.payment is None or not self.payment.paid_vnd or self.chance.random() > 0.9:
             return
         back = self.at
         self.at = add_working_minutes(self.catalogue.calendar, self.at, 480)
@@ -454,11 +454,11 @@ class _LifePlan:
 
     def _receive(self) -> None:
         if self._state.channel is Channel.ONLINE:
-            late_reception = self.chance.random() < 0.09  # noqa: PLR2004
+            late_reception = self.chance.random() < 0.09
             self._later(480, 900) if late_reception else self._later(10, 200)
         else:
             self._later(5, 20)
-        if self.chance.random() < 0.04:  # noqa: PLR2004
+        if self.chance.random() < 0.04:
             ask = d.RequestSupplement(
                 clause="TT 03/2025, mẫu 02", explanation="Bản chụp chưa rõ, đề nghị nộp lại."
             )
@@ -497,19 +497,19 @@ class _LifePlan:
         self._refund()
 
     def _detours(self, examiner: str) -> None:
-        if self.chance.random() < 0.04:  # noqa: PLR2004
+        if self.chance.random() < 0.04:
             self._supplement(examiner)
-        if self.chance.random() < 0.005:  # noqa: PLR2004
+        if self.chance.random() < 0.005:
             self._supplement(examiner)
         commune = AgencyKind.COMMUNE in self.procedure.handled_by
         if (
             commune
             and self.case.limit
             and self.case.limit.amount > 1
-            and self.chance.random() < 0.25  # noqa: PLR2004
+            and self.chance.random() < 0.25
         ):
             self._consult(examiner)
-        if self.land and self.chance.random() < 0.6:  # noqa: PLR2004
+        if self.land and self.chance.random() < 0.6:
             self._later(30, 300)
             basis = "Thông báo thuế, NĐ 126/2020"
             suspend = d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis=basis)
@@ -554,12 +554,12 @@ class _LifePlan:
         left = working_minutes_between(calendar, self.at, due_at)
         late = self.chance.random() < (LATE_LAND if self.land else LATE)
         if not late:
-            half_a_day = left <= 480 and self.chance.random() < WITHIN_HALF_A_DAY  # noqa: PLR2004
+            half_a_day = left <= 480 and self.chance.random() < WITHIN_HALF_A_DAY
             most = min(left - 12, 220 if half_a_day else left - 12)
             if most > 0:
                 self._later(max(1, int(most * 0.2)), most)
             return
-        apologises = left > 60 and self.chance.random() < APOLOGY_OF_LATE  # noqa: PLR2004
+        apologises = left > 60 and self.chance.random() < APOLOGY_OF_LATE
         overrun = self.chance.randint(60, 1400)
         if apologises:
             self._later(max(1, left // 2), left - 30)

@@ -207,7 +207,7 @@ def national_id(nth: int) -> str:
     serial, place = divmod(nth, 120)
     sex, year = divmod(place, 60)
     born = 1945 + year
-    century = 0 if born < 2000 else 2  # noqa: PLR2004
+    century = 0 if born < 2000 else 2  # noqa: PLR2004  the form of a personal number
     return f"079{century + sex}{born % 100:02d}99{serial:04d}"
 
 

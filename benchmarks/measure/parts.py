@@ -171,7 +171,7 @@ class Parts:
             for request in self._requests:
                 protocol.data_received(request)
                 # Nothing else runs here, so there is nobody to set an event.
-                while protocol.cycle is not None and not protocol.cycle.response_complete:  # noqa: ASYNC110
+                while protocol.cycle is not None and not protocol.cycle.response_complete:  # noqa: ASYNC110  nobody could set an event
                     await asyncio.sleep(0)
 
         return work

@@ -175,7 +175,7 @@ def _plots(chapter: Chapter, runs: list[Result], soak: Series | None) -> Iterato
 def _history(chapter: Chapter, runs: list[Result]) -> Iterator[tuple[str, str]]:
     known = [(run.commit, run.figures.get(chapter.main)) for run in runs]
     last = [(commit, v) for commit, v in known if isinstance(v, int | float)][-RUNS:]
-    if len(last) < 2:  # noqa: PLR2004
+    if len(last) < 2:  # noqa: PLR2004  a line needs two points
         return
     axes = Axes(x="commit", y=chapter.main, names=tuple(commit[:7] for commit, _ in last))
     points = [(float(nth), value) for nth, (_, value) in enumerate(last)]

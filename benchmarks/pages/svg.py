@@ -69,7 +69,7 @@ class Scale:
 
 def number(value: float) -> str:
     """As people read it: 12,345 or 0.0123; three digits are enough where there is a fraction."""
-    if value == int(value) or abs(value) >= 1000:  # noqa: PLR2004
+    if value == int(value) or abs(value) >= 1000:  # noqa: PLR2004  three digits, as said above
         return f"{value:,.0f}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}".rstrip("0").rstrip(".")

@@ -72,11 +72,11 @@ class ArrayDumper(Dumper):
         super().__init__(cls, context)
         self.oid = 0
 
-    def get_key(self, obj: Array, format: PyFormat) -> tuple[type, int]:  # type: ignore[override]  # noqa: A002, ARG002
+    def get_key(self, obj: Array, format: PyFormat) -> tuple[type, int]:  # type: ignore[override]  # noqa: A002, ARG002  psycopg's signature
         """One dumper for each type of element."""
         return self.cls, obj.oid
 
-    def upgrade(self, obj: Array, format: PyFormat) -> "ArrayDumper":  # noqa: A002, ARG002
+    def upgrade(self, obj: Array, format: PyFormat) -> "ArrayDumper":  # noqa: A002, ARG002  psycopg's signature
         """The dumper of this array's type."""
         dumper = ArrayDumper(self.cls)
         dumper.oid = obj.oid

@@ -105,7 +105,7 @@ class LogRecorder(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """The events of one stream, by version."""
         query = (  # no input becomes part of it
-            "SELECT stream_id, version, name, body FROM event WHERE stream_id = %s"  # noqa: S608
+            "SELECT stream_id, version, name, body FROM event WHERE stream_id = %s"  # noqa: S608  two fixed words
             " AND (%s::integer IS NULL OR version > %s) AND (%s::integer IS NULL OR version <= %s)"
             f" ORDER BY version {'DESC' if desc else 'ASC'} LIMIT %s"
         )

@@ -107,7 +107,7 @@ def account_id(issuer: str, subject: str) -> UUID:
     return stream_id("account", f"{len(issuer)}:{issuer}{subject}")
 
 
-def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Account:  # noqa: PLR0911
+def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Account:  # noqa: PLR0911  one case for each event
     """The state after one more fact. Total and silent."""
     match event:
         case CitizenOpened():

@@ -152,7 +152,7 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
     )
 
 
-def evolve(dossier: Dossier | None, event: DossierEvent, at: datetime) -> Dossier:  # noqa: C901, PLR0911, PLR0912
+def evolve(dossier: Dossier | None, event: DossierEvent, at: datetime) -> Dossier:  # noqa: C901, PLR0911, PLR0912  one case for each event
     """The state after one more fact. Total and silent: what is recorded is never refused here."""
     if isinstance(event, DossierLodged):
         return lodged(event, at)

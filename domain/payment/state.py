@@ -119,7 +119,7 @@ def payment_id(dossier: UUID) -> UUID:
     return stream_id("payment", str(dossier))
 
 
-def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Payment:  # noqa: C901, PLR0911
+def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Payment:  # noqa: C901, PLR0911  one case for each event
     """The state after one more fact. Total and silent."""
     if isinstance(event, FeeAssessed):
         return Payment(

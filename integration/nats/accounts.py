@@ -17,13 +17,14 @@ import nkeys
 from msgspec import Struct
 from msgspec.structs import replace
 
-from integration.servers.processes import write_once
+from integration.servers.processes import is_written, write_once
 
 OPERATOR, ACCOUNT, USER = (
     nkeys.PREFIX_BYTE_OPERATOR,
     nkeys.PREFIX_BYTE_ACCOUNT,
     nkeys.PREFIX_BYTE_USER,
 )
+KEY_FILES = {"operator.seed": OPERATOR, "system.seed": ACCOUNT, "account.seed": ACCOUNT}
 CONSUMER = "pull"
 """The one consumer of each feed; made by us, because an agency may only fetch and acknowledge."""
 STREAM_PREFIX = "FEED_"
@@ -81,9 +82,14 @@ class NatsAccounts:
     def __init__(self, folder: Path) -> None:
         """The folder is private to the process's user."""
         self.folder = folder
-        self.operator = _kept(folder / "operator.seed", OPERATOR)
-        self.system = _kept(folder / "system.seed", ACCOUNT)
-        self.account = _kept(folder / "account.seed", ACCOUNT)
+        self.operator, self.system, self.account = (
+            _kept(folder / name, prefix) for name, prefix in KEY_FILES.items()
+        )
+
+    @staticmethod
+    def are_kept(folder: Path) -> bool:
+        """Whether an instance has made its keys in this folder."""
+        return all(is_written(folder / name) for name in KEY_FILES)
 
     def configuration(self, store: Path) -> str:
         """What the server's configuration needs to know the accounts; it keeps them in `store`."""

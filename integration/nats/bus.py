@@ -299,7 +299,7 @@ async def _close(client: Any) -> None:
     would come back and stay connected with nobody to use it. nats-py tells of the task in a
     private field only.
     """
-    while (task := client._reconnection_task) is not None and not task.done():  # noqa: SLF001
+    while (task := client._reconnection_task) is not None and not task.done():  # noqa: SLF001  told nowhere else
         await end([task])
     with suppress(nats_errors.Error, OSError):  # it flushes into a connection that may be dead
         await client.close()

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
-from integration.servers.processes import write_once
+from integration.servers.processes import is_written, write_once
 
 LOCAL_ISSUER = "https://issuer.hoso.local"
 KEY_ID = "local-1"
 LIFETIME_S = 3600
+KEY_FILE = "ed25519.pem"
 TYPE = "at+jwt"
 """An access token by RFC 9068, whose section 2.2 asks for `jti` and `client_id` too."""
 
@@ -33,9 +34,14 @@ class LocalIssuer:
 
     def __init__(self, folder: Path) -> None:
         """The key file is readable by its owner alone."""
-        key = load_pem_private_key(write_once(folder / "ed25519.pem", _new_key), None)
+        key = load_pem_private_key(write_once(folder / KEY_FILE, _new_key), None)
         assert isinstance(key, Ed25519PrivateKey), "the file holds the key that was written"
         self._key = key
+
+    @staticmethod
+    def is_kept(folder: Path) -> bool:
+        """Whether an instance has made its key in this folder."""
+        return is_written(folder / KEY_FILE)
 
     def token(
         self,

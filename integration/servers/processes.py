@@ -87,6 +87,11 @@ def write_once(file: Path, make: Callable[[], bytes]) -> bytes:
     return content
 
 
+def is_written(file: Path) -> bool:
+    """Whether `write_once` would find the file."""
+    return file.is_file() and file.stat().st_size > 0
+
+
 def replace_whole(file: Path, content: bytes) -> None:
     """Write a private file at once. Raises `OSError`.
 

@@ -109,7 +109,7 @@ async def _compare(
     if not any(counts[1:]):
         return counts, []
     different = (
-        f"SELECT to_jsonb(a), to_jsonb(b) {joined}"  # noqa: S608
+        f"SELECT to_jsonb(a), to_jsonb(b) {joined}"  # noqa: S608  a view's own tables
         f" WHERE a::text IS DISTINCT FROM b::text ORDER BY {', '.join(table.key)} LIMIT %s"
     )
     pairs = await (await connection.execute(different.encode(), (EXAMPLES_MAX,))).fetchall()

@@ -380,7 +380,7 @@ async def switch(connection: AsyncConnection, view: View, generation: int) -> No
     await connection.execute(live, (True, view.name, generation, True))
     for table in view.tables:
         await connection.execute(f"DROP VIEW IF EXISTS view.{table.name}".encode())
-        query = f"CREATE VIEW view.{table.name} AS SELECT * FROM {table.physical(generation)}"  # noqa: S608
+        query = f"CREATE VIEW view.{table.name} AS SELECT * FROM {table.physical(generation)}"  # noqa: S608  a view's own tables
         await connection.execute(query.encode())
     await drop_leftovers(connection, view)
 

@@ -51,7 +51,7 @@ SELECT * FROM view.ledger_entry
 WHERE agency = %(agency)s AND {IN_DAYS}
   AND (day, position, line) > (%(after_day)s, %(after_position)s, %(after_line)s)
 ORDER BY day, position, line LIMIT %(limit)s
-"""  # noqa: S608
+"""  # noqa: S608  our own words; values are parameters
 
 
 PAYMENT_OF_DOSSIER = """
@@ -81,7 +81,7 @@ SELECT p.*,
        ({", ".join(f"p.{c}" for c in AMOUNTS)})
        = ({", ".join(f"coalesce(d.{c}, 0)" for c in AMOUNTS)}) AS days_agree
 FROM payments p LEFT JOIN entry e USING (agency) LEFT JOIN days d USING (agency) ORDER BY p.agency
-"""  # noqa: S608
+"""  # noqa: S608  our own words; values are parameters
 
 
 async def ledger_entries(

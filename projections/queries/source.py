@@ -71,7 +71,7 @@ async def bounded(
     SELECT string_agg(json, ',' ORDER BY nth) FILTER (WHERE nth = 1 OR bytes <= %(bytes_max)s),
            coalesce(bool_or(nth > 1 AND bytes > %(bytes_max)s), false)
     FROM sized
-    """  # noqa: S608
+    """  # noqa: S608  our own words; values are parameters
     limit = limited(parameters["limit"])
     asked = {**parameters, "limit": limit, "bytes_max": bytes_max}
     row = await (await source.execute(whole, asked)).fetchone()
@@ -92,7 +92,7 @@ async def fetch_rows(
     """The rows of a query, in its order, as structs."""
     if "limit" in parameters:
         parameters["limit"] = limited(parameters["limit"])
-    whole = f"SELECT json_agg(q)::text FROM ({query}) q"  # noqa: S608
+    whole = f"SELECT json_agg(q)::text FROM ({query}) q"  # noqa: S608  our own words; values are parameters
     row = await (await source.execute(whole, parameters)).fetchone()
     if row[0] is None:
         return []

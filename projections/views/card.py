@@ -87,7 +87,7 @@ def lodged(event: DossierLodged, record: Record) -> Card:
     )
 
 
-def changes(card: Card, event: DossierEvent, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
+def changes(card: Card, event: DossierEvent, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912  one case for each event
     """The fields of the card that one more fact changes."""
     match event:
         case e.DossierLodged():

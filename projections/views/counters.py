@@ -82,7 +82,7 @@ def fold(row: CountedDossier | None, record: Record, out: Out) -> CountedDossier
             return row
 
 
-def _counted(row: CountedDossier, event: object, at: datetime) -> list[tuple[str, str]]:  # noqa: C901, PLR0911
+def _counted(row: CountedDossier, event: object, at: datetime) -> list[tuple[str, str]]:  # noqa: C901, PLR0911  one case for each event
     """Which counters of which agency a fact moves."""
     receiving, competent = row.receiving_agency, row.competent_agency
     late = row.due_at is not None and at > row.due_at

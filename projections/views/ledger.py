@@ -149,7 +149,7 @@ def assessed(event: e.FeeAssessed, record: Record) -> PaymentRow:
     )
 
 
-def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C901, PLR0911
+def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C901, PLR0911  one case for each event
     """The fields that one more fact changes."""
     match event:
         case e.FeeAssessed():
@@ -179,7 +179,7 @@ def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C9
             assert_never(event)
 
 
-def amounts(row: PaymentRow, event: PaymentEvent) -> list[Amount]:  # noqa: PLR0911
+def amounts(row: PaymentRow, event: PaymentEvent) -> list[Amount]:  # noqa: PLR0911  one case for each event
     """The entries that a fact makes; a waiver makes one for each line that it names."""
     match event:
         case e.FeeAssessed(lines=lines):

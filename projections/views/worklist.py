@@ -59,7 +59,7 @@ def lodged(event: e.DossierLodged, record: Record) -> WorkItem:
     )
 
 
-def changes(item: WorkItem, event: Any, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
+def changes(item: WorkItem, event: Any, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912  one case for each event
     """The fields that one more fact changes; many facts change none."""
     match event:
         case e.DossierSupplemented() if item.status == Status.AWAITING_SUPPLEMENT:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -192,7 +193,7 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
     assert any("account.officer_opened" in line and "H29" in line for line in table.splitlines())
     nothing = hoso("replay", str(uuid.uuid4()), folder=folder, check=False)
     assert nothing.returncode == 2
-    assert "Nothing is recorded of" in nothing.stdout
+    assert "Nothing is recorded of" in nothing.stderr
     assert "generation 2" in hoso("rebuild", "directory", folder=folder).stdout
     assert hoso("rebuild", "nonsense", folder=folder, check=False).returncode == 2
     assert hoso("replay", "H29.1-251117-0001", folder=folder, check=False).returncode == 2
@@ -201,6 +202,22 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
         f"{reached(folder).base_url}/v1/me", headers={"Authorization": f"Bearer {token}"}
     )
     assert me.json()["known"]
+
+
+def test_a_token_needs_a_folder_that_an_instance_has_used(tmp_path: Path) -> None:
+    nowhere = tmp_path / "none"
+    refused = hoso("token", "admin", folder=nowhere, check=False)
+    assert refused.returncode == 2
+    assert f"No instance has ever run on {nowhere}" in refused.stderr
+    assert not refused.stdout, "what is refused goes into no variable"
+    assert not nowhere.exists(), "no keys are made where nothing ran"
+    nowhere.mkdir()
+    assert hoso("token", "admin", folder=nowhere, check=False).returncode == 2
+    assert not list(nowhere.iterdir())
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    assert hoso("--version", folder=tmp_path).stdout.strip() == metadata.version("hoso")
 
 
 async def sign(dsn: str, agency: str) -> None:
@@ -228,11 +245,11 @@ def test_credentials_need_an_instance_and_an_agreement_and_are_revoked(
     agency = "G15.901"
     nowhere = hoso("feed", "credentials", agency, folder=tmp_path / "none", check=False)
     assert nowhere.returncode == 2
-    assert "Nothing runs on" in nowhere.stdout
+    assert "Nothing runs on" in nowhere.stderr
     assert not (tmp_path / "none").exists(), "no keys are made where nothing runs"
     refused = hoso("feed", "credentials", agency, folder=folder, check=False)
     assert refused.returncode == 2
-    assert "has no agreement in force" in " ".join(refused.stdout.split())
+    assert "has no agreement in force" in " ".join(refused.stderr.split())
     asyncio.run(sign(reached(folder).dsn, agency))
 
     def given() -> subprocess.CompletedProcess[str]:
@@ -319,7 +336,7 @@ def test_a_log_is_exported_and_imported_as_a_file(tmp_path: Path) -> None:
         file.write_text(line.replace("Mẫu", "Khác") + "\n")
         refused = hoso("import", str(file), folder=folder, check=False)
         assert refused.returncode == 2
-        assert "line 1" in refused.stdout
+        assert "line 1" in refused.stderr
         assert hoso("import", "nowhere.jsonl", folder=folder, check=False).returncode == 2
 
 
@@ -349,6 +366,10 @@ def test_the_users_own_servers_are_used_instead(tmp_path: Path) -> None:
         assert "at this program's version" in hoso("migrate", folder=folder, own=own).stdout
         with serving(folder, **own):
             open_officer(folder)
+            # Whoever asks has not said again that NATS is another's.
+            refused = hoso("feed", "credentials", "G15.901", folder=folder, check=False)
+            assert refused.returncode == 2
+            assert "has no NATS of its own" in refused.stderr
             assert not (folder / "postgres").exists()
             assert not (folder / "nats").exists()
     finally:
@@ -365,4 +386,4 @@ def test_migrate_makes_an_embedded_database_and_stops_it(tmp_path: Path) -> None
 def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     refused = hoso("serve", folder=tmp_path / "data", check=False, own={"HOSO_PORT": "http"})
     assert refused.returncode == 2
-    assert "HOSO_PORT must be a whole number" in refused.stdout
+    assert "HOSO_PORT must be a whole number" in refused.stderr

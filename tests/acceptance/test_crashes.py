@@ -22,6 +22,7 @@ from commands.wish import Receipt
 from integration.verification.invariants import Finding, Places, check_all
 from tests.given import CATALOGUE
 
+pytestmark = pytest.mark.crash
 SMALL = Size(officers=2_500, citizens=500, organisations=5, monitors=354)
 POPULATION = Population(CATALOGUE, SMALL)
 DOSSIERS = 140

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.acceptance.test_command_line import reached, serving
+import pytest
+
+from tests.acceptance.test_command_line import serving
 
 README = Path(__file__).parents[2] / "README.md"
-PORT = "http://127.0.0.1:8080"
 
 
 def blocks() -> list[str]:
@@ -28,7 +29,7 @@ def test_the_six_lines_and_what_follows_them_do_what_is_said(tmp_path: Path) -> 
     script = "\n".join(f"echo =={mark}==\n{part}" for mark, part in zip(marks, parts, strict=True))
     with serving(folder):
         ran = subprocess.run(
-            ["sh", "-c", script.replace(PORT, reached(folder).base_url)],
+            ["sh", "-c", script],
             cwd=tmp_path,
             text=True,
             capture_output=True,
@@ -46,3 +47,38 @@ def test_the_six_lines_and_what_follows_them_do_what_is_said(tmp_path: Path) -> 
     assert "hoso_" in figures
     errors = [line for line in ran.stderr.splitlines() if line]
     assert errors == ["ERROR:  permission denied for table event"]
+
+
+def run(script: str, place: Path) -> subprocess.CompletedProcess[str]:
+    """Run lines as a newcomer's shell does, then tell whether there is a dossier."""
+    return subprocess.run(
+        ["sh", "-c", f'{script}\necho "ended with $?, dossier: $DOSSIER"'],
+        cwd=place,
+        text=True,
+        capture_output=True,
+        timeout=90,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("nth", range(4))
+def test_in_a_wrong_folder_each_block_stops_at_once_and_makes_nothing(
+    tmp_path: Path, nth: int
+) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    lodge, *rest = blocks()
+    ran = run("\n".join((lodge, *rest[nth : nth + 1])), tmp_path)
+    assert "ended with 0" not in ran.stdout
+    assert ran.stdout.count("\n") == 1, "nothing else is said on standard output"
+    assert not (tmp_path / ".hoso").exists()
+
+
+def test_the_lines_stop_at_the_first_error_and_show_it(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    lodge, *_ = blocks()
+    with serving(tmp_path / ".hoso"):
+        ran = run(
+            lodge.replace('"agency": "H29.101", "title"', '"agency": "H0", "title"'), tmp_path
+        )
+    assert ran.stdout == "ended with 1, dossier: \n"
+    assert ran.stderr.count('"code":') == 1, ran.stderr

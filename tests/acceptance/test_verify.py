@@ -58,5 +58,5 @@ def test_where_there_is_nothing_nothing_is_made(tmp_path: Path) -> None:
     folder = tmp_path / "nowhere"
     said = hoso("verify", "--json", folder=folder, check=False)
     assert said.returncode == 2
-    assert "There is no instance in" in said.stdout
+    assert "There is no instance in" in said.stderr
     assert not folder.exists()

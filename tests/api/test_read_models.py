@@ -200,7 +200,7 @@ def test_a_read_model_of_another_definition_answers_nobody_and_ends_no_process(
             connection.execute(outdated, [view])
     admin = People(own).admin
     for path in ("/v1/accounts?kind=officer", "/v1/feeds/H29.7"):
-        eventually(lambda: admin.http.get(path).status_code == 503)  # noqa: B023
+        eventually(lambda: admin.http.get(path).status_code == 503)  # noqa: B023  asked within this turn
         assert code_of(admin.http.get(path)) == "read-model-outdated"
     desk.done("/v1/dossiers", lodging())
     time.sleep(2.0)

@@ -1,5 +1,6 @@
 """One dossier through everything: HTTP, log, NATS, read models, feed, replay."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,8 +88,6 @@ def test_a_dossier_goes_through_the_whole_chain(
 def test_an_agency_takes_its_feed_from_nats_with_credentials_for_it_alone(
     instance: Instance, officer: Person, people: People, agreement: dict[str, Any]
 ) -> None:
-    import asyncio
-
     assert instance.nats is not None
     own = credentials_for(instance.nats.accounts.account, CIVIL_STATUS)
     admin = people.admin

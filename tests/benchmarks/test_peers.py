@@ -10,6 +10,8 @@ from benchmarks.peers.library import default_recorder_commits_per_s, library_run
 from benchmarks.peers.pgbench import one_row_inserts
 from integration.servers.postgres import PostgresServer
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:

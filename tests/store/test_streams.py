@@ -62,7 +62,7 @@ def test_what_the_log_lost_is_not_remembered(database: LogDatabase, *, another: 
             (now,) = await known.get(stream)
             assert now.version == (2 if another else 1)
             assert now.state is not None
-            assert not getattr(now.state, "suspended")  # noqa: B009
+            assert not getattr(now.state, "suspended")  # noqa: B009  mypy does not know which state it is
 
     asyncio.run(check())
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ ROOT = Path(__file__).parents[2]
 DECISIONS = ROOT / "docs" / "decisions"
 DOCUMENTS = sorted(
     [
-        *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")),
+        *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
     ]
 )
-FILE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|sql|md|toml|json)|(?:[a-z_]+/)+)`")
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|sql|md|toml|json|yaml|txt)|(?:[a-z_]+/)+)`")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 SECTIONS = ["Context", "Decision", "Consequences", "Alternatives", "References"]
 
@@ -49,7 +50,8 @@ def subcommands() -> set[str]:
     for node in ast.parse(text("api/cli/main.py")).body:
         if lazy := re.match(r"app\.command\('[\w.:]+', name='(\w+)'", ast.unparse(node)):
             found.add(lazy[1])
-        if imported := re.fullmatch(r"app\.command\((\w+)\)", ast.unparse(node)):
+        imported = re.fullmatch(r"app\.command\((\w+)\)", ast.unparse(node))
+        if imported and imported[1] != "feed":
             found.add(imported[1])
         if not isinstance(node, ast.FunctionDef):
             continue
@@ -103,6 +105,27 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
             assert (document.parent / link).exists(), link
     for name in FILE.findall(text(document)):
         assert (ROOT / name).exists(), name
+
+
+def test_the_hooks_before_a_commit_are_the_steps_of_make_check() -> None:
+    recipe = re.search(r"^check:.*\n((?:\t.+\n)+)", text("Makefile"), re.MULTILINE)
+    assert recipe is not None
+    steps = [step.strip().replace("$(BIN)", ".venv/bin") for step in recipe[1].splitlines()]
+    hooks = re.findall(r"^ +entry: (.+)$", text(".pre-commit-config.yaml"), re.MULTILINE)
+    assert hooks == steps
+
+
+def test_every_exception_for_the_linter_has_its_reason() -> None:
+    folders = [*tomllib.loads(text("pyproject.toml"))["tool"]["mypy"]["packages"], "docs"]
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+        for line in text(file).splitlines():
+            for said in re.findall(r"#\snoqa(.*)", line):
+                assert re.match(r": \w+(, \w+)*  \S", said), (file, line)
+    lint = (
+        text("pyproject.toml").partition("\nignore = [\n")[2].partition("\n\n[tool.ruff.lint.py")[0]
+    )
+    for line in lint.splitlines():
+        assert "#" in line or not re.match(r' +"', line), line
 
 
 def test_every_make_target_that_is_named_exists() -> None:

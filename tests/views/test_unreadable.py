@@ -259,7 +259,7 @@ def test_a_view_that_has_what_the_log_does_not_have_is_left_aside_until_it_is_re
                 assert found["ledger"].is_of_this_log
                 assert found["ledger"].position == len(logged)
             names = VIEWS["card"].events
-            read = lambda after: read_wanted(connection, names, after)  # noqa: E731
+            read = lambda after: read_wanted(connection, names, after)  # noqa: E731  a name for the call below
             await rebuild(dsn, VIEWS["card"], read)
             async with opened(dsn, *views) as live:
                 assert live.position == len(logged)
