@@ -10,11 +10,19 @@ CREATE TABLE view.progress (
     position   bigint NOT NULL,
     shape      text NOT NULL,
     tables     text[] NOT NULL,
+    last_stream      uuid,
+    last_version     integer,
+    last_recorded_at timestamptz,
     PRIMARY KEY (view, generation)
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 COMMENT ON TABLE view.progress IS 'Position of the last fact in each generation of each read model.';
 COMMENT ON COLUMN view.progress.live IS 'Read by queries; the others are being built, or were left by a crash.';
 COMMENT ON COLUMN view.progress.shape IS 'Digest of the definition that the tables were made by.';
+-- A read model may stand beyond the end of the log, or on another log's events: after a restore, or
+-- when something else than the log was published. The last record that it took says so: position,
+-- stream, version and time of recording are not all the same in two logs.
+COMMENT ON COLUMN view.progress.last_stream IS
+    'With last_version and last_recorded_at: the record at position; NULL before the first.';
 CREATE UNIQUE INDEX one_live_generation ON view.progress (view) WHERE live;
 
 CREATE TABLE view.parked (
@@ -29,6 +37,3 @@ CREATE TABLE view.parked (
 );
 COMMENT ON TABLE view.parked IS
     'Streams that a read model stands still for since an event it could not take; a rebuild frees them.';
-
-GRANT USAGE, CREATE ON SCHEMA view TO hoso_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON view.progress, view.parked TO hoso_app;

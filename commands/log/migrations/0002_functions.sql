@@ -1,23 +1,12 @@
--- The application's role reads, and writes to the log through functions alone. They run as the
--- owner, with a search path that no other schema can slip into, and check what they can themselves:
--- positions without a gap, versions that follow, sizes, numbers that only grow. What the role asks
--- to append it may still choose; that is what it is for.
+-- The only ways into the log. They run as the owner, with a search path that no other schema can slip
+-- into, and check what they can themselves: positions without a gap, versions that follow, sizes,
+-- numbers that only grow. What the application's role asks to append it may still choose; that is
+-- what it is for.
 
--- Bounds of what is stored, whoever writes it. The twins in the program are EVENT_BYTES_MAX
--- (domain/record.py) and the length of a key (api/v1/requests.py).
-ALTER TABLE event ADD CONSTRAINT event_is_bounded CHECK (
-    octet_length(body) <= 262144
-    AND octet_length(name) BETWEEN 1 AND 100
-    AND position >= 1 AND version >= 0
-) NOT VALID;
-ALTER TABLE answer ADD CONSTRAINT answer_is_bounded CHECK (
-    octet_length(key) <= 1024 AND octet_length(fingerprint) <= 64 AND octet_length(detail) <= 65536
-) NOT VALID;
-
-DROP FUNCTION append_commands(
-    uuid[], integer[], integer[], uuid[], text[], bytea[], bytea[],
-    integer[], integer[], text[], bytea[], integer[], uuid[], integer[]
-);
+-- A decision looks at more than its own stream: the actor's rights, the dossier that a payment is
+-- for. The log refuses a command whose view of any of these is out of date, so that whoever decides
+-- may do so on what he remembers. In return he hands over batches in which no command touches or
+-- looked at what an earlier one of the same batch writes.
 
 -- Appends the commands of one batch in one transaction and says what became of each:
 --   done        its events are in the log (none, where it was already so or was refused)
@@ -124,18 +113,6 @@ BEGIN
     END IF;
 END $$;
 
--- Where a bulk append puts its rows, within one transaction, before `append_staged` moves them to
--- the log: the head is held only while they move, never while the client sends.
-CREATE UNLOGGED TABLE event_import (
-    nth       bigint NOT NULL,
-    stream_id uuid NOT NULL,
-    version   integer NOT NULL,
-    name      text NOT NULL,
-    body      bytea NOT NULL
-);
-COMMENT ON TABLE event_import IS 'Empty but within a transaction of a bulk append.';
-ALTER TABLE event_import ALTER COLUMN body SET STORAGE EXTERNAL;
-
 -- Moves this transaction's rows of event_import to the log, in the order of `nth`; how many.
 -- Raises unique_violation when a row's version is not the next of its stream.
 CREATE FUNCTION append_staged(p_now timestamptz) RETURNS bigint
@@ -157,7 +134,8 @@ BEGIN
         SELECT i.stream_id, i.version,
                first_value(i.version) OVER by_stream AS begins,
                row_number() OVER by_stream AS place
-        FROM event_import i WINDOW by_stream AS (PARTITION BY i.stream_id ORDER BY i.nth)
+        FROM event_import i WHERE i.transaction = pg_current_xact_id()
+        WINDOW by_stream AS (PARTITION BY i.stream_id ORDER BY i.nth)
     ) s
     LEFT JOIN LATERAL (
         SELECT e.version FROM event e WHERE s.place = 1 AND e.stream_id = s.stream_id
@@ -178,6 +156,7 @@ BEGIN
                   || int4send(octet_length(n.name)) || convert_to(n.name, 'UTF8') || n.body)
     FROM (
         SELECT v_head + row_number() OVER (ORDER BY i.nth) AS position, i.* FROM event_import i
+        WHERE i.transaction = pg_current_xact_id()
     ) n;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     DELETE FROM event_import;
@@ -214,29 +193,3 @@ BEGIN ATOMIC
     UPDATE public.head AS h SET position = h.position
     RETURNING h.position, h.recorded_at, clock_timestamp();
 END;
-
-REVOKE ALL ON event, answer, catalogue, head, dossier_number, event_import, migration
-FROM PUBLIC, hoso_app;
-GRANT SELECT ON event, answer, catalogue, head, dossier_number TO hoso_app;
-GRANT SELECT, INSERT ON event_import TO hoso_app;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION leaf_hash TO hoso_app;
-GRANT EXECUTE ON FUNCTION append_commands TO hoso_app;
-GRANT EXECUTE ON FUNCTION append_staged TO hoso_app;
-GRANT EXECUTE ON FUNCTION take_dossier_numbers TO hoso_app;
-GRANT EXECUTE ON FUNCTION try_to_write TO hoso_app;
-ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC, hoso_app;
-
-DO $$ BEGIN
-    EXECUTE format('REVOKE TEMPORARY, CREATE ON DATABASE %I FROM PUBLIC, hoso_app', current_database());
-    -- Only a superuser may take these from everybody; elsewhere it is the server's owner's to do.
-    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
-        REVOKE EXECUTE ON FUNCTION
-            pg_terminate_backend(integer, bigint), pg_cancel_backend(integer),
-            lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea), lo_put(oid, bigint, bytea),
-            lo_unlink(oid), lo_open(oid, integer), lowrite(integer, bytea),
-            lo_truncate(integer, integer), lo_truncate64(integer, bigint)
-        FROM PUBLIC;
-    END IF;
-END $$;

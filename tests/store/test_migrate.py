@@ -1,0 +1,115 @@
+"""Migrations are applied once, whole, and only onto what they were written for."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from commands.log import migrate as module
+from commands.log.migrate import OtherMigrationsError, digest, migrate
+from tests.store.conftest import LogDatabase
+
+NEXT = "0099_next.sql"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The program's migrations, in a folder that a test may change."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(module.FOLDER, folder)
+    monkeypatch.setattr(module, "FOLDER", folder)
+    return folder
+
+
+async def migrated(dsn: str) -> list[str]:
+    async with await AsyncConnection.connect(dsn) as connection:
+        return await migrate(connection)
+
+
+def run(database: LogDatabase) -> list[str]:
+    return asyncio.run(migrated(database.owner))
+
+
+def execute(database: LogDatabase, statement: str) -> None:
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def there_is(database: LogDatabase, table: str) -> bool:
+    with psycopg.connect(database.owner) as connection:
+        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
+    return row == (True,)
+
+
+def test_what_comes_later_is_applied_once(database: LogDatabase, files: Path) -> None:
+    assert run(database) == []
+    (files / NEXT).write_text("CREATE TABLE next_one (n integer);")
+    assert run(database) == [NEXT]
+    assert run(database) == []
+    assert there_is(database, "next_one")
+
+
+def test_two_at_once_take_turns(database: LogDatabase, files: Path) -> None:
+    (files / NEXT).write_text("SELECT pg_sleep(0.3); CREATE TABLE next_one (n integer);")
+
+    async def both() -> list[list[str]]:
+        return [*await asyncio.gather(migrated(database.owner), migrated(database.owner))]
+
+    assert sorted(asyncio.run(both())) == [[], [NEXT]]
+
+
+def test_one_that_fails_leaves_nothing(database: LogDatabase, files: Path) -> None:
+    (files / NEXT).write_text("CREATE TABLE next_one (n integer); SELECT 1 / 0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        run(database)
+    assert not there_is(database, "next_one")
+    (files / NEXT).write_text("CREATE TABLE next_one (n integer);")
+    assert run(database) == [NEXT]
+
+
+def change(files: Path) -> None:
+    first = min(files.iterdir())
+    first.write_text(first.read_text() + "-- one word more\n")
+
+
+def remove(files: Path) -> None:
+    max(files.iterdir()).unlink()
+
+
+def push_in(files: Path) -> None:
+    (files / "0001_before.sql").write_text("SELECT 1;")
+
+
+@pytest.mark.parametrize(
+    ("meddle", "words"),
+    [
+        (change, "was changed after it was applied"),
+        (remove, "which this program lacks"),
+        (push_in, "added before one that was applied"),
+    ],
+)
+def test_other_files_than_those_applied_are_refused(
+    database: LogDatabase, files: Path, meddle: Callable[[Path], None], words: str
+) -> None:
+    meddle(files)
+    (files / NEXT).write_text("CREATE TABLE next_one (n integer);")
+    with pytest.raises(OtherMigrationsError, match=words):
+        run(database)
+    assert not there_is(database, "next_one")
+
+
+def test_a_database_from_before_the_digests_is_refused(database: LogDatabase, files: Path) -> None:
+    (files / NEXT).write_text("CREATE TABLE next_one (n integer);")
+    execute(database, "ALTER TABLE migration DROP COLUMN sha256")
+    with pytest.raises(OtherMigrationsError, match="before migrations had digests"):
+        run(database)
+    assert not there_is(database, "next_one")
+
+
+def test_how_lines_end_does_not_matter() -> None:
+    assert digest(b"SELECT 1;\r\nSELECT 2;\r\n") == digest(b"SELECT 1;\nSELECT 2;\n")
+    assert digest(b"SELECT 1;\n") != digest(b"SELECT 1; ")
