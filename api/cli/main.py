@@ -1,6 +1,7 @@
 """The command line: `hoso`."""
 
 import asyncio
+import logging
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.cli.verify import verify
+from api.cli.words import tell_in_words
 from api.server.instance import Addresses, Instance, found_running, prepare, running
 from api.server.observability import configure_logs
 from api.server.settings import from_environment
@@ -60,7 +62,7 @@ encode = msgspec.json.Encoder(order="deterministic").encode
 
 def main() -> None:
     """Run the command; an error that the user can mend is one sentence and exit code 2."""
-    configure_logs(level=30)
+    tell_in_words()
     try:
         app()
     except (*EXPECTED, UserError) as error:
@@ -83,6 +85,8 @@ def serve() -> None:
 
     Example: `HOSO_PORT=9000 hoso serve`
     """
+    if not sys.stderr.isatty():
+        configure_logs(level=logging.WARNING)  # what keeps logs reads lines of JSON
     stop_on_signals()
     with running(from_environment()) as instance:
         print_addresses(instance)
