@@ -11,6 +11,7 @@ from api.v1.read_models import Fault
 from commands.streams import State
 from domain.catalogue.procedure import Agency, Procedure
 from domain.event import Context
+from domain.payment import FeeLine
 from domain.record import Stored, Unreadable
 from projections.queries import LedgerSums, Parked, Progress, Sums
 from projections.views.card import Card
@@ -34,6 +35,16 @@ class CardPage(Page, frozen=True, kw_only=True):
     items: list[Card]
 
 
+class QuotedWaiver(Struct, frozen=True, kw_only=True):
+    """A rule that sets lines to 0 đồng."""
+
+    rule: str
+    legal_basis: str
+    lines: tuple[str, ...]
+    """Codes of the lines."""
+    amount_vnd: int
+
+
 class NextCommand(Struct, frozen=True, kw_only=True):
     """A command that the caller may send now; what its body says may still be refused."""
 
@@ -50,6 +61,17 @@ class NextCommands(Struct, frozen=True, kw_only=True):
 
     dossier: tuple[NextCommand, ...]
     payment: tuple[NextCommand, ...]
+
+
+class Quote(Struct, frozen=True, kw_only=True):
+    """What a dossier lodged today would cost, in đồng; nothing is recorded."""
+
+    catalogue_version: int
+    lines: tuple[FeeLine, ...]
+    waivers: tuple[QuotedWaiver, ...]
+    assessed_vnd: int
+    waived_vnd: int
+    due_vnd: int
 
 
 class TimelinePage(Page, frozen=True, kw_only=True):

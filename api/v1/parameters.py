@@ -16,6 +16,7 @@ from commands.entry import YEARS, in_years
 AGENCY = r"[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}"
 KEY = r"[a-z0-9_-]{1,60}"
 CODE = r"[A-Z][0-9.]{2,34}-[0-9]{6}-[0-9]{4,7}"
+PROCEDURE = r"[0-9]\.[0-9]{6}"
 PAGE = 100
 WINDOW_DAYS_MAX = 400
 

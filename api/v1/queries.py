@@ -28,6 +28,7 @@ from api.v1.parameters import (
     CODE,
     KEY,
     PAGE,
+    PROCEDURE,
     cursor,
     path_text,
     query_cursor,
@@ -51,12 +52,15 @@ from commands import replay
 from commands.authority import Caller, Capacity, Matter, Reading, Sight, authorise, check_software
 from commands.log.database import Database
 from commands.matter import account_of, matter_of_state, of_kind
+from commands.payment.fees import fee_lines, waivers
 from commands.service import Possible
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account, AccountKind
 from domain.agreement import Agreement
+from domain.calendar import CITY_TIME
+from domain.catalogue.procedure import Agency, Procedure
 from domain.city import CITY
-from domain.dossier import Dossier
+from domain.dossier import Channel, Dossier
 from domain.payment import Payment, payment_id
 from domain.refusal import Reason, Refused
 from projections import queries
@@ -68,6 +72,8 @@ POLL_WAIT_MAX_S = 30
 INCOMPLETE = "Hoso-Incomplete"
 """Header of an answer whose read model stands still for so many streams; a list: of any agency."""
 POSITION_MAX = 2**63 - 1
+QUOTED_MAX = 10_000
+"""Pages, or copies, that a fee is asked for."""
 UNTOLD = frozenset({"feed"})
 """An agency is not told how much there is that it does not get."""
 PARKED = "the read model could not take what was recorded of it; the history has all of it"
@@ -81,6 +87,7 @@ CURSOR: Schema = {"type": "string", "description": "`next` of the page before"}
 DAY: Schema = {"type": "string", "format": "date"}
 INSTANT: Schema = {"type": "string", "format": "date-time"}
 FLAG: Schema = {"type": "boolean", "default": False}
+QUOTED: Schema = {"type": "integer", "minimum": 1, "maximum": QUOTED_MAX, "default": 1}
 PAGED = (("after", AFTER), ("cursor", CURSOR), ("limit", LIMIT))
 WINDOW = (("from", DAY), ("before", DAY), ("children", FLAG), *PAGED)
 REPLAYED = (
@@ -553,6 +560,60 @@ async def _agencies(asked: Asked, _key: None) -> Response[bytes]:
     return _of_catalogue(asked, asked.shared.catalogue.agencies)
 
 
+async def _procedure(asked: Asked, code: str) -> Response[bytes]:
+    await asked.admit()
+    return _of_catalogue(asked, encode(_entry(asked, code)))
+
+
+async def _agency(asked: Asked, agency: str) -> Response[bytes]:
+    await asked.admit()
+    found = asked.backend.commands.catalogue.agencies.get(path_text(agency, AGENCY))
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found")
+    return _of_catalogue(asked, encode(found))
+
+
+def _entry(asked: Asked, code: str) -> Procedure:
+    found = asked.backend.commands.catalogue.procedures.get(path_text(code, PROCEDURE))
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found")
+    return found
+
+
+async def _quote(asked: Asked, code: str) -> answers.Quote:
+    await asked.admit()
+    procedure, catalogue = _entry(asked, code), asked.backend.commands.catalogue
+    key = query_text(asked.request, "case", KEY)
+    case = procedure.case(key or "")
+    if case is None:
+        known = ", ".join(one.key for one in procedure.cases)
+        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", f"case is one of: {known}")
+    channel = query_text(asked.request, "channel", "|".join(Channel)) or Channel.COUNTER
+    pages = query_int(asked.request, "pages", 1, least=1, most=QUOTED_MAX)
+    copies = query_int(asked.request, "copies", 1, least=1, most=QUOTED_MAX)
+    lines = fee_lines(case, pages, copies)
+    today = datetime.now(CITY_TIME).date()
+    waived = waivers(catalogue, code, case, lines, online=channel == Channel.ONLINE.value, on=today)
+    assessed_vnd = sum(line.amount_vnd for line in lines)
+    waived_vnd = sum(one.amount_vnd for one in waived)
+    return answers.Quote(
+        catalogue_version=catalogue.version,
+        lines=lines,
+        waivers=tuple(
+            answers.QuotedWaiver(
+                rule=one.rule,
+                legal_basis=one.legal_basis,
+                lines=one.lines,
+                amount_vnd=one.amount_vnd,
+            )
+            for one in waived
+        ),
+        assessed_vnd=assessed_vnd,
+        waived_vnd=waived_vnd,
+        due_vnd=assessed_vnd - waived_vnd,
+    )
+
+
 def _of_catalogue(asked: Asked, body: bytes) -> Response[bytes]:
     headers = {
         "Content-Type": "application/json",
@@ -762,6 +823,33 @@ QUERY_ROUTES: tuple[QueryRoute, ...] = (
         answer=answers.ProcedurePage,
         respond=_procedures,
         query=(("cursor", CURSOR), ("limit", LIMIT)),
+    ),
+    QueryRoute(
+        path="/v1/catalogue/procedures/{key:str}",
+        name="procedure",
+        summary="One procedure of the catalogue in force, by its code",
+        answer=Procedure,
+        respond=_procedure,
+    ),
+    QueryRoute(
+        path="/v1/catalogue/procedures/{key:str}/fee",
+        name="procedureFee",
+        summary="What a dossier of a case would cost if it were lodged today, before it is",
+        answer=answers.Quote,
+        respond=_quote,
+        query=(
+            ("case", {"type": "string", "description": "Key of one of the procedure's cases"}),
+            ("channel", {"enum": list(Channel), "default": Channel.COUNTER.value}),
+            ("pages", QUOTED),
+            ("copies", QUOTED),
+        ),
+    ),
+    QueryRoute(
+        path="/v1/catalogue/agencies/{key:str}",
+        name="agency",
+        summary="One agency of the catalogue in force, by its id",
+        answer=Agency,
+        respond=_agency,
     ),
     QueryRoute(
         path="/v1/catalogue/agencies",

@@ -20,15 +20,15 @@ from commands.payment.commands import (
     SettlePayment,
     StartAttempt,
 )
+from commands.payment.fees import fee_lines, waivers
 from commands.separation import is_own_case, refuse_own_case, refuse_same_hand
 from domain import payment as e
 from domain.account import Role
 from domain.calendar import CITY_TIME, is_published
-from domain.catalogue.procedure import DOSSIER_VND_MAX, Fee, FeeUnit
 from domain.claim.transaction import TransactionClaimed, transaction_id
 from domain.digest import digest
-from domain.dossier import Channel, Dossier, Status
-from domain.payment import Attempt, AttemptState, FeeLine, Method, Payment, PaymentEvent
+from domain.dossier import Channel, Status
+from domain.payment import Attempt, AttemptState, Method, Payment, PaymentEvent
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[PaymentEvent, ...]
@@ -117,10 +117,7 @@ def assess(setting: Setting) -> Events:
     case = procedure.case(dossier.case) if procedure else None
     if case is None:
         raise Refused(Reason.CASE_UNKNOWN, dossier.case)
-    lines = tuple(_line(fee, dossier) for fee in case.fees)
-    total_vnd = sum(line.amount_vnd for line in lines)
-    too_large = total_vnd > DOSSIER_VND_MAX
-    refuse_if(too_large, Reason.AMOUNT_TOO_LARGE, "the pages and copies cannot be right")
+    lines = fee_lines(case, dossier.pages, dossier.copies)
     assessed = e.FeeAssessed(
         dossier=dossier_id,
         procedure=dossier.procedure,
@@ -129,48 +126,10 @@ def assess(setting: Setting) -> Events:
         lines=lines,
         catalogue_version=setting.catalogue.version,
     )
-    return (assessed, *_waivers(assessed, case.fees, dossier, setting))
-
-
-def _line(fee: Fee, dossier: Dossier) -> FeeLine:
-    quantities = {
-        FeeUnit.DOSSIER: 1,
-        FeeUnit.PAGE: max(1, dossier.pages) * dossier.copies,
-        FeeUnit.COPY: dossier.copies,
-    }
-    quantity = quantities[fee.unit]
-    return FeeLine(
-        code=fee.code,
-        name=fee.name,
-        kind=fee.kind,
-        quantity=quantity,
-        unit_vnd=fee.amount_vnd,
-        amount_vnd=quantity * fee.amount_vnd,
-    )
-
-
-def _waivers(
-    assessed: e.FeeAssessed, fees: tuple[Fee, ...], dossier: Dossier, setting: Setting
-) -> tuple[e.FeeWaived, ...]:
-    """One event for each rule that applied; a line is waived once, by the first rule."""
-    waived: dict[str, e.FeeWaived] = {}
-    for fee, line in zip(fees, assessed.lines, strict=True):
-        rule = setting.catalogue.waiver(
-            dossier.procedure,
-            fee,
-            online=dossier.channel is Channel.ONLINE,
-            lodged_on=dossier.lodged_at.astimezone(CITY_TIME).date(),
-        )
-        if rule is None or not line.amount_vnd:
-            continue
-        before = waived.get(rule.rule)
-        waived[rule.rule] = e.FeeWaived(
-            rule=rule.rule,
-            legal_basis=rule.legal_basis,
-            lines=(*(before.lines if before else ()), line.code),
-            amount_vnd=(before.amount_vnd if before else 0) + line.amount_vnd,
-        )
-    return tuple(waived.values())
+    online = dossier.channel is Channel.ONLINE
+    lodged_on = dossier.lodged_at.astimezone(CITY_TIME).date()
+    waived = waivers(setting.catalogue, dossier.procedure, case, lines, online=online, on=lodged_on)
+    return (assessed, *waived)
 
 
 def request(payment: Payment, command: RequestPayment, setting: Setting) -> Events:
