@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +28,7 @@ from api.v1 import answers
 from api.v1.read_models import faults
 from commands import replay
 from commands.log.bulk import export_file, import_file
-from commands.log.database import BULK, Database, connect
+from commands.log.database import BULK, Database, DatabaseAwayError, connect
 from domain.payment import payment_id
 from domain.record import Unreadable
 from integration.agency.access import AccessNotToldError, AgencyAccess
@@ -44,7 +44,10 @@ from projections import queries
 from projections.views.registry import VIEWS
 
 Result = TypeVar("Result")
-EXPECTED = (AccessNotToldError, AlreadyRunningError, ServerFailedError, OSError, ValueError)
+EXPECTED = (
+    *(AccessNotToldError, AlreadyRunningError, DatabaseAwayError, ServerFailedError),
+    *(OSError, ValueError),
+)
 app = App(
     name="hoso",
     help="Hồ sơ: the life cycle of a city's administrative dossiers. Data is in .hoso/ or "
@@ -65,11 +68,18 @@ def main() -> None:
     tell_in_words()
     try:
         app()
+    except OperationalError as error:
+        # Its first line names the server; what follows is for who runs that.
+        _refuse(f"PostgreSQL: {str(error).partition(chr(10))[0]}")
     except (*EXPECTED, UserError) as error:
-        complaints.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
     except KeyboardInterrupt:
         complaints.print("Stopped.")
+
+
+def _refuse(words: str) -> None:
+    complaints.print(words, style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(2)
 
 
 class UserError(Exception):

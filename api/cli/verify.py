@@ -22,6 +22,10 @@ BROKEN = 1
 console = Console()
 
 
+class CannotCheckError(ValueError):
+    """There is nothing to check, or it cannot be reached; the text says which."""
+
+
 def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else")] = False) -> None:
     """Check every invariant of log, JetStream, read models and money; exit code 1 where one is broken.
 
@@ -32,7 +36,11 @@ def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else"
     Example: `hoso verify --json`
     """
     with _places(from_environment()) as places:
-        findings = asyncio.run(check_all(places, _silent if json else _tell))
+        try:
+            findings = asyncio.run(check_all(places, _silent if json else _tell))
+        except Exception as error:
+            # Not the same as broken: whoever reads the exit code must be able to tell.
+            raise CannotCheckError(f"It could not be checked: {type(error).__name__}.") from error
     holds = all(finding.holds for finding in findings)
     if json:
         found = {finding.name: finding.holds for finding in findings}
@@ -46,14 +54,15 @@ def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else"
 
 @contextmanager
 def _places(settings: Settings) -> Iterator[Places]:
-    """Where the state is. Raises `ValueError` where there is none; then nothing is created."""
+    """Where the state is. Raises `CannotCheckError` where there is none; then nothing is created."""
     addresses = found_running(settings)
     if addresses is not None:
         yield _of(addresses)
         return
-    embedded = settings.database_url is None
-    if embedded and not (settings.data_folder / "postgres").is_dir():
-        raise ValueError(f"There is no instance in {settings.data_folder}.")
+    embedded = {"postgres": settings.database_url is None, "nats": settings.nats_url is None}
+    for server, is_ours in embedded.items():
+        if is_ours and not (settings.data_folder / server).is_dir():
+            raise CannotCheckError(f"There is no instance in {settings.data_folder}.")
     with running(replace(settings, port=0), FOLLOWERS) as instance:
         yield _of(instance.addresses)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from psycopg import AsyncConnection
 
 from integration.servers.postgres import PostgresServer
@@ -59,4 +60,24 @@ def test_where_there_is_nothing_nothing_is_made(tmp_path: Path) -> None:
     said = hoso("verify", "--json", folder=folder, check=False)
     assert said.returncode == 2
     assert "There is no instance in" in said.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", [("verify", "--json"), ("migrate",)])
+def test_a_database_that_is_away_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """And no exit code 1, which would say that something is broken."""
+    (tmp_path / "nats").mkdir()
+    away = {"HOSO_DATABASE_URL": "postgresql://hoso_app@127.0.0.1:1/hoso"}
+    said = hoso(*command, folder=tmp_path, check=False, own=away)
+    assert said.returncode == 2, said.stderr
+    assert said.stderr.startswith("PostgreSQL: ")
+    assert len(said.stderr.splitlines()) == 1
+    assert not said.stdout
+
+
+def test_with_others_servers_too_there_must_be_an_instance(tmp_path: Path) -> None:
+    folder = tmp_path / "nowhere"
+    away = {"HOSO_DATABASE_URL": "postgresql://hoso_app@127.0.0.1:1/hoso"}
+    said = hoso("verify", folder=folder, check=False, own=away)
+    assert (said.returncode, said.stdout) == (2, "")
     assert not folder.exists()
