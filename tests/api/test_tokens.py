@@ -543,6 +543,7 @@ def test_how_long_a_token_lives_is_a_setting(tmp_path: Path) -> None:
     assert from_environment({"HOSO_TOKEN_LIFE_MAX": "3600"}).token_life_max_s == 3600
     with pytest.raises(ValueError, match="HOSO_TOKEN_LIFE_MAX"):
         from_environment({"HOSO_TOKEN_LIFE_MAX": "0"})
+    LocalIssuer(tmp_path / "issuer")  # as an instance's first start makes its key
     environment = {**os.environ, "HOSO_DATA_DIR": str(tmp_path), "HOSO_TOKEN_LIFE_MAX": "7200"}
     for hours, code in (("2", 0), ("3", 2), ("0", 2), ("-1", 2)):
         command = (sys.executable, "-m", "api.cli.main", "token", "admin", f"--hours={hours}")
