@@ -1,6 +1,6 @@
 """The one door to the log: a wish in, a receipt out; and what an actor may wish for now."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -38,8 +38,6 @@ class CommandService:
     """Whoever has a wish comes here: HTTP, a console, a timer, a partner, the command line."""
 
     catalogue: Catalogue
-    handle: Callable[[Wish], Coroutine[Any, Any, Receipt]]
-    """Does what is wished for, or gives the first answer again: `CommandHandler.handle`."""
 
     def __init__(self, dsn: str, issuers: Issuers | None = None) -> None:
         """`dsn` is the application role's; nothing is opened yet.
@@ -66,7 +64,6 @@ class CommandService:
         self._handler = CommandHandler(
             self.log, self.streams, self._numbering, self.catalogue, self._issuers
         )
-        self.handle = self._handler.handle
         self._services.start()
         try:
             yield
@@ -74,6 +71,10 @@ class CommandService:
             await self._services.stop()
             await self.log.close()
             await self._numbering.close()
+
+    async def handle(self, wish: Wish) -> Receipt:
+        """Do what is wished for, or give the first answer again: see `CommandHandler.handle`."""
+        return await self._handler.handle(wish)
 
     async def possible(self, kind: str, subject: UUID, actor: UUID, via: UUID | None) -> Possible:
         """The commands of this kind that the actor may send about the subject now.

@@ -137,7 +137,10 @@ def migrate() -> None:
     if settings.database_url is not None:
         owner = settings.owner_database_url or settings.database_url
         asyncio.run(prepare(owner, settings.database_url))
-    elif found_running(settings) is None:
+    elif found_running(settings) is not None:
+        console.print("An instance runs here; it did so when it started.")
+        return
+    else:
         folder = DataFolder(settings.data_folder)
         folder.lock()
         server = PostgresServer(settings.data_folder / "postgres")

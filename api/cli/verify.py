@@ -14,6 +14,7 @@ from rich.console import Console
 from api.server.instance import Addresses, found_running, running
 from api.server.settings import Settings, from_environment
 from integration.verification.invariants import Finding, Places, check_all
+from projections.engine.rebuild import RebuildRunningError
 
 FOLLOWERS = ("relay", "views", "feeds")
 """What brings JetStream and the read models up to the log's end, where nothing runs."""
@@ -29,15 +30,21 @@ class CannotCheckError(ValueError):
 def verify(*, json: Annotated[bool, Parameter(help="print JSON and nothing else")] = False) -> None:
     """Check every invariant of log, JetStream, read models and money; exit code 1 where one is broken.
 
-    It only reads a running instance.
-    A stopped one is started without its API for as long as the check takes, which brings its
+    It changes no fact and no row that is read: each read model is built a second time beside the
+    live one, compared, and dropped again.
+    A stopped instance is started without its API for as long as the check takes, which brings its
     database to this program's version and its read models up to date.
+    It keeps every dossier and payment in memory meanwhile: the more there are, the more it takes.
 
     Example: `hoso verify --json`
     """
     with _places(from_environment()) as places:
         try:
             findings = asyncio.run(check_all(places, _silent if json else _tell))
+        except RebuildRunningError as error:
+            raise CannotCheckError(
+                "Another `hoso verify` or `hoso rebuild` is at work; run it again afterwards."
+            ) from error
         except Exception as error:
             # Not the same as broken: whoever reads the exit code must be able to tell.
             raise CannotCheckError(f"It could not be checked: {type(error).__name__}.") from error

@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from api.server.observability import described
+
 SENTENCES = {
     "bus_away": "NATS is away; it goes on when NATS is back.",
     "server_died": "{server} ended; it is started again.",
@@ -37,4 +39,6 @@ def in_words(_: object, level: str, event: MutableMapping[str, Any]) -> str:
         return SENTENCES[name].format_map({**event, "server": server})
     if level == "warning":
         raise structlog.DropEvent
+    if "exc_info" in event:
+        event["error"] = described(event.pop("exc_info"))[-1].partition(";")[0]
     return ", ".join((name, *(f"{field} {value}" for field, value in event.items())))

@@ -74,7 +74,7 @@ class Identity(Value, frozen=True):
     issuer: str
     subject: str
     expires_at: float
-    """Unix time, seconds."""
+    """Unix time, seconds, with the leeway."""
 
 
 class _Known(Value, frozen=True):
@@ -117,12 +117,12 @@ class Tokens:
         known = self._known.get(authorization or "")
         if known is not None and self._age(known.identity.issuer) > FRESH_S:
             await self._keep_fresh(known.identity.issuer)
-        if known is None or not self._stands(known):
-            known = await self._verify(_bearer(authorization or ""))
-            self._remember(authorization or "", known)
-        if known.identity.expires_at < time.time():
-            raise unauthorized("token-expired")
-        return known.identity
+        if known is not None and self._stands(known):
+            return _in_time(known.identity)
+        known = await self._verify(_bearer(authorization or ""))
+        identity = _in_time(known.identity)
+        self._remember(authorization or "", known)
+        return identity
 
     def _stands(self, known: _Known) -> bool:
         """Whether the issuer still publishes the key of a token seen before."""
@@ -150,20 +150,17 @@ class Tokens:
             raise unauthorized("token-invalid", "alg")
         if not _is_signed(signed, signature, header["alg"], key):
             raise unauthorized("token-invalid", "signature")
-        self._refuse_elsewhere_or_out_of_time(claims)
+        self._refuse_elsewhere_or_too_early(claims)
         return _Known(self._identity(issuer, claims), key)
 
-    def _refuse_elsewhere_or_out_of_time(self, claims: dict[str, Any]) -> None:
-        """RFC 7519, sections 4.1.3 to 4.1.6, with `LEEWAY_S` for clocks that differ. Raises 401."""
+    def _refuse_elsewhere_or_too_early(self, claims: dict[str, Any]) -> None:
+        """RFC 7519, sections 4.1.3, 4.1.5, 4.1.6; `LEEWAY_S` for clocks that differ. Raises 401."""
         given = claims.get("aud")
         if self._audience not in ((given,) if isinstance(given, str) else _texts(given)):
             raise unauthorized("token-invalid", "aud")
-        now = time.time()
         begins = max(_seconds(claims, "iat"), _seconds(claims, "nbf") if "nbf" in claims else 0.0)
-        if begins > now + LEEWAY_S:
+        if begins > time.time() + LEEWAY_S:
             raise unauthorized("token-invalid", "not valid yet")
-        if _seconds(claims, "exp") <= now - LEEWAY_S:
-            raise unauthorized("token-expired")
 
     def _identity(self, issuer: str, claims: dict[str, Any]) -> Identity:
         issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
@@ -263,6 +260,13 @@ async def _ended(asking: asyncio.Task[None] | None, within_s: float | None = Non
     """Wait for a request that others wait for too: one who leaves does not end it."""
     if asking is not None:
         await asyncio.wait([asking], timeout=within_s)
+
+
+def _in_time(identity: Identity) -> Identity:
+    """Raises 401 from the token's `exp` on (RFC 7519, section 4.1.4)."""
+    if identity.expires_at <= time.time():
+        raise unauthorized("token-expired")
+    return identity
 
 
 def unauthorized(code: str, detail: str = "") -> Problem:

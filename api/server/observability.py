@@ -65,11 +65,6 @@ def _lean_logger(level: int) -> type[structlog.BoundLoggerBase]:
                 encoded = _encode({"event": "line_not_encoded", "of": ascii(event), "level": name})
             self._logger.msg(encoded)
 
-        def info(self, event: str | None = None, **fields: Any) -> None:
-            """As the library's, without its second look: commands are told of by the thousand."""
-            if level <= logging.INFO:
-                self._proxy_to_logger("info", event, **fields)
-
     return LeanLogger
 
 

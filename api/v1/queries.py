@@ -315,10 +315,10 @@ async def _card(asked: Asked, dossier: UUID) -> Card:
 async def _next_commands(asked: Asked, dossier: UUID) -> answers.NextCommands:
     await asked.open_stream(Reading.DOSSIER, dossier)
     identity, commands = asked.identity, asked.backend.commands
-    of_dossier, of_payment = [
-        await commands.possible(kind, dossier, identity.actor, identity.via)
-        for kind in ("dossier", "payment")
-    ]
+    of_dossier, of_payment = await asyncio.gather(
+        commands.possible("dossier", dossier, identity.actor, identity.via),
+        commands.possible("payment", dossier, identity.actor, identity.via),
+    )
     return answers.NextCommands(
         dossier=_sendable(of_dossier, dossier), payment=_sendable(of_payment, dossier)
     )

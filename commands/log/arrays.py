@@ -18,8 +18,6 @@ _LENGTH = struct.Struct(">i")
 _INTEGER = struct.Struct(">ii")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
-_READY = [_INTEGER.pack(4, number) for number in range(1024)]
-"""Versions, counts and places in a batch are small numbers."""
 
 
 class Array:
@@ -41,7 +39,7 @@ def uuids(items: Iterable[UUID]) -> Array:
 
 def integers(items: Iterable[int]) -> Array:
     """`integer[]`."""
-    return Array("int4", [_integer(item) for item in items])
+    return Array("int4", [_INTEGER.pack(4, item) for item in items])
 
 
 def blobs(items: Iterable[bytes | None]) -> Array:
@@ -52,10 +50,6 @@ def blobs(items: Iterable[bytes | None]) -> Array:
 def texts(items: Iterable[str | None]) -> Array:
     """`text[]`, with NULL for None."""
     return Array("text", [_sized(None if item is None else item.encode()) for item in items])
-
-
-def _integer(item: int) -> bytes:
-    return _READY[item] if 0 <= item < len(_READY) else _INTEGER.pack(4, item)
 
 
 def _sized(item: bytes | None) -> bytes:

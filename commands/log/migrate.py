@@ -10,7 +10,6 @@ ADVISORY_LOCK = 7_406_001
 """Two migrating processes take turns."""
 APPLICATION = "hoso_app"
 """The role that the program works as: it reads, and appends through functions."""
-MADE_BEFORE = "thrown away, or exported by the program that made it and imported into a new one"
 
 
 class RoleMissingError(ValueError):
@@ -58,11 +57,14 @@ async def _applied(connection: AsyncConnection) -> dict[str, bytes | None]:
         "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 bytea NOT NULL,"
         " applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    rows = await connection.execute("SELECT name, to_jsonb(m) ->> 'sha256' FROM migration m")
-    return {
-        str(name): None if sha is None else bytes.fromhex(sha.removeprefix("\\x"))
-        for name, sha in await rows.fetchall()
-    }
+    columns = await connection.execute(
+        "SELECT FROM pg_attribute WHERE attrelid = 'migration'::regclass AND attname = 'sha256'"
+    )
+    if await columns.fetchone() is None:
+        rows = await connection.execute("SELECT name, NULL FROM migration")
+    else:
+        rows = await connection.execute("SELECT name, sha256 FROM migration")
+    return {str(name): sha for name, sha in await rows.fetchall()}
 
 
 def _refuse_others(done: dict[str, bytes | None], files: dict[str, bytes]) -> None:
@@ -70,7 +72,8 @@ def _refuse_others(done: dict[str, bytes | None], files: dict[str, bytes]) -> No
     for name, sha in done.items():
         if sha is None:
             raise OtherMigrationsError(
-                f"The database was made before migrations had digests; it is to be {MADE_BEFORE}."
+                "The database was made before migrations had digests: throw it away, or export its"
+                " log with the program that made it and import that into a new one."
             )
         if name not in files:
             raise OtherMigrationsError(
@@ -79,7 +82,7 @@ def _refuse_others(done: dict[str, bytes | None], files: dict[str, bytes]) -> No
             )
         if sha != digest(files[name]):
             raise OtherMigrationsError(f"The migration {name} was changed after it was applied.")
-    if list(done) and sorted(done) != list(files)[: len(done)]:
+    if sorted(done) != list(files)[: len(done)]:
         raise OtherMigrationsError("A migration was added before one that was applied already.")
 
 

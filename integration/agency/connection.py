@@ -29,7 +29,7 @@ def credentials_for(account: Key, agency: str, days: int = AGENCY_DAYS, revoked_
 def feed_of(
     nats_url: str, credentials: str, agency: str, after: int | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The agency's CloudEvents, with its own credentials; see `integration.agency.connection.subscriber.follow`."""
+    """The agency's CloudEvents, with its own credentials; see `integration.agency.subscriber.follow`."""
     return follow(nats_url, credentials, stream_of(agency), CONSUMER, inbox_prefix(agency), after)
 
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from psycopg import AsyncConnection
 
@@ -48,7 +46,6 @@ async def run_relay(
     `dsn` is the application role's. Raises `integration.relay.log.NatsUnwellError` where nothing that is
     due got into the stream for `unwell_after_s`, for whoever can restart NATS.
     """
-    _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso relay")
     relay = Relay(dsn, bus, replicas=replicas, unwell_after_s=unwell_after_s)
     try:
@@ -68,7 +65,6 @@ async def run_views(
 
     NATS need not be there. `dsn` is the application role's. Raises what the projector raises.
     """
-    _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso views")
     runner = Runner(dsn, QUERIED if views is None else views, dial)
     follower = Follower(dsn, bus, runner)
@@ -92,7 +88,6 @@ async def run_feeds(
     application role's; `nats_keys` the folder of the embedded NATS' keys, by which agencies are
     let in and out. Raises what the projector raises.
     """
-    _configure_logs()
     bus = Bus(nats_url, credentials, name="hoso feeds")
     runner = Runner(dsn, (feed.VIEW,), dial)
     follower = Follower(dsn, bus, runner, FEED_LEADER, FEED_GATHER_S)
@@ -142,22 +137,3 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
-
-
-def _configure_logs() -> None:
-    """One JSON object a line on standard error, unless the process has decided otherwise."""
-    if structlog.is_configured():
-        return
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_serialize),
-        ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
-    )
-
-
-def _serialize(event: object, **_options: object) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)

@@ -18,6 +18,7 @@ from integration.nats.bus import EVENTS, Bus, Pull, stream_state, to_message
 from integration.verification.folded import Folded, fold_city
 from projections import queries
 from projections.engine.difference import Difference, difference
+from projections.engine.generation import HoleError, StaleViewError
 from projections.views.registry import VIEWS
 
 PAGE = 5_000
@@ -274,21 +275,20 @@ async def _compare_views(places: Places, reached: Callable[[Finding], None]) -> 
         async def compare(view: str) -> None:
             async with slots:
                 started = time.monotonic()
-                found = await loop.run_in_executor(processes, compared, places.dsn, view)
-                taken = time.monotonic() - started
-            explanation = f"{found.rows:,} rows at position {found.position:,}"
-            if not found.equal:
-                explanation += (
-                    f": {found.only_live} only live, {found.only_rebuilt} only rebuilt,"
-                    f" {found.changed} changed, e.g. {found.examples[:2]}"
+                holds, explanation = await loop.run_in_executor(
+                    processes, compared, places.dsn, view
                 )
-            reached(Finding(f"view_{view}_equals_rebuild", found.equal, explanation, taken))
+                taken = time.monotonic() - started
+            reached(Finding(f"view_{view}_equals_rebuild", holds, explanation, taken))
 
         await asyncio.gather(*(compare(view) for view in VIEWS))
 
 
-def compared(dsn: str, view: str) -> Difference:
-    """A read model against its rebuild; a process of its own runs this."""
+def compared(dsn: str, view: str) -> Found:
+    """A read model against its rebuild; a process of its own runs this.
+
+    Raises `RebuildRunningError`.
+    """
     gc.set_threshold(100_000, 50, 100)
 
     async def compare() -> Difference:
@@ -298,7 +298,19 @@ def compared(dsn: str, view: str) -> Difference:
                 dsn, VIEWS[view], lambda after: read_wanted(connection, names, after)
             )
 
-    return asyncio.run(compare())
+    try:
+        found = asyncio.run(compare())
+    except HoleError:
+        return False, "it has taken what the log does not hold"
+    except StaleViewError:
+        return False, "its tables are of another version of the program"
+    explanation = f"{found.rows:,} rows at position {found.position:,}"
+    if not found.equal:
+        explanation += (
+            f": {found.only_live} only live, {found.only_rebuilt} only rebuilt,"
+            f" {found.changed} changed, e.g. {found.examples[:2]}"
+        )
+    return found.equal, explanation
 
 
 async def _folded(dsn: str) -> Folded:

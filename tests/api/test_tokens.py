@@ -515,6 +515,21 @@ async def test_software_is_an_account_of_the_same_issuer(here: Tokens, local: Lo
 
 
 @in_a_loop
+async def test_a_token_that_another_signed(here: Tokens, local: LocalIssuer) -> None:
+    header, claims, _ = local.token("an").split(".")
+    of_another = Ed25519PrivateKey.generate().sign(f"{header}.{claims}".encode())
+    assert await outcome(here, f"{header}.{claims}.{b64(of_another)}") == "token-invalid"
+    assert await outcome(here, f"{header}.{claims}.") == "token-invalid"
+
+
+@in_a_loop
+async def test_an_expired_token_is_not_remembered(here: Tokens, local: LocalIssuer) -> None:
+    late = made(local, {}, iat=Ahead(-600), exp=Ahead(-60))
+    assert await outcome(here, late) == "token-expired"
+    assert not here._known
+
+
+@in_a_loop
 async def test_remembered_tokens_are_bounded_and_end(
     local: LocalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,5 +31,11 @@ def test_an_error_that_nobody_thought_of_is_told() -> None:
     assert told == "disk_full, place log"
 
 
+def test_of_an_error_its_kind_is_told_and_never_its_words() -> None:
+    error = ValueError("079123456789 is taken")
+    told = in_words(None, "error", {"event": "request_failed", "exc_info": error})
+    assert told == "request_failed, error ValueError"
+
+
 def test_every_server_has_its_name() -> None:
     assert SERVERS.keys() == {NatsServer.__name__, PostgresServer.__name__}
