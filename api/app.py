@@ -9,15 +9,15 @@ from msgspec import Struct
 
 from api import problems
 from api.backend import Backend
-from api.fast_path import BODY_MAX, CommandApp
+from api.fast_path import Door
 from api.identity.security_log import asked_in, tell_refusal
 from api.problems import Problem
 from api.server.cors import Cors
 from api.server.limits import Gate, Limits
 from api.server.paths import Paths
-from api.v1 import operations as operations_routes
-from api.v1 import queries as query_routes
-from api.v1.commands import COMMAND_ROUTES
+from api.v1 import openapi, operations, reference, routes
+from api.v1.queries.asking import Identified, Shared
+from api.v1.receive_command import BODY_MAX, CommandReceiver
 from api.v1.requests import request_id_of
 
 
@@ -29,20 +29,24 @@ class Interface(Struct, frozen=True, kw_only=True):
     """Origins whose pages may call the API from a browser."""
     metrics_token: str | None = None
     """What `/metrics` wants as bearer token; None: it is shown to nobody."""
+    fast_path: bool = True
+    """Whether commands take the short way before litestar."""
 
 
-def create_app(backend: Backend, interface: Interface | None = None) -> CommandApp:
-    """Commands, and behind them the framework's queries and operations, over one backend."""
+def create_app(backend: Backend, interface: Interface | None = None) -> Door:
+    """Commands, queries and operations over one backend, behind one door."""
     interface = interface or Interface()
     gate = Gate(interface.limits)
-    others = _queries_and_operations(backend, gate, interface)
-    methods = {route.path: {"GET"} for route in others.routes}
-    for route in COMMAND_ROUTES:
-        methods.setdefault(route.path, set()).add("POST")
-    return CommandApp(backend, others, Paths(methods), gate, Cors(interface.cors_origins))
+    receiver = CommandReceiver(backend, gate)
+    framework = _framework(backend, gate, receiver, interface.metrics_token)
+    paths = Paths({route.path: route.methods for route in framework.routes})
+    short_way = receiver if interface.fast_path else None
+    return Door(backend, short_way, framework, paths, gate, Cors(interface.cors_origins))
 
 
-def _queries_and_operations(backend: Backend, gate: Gate, interface: Interface) -> Litestar:
+def _framework(
+    backend: Backend, gate: Gate, receiver: CommandReceiver, metrics_token: str | None
+) -> Litestar:
     """The backend is opened and closed with this application."""
 
     @asynccontextmanager
@@ -51,6 +55,8 @@ def _queries_and_operations(backend: Backend, gate: Gate, interface: Interface) 
             yield
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        if isinstance(error, ConnectionResetError):
+            raise error  # nobody waits for an answer
         problem = gate.ended(request.scope, problems.of_error(asked_in(request.scope), error))
         request_id = request_id_of(request.headers)
         tell_refusal(request.scope, request_id, problem)
@@ -62,11 +68,15 @@ def _queries_and_operations(backend: Backend, gate: Gate, interface: Interface) 
             headers={**problem.headers, "X-Request-Id": request_id},
         )
 
+    documents = reference.documents(openapi.document())
+    shared = Shared(backend, gate)
+    own = operations.Operations(backend, gate, metrics_token, documents)
     return Litestar(
         route_handlers=[
-            *query_routes.handlers(backend, gate),
-            *operations_routes.handlers(backend, gate, interface.metrics_token),
+            routes.router(receiver, shared),
+            *operations.handlers(own),
         ],
+        middleware=[Identified(shared, openapi.query_parameters())],
         lifespan=[lifespan],
         exception_handlers={Exception: on_error, Problem: on_error},
         request_max_body_size=BODY_MAX,

@@ -16,7 +16,7 @@ from api.problems import Problem
 from api.v1.parameters import AGENCY
 from domain.account import AccountKind
 
-OPEN = frozenset({"me", "procedures", "agencies", "status"})
+OPEN = frozenset({"me", "procedureFee", "status"})
 """Routes that show nobody's data but the caller's own roles."""
 REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 """Not found too: it is the answer for what the caller may not know of."""
@@ -39,6 +39,12 @@ def note_asked(scope: Scope, what: str, key: UUID | str | None) -> None:
 def note_caller(scope: Scope, caller: Identity) -> None:
     """Keep who asks, once that is known."""
     scope[_CALLER] = caller
+
+
+def caller_in(scope: Scope) -> Identity:
+    """Who asks; known by now."""
+    caller: Identity = scope[_CALLER]
+    return caller
 
 
 def asked_in(scope: Scope) -> str | None:

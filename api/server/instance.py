@@ -262,6 +262,7 @@ class Instance:
                 limits=self.settings.limits,
                 cors_origins=self.settings.cors_origins,
                 metrics_token=self.metrics_token,
+                fast_path=self.settings.fast_path,
             ),
         )
         log_file = self.settings.data_folder / "log" / f"{name}.log"

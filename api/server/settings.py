@@ -62,6 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`HOSO_CORS_ORIGINS`: origins whose pages may call the API from a browser, comma-separated."""
     metrics_token: str | None = None
     """`HOSO_METRICS_TOKEN`: what `/metrics` wants as bearer token; left out, one is made in the data folder."""
+    fast_path: bool = True
+    """`HOSO_FAST_PATH` on or off: whether commands take the short way before litestar."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -85,6 +87,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         limits=_limits(environment),
         cors_origins=_list(environment, "HOSO_CORS_ORIGINS"),
         metrics_token=environment.get("HOSO_METRICS_TOKEN") or None,
+        fast_path=_switch(environment, "HOSO_FAST_PATH", default=True),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from api.v1 import answers
 from api.v1.pages import encode, fitting
-from api.v1.parameters import cursor
+from api.v1.parameters import write_cursor
 from api.v1.requests import tag_of
 from domain.catalogue.procedure import Catalogue
 
@@ -41,6 +41,6 @@ class CataloguePages:
             answers.ProcedurePage(
                 catalogue_version=self.catalogue.version,
                 items=cast("Any", kept),
-                next=cursor(self._codes[last - 1]) if 0 < last < len(self._codes) else None,
+                next=write_cursor(self._codes[last - 1]) if 0 < last < len(self._codes) else None,
             )
         )

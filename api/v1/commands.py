@@ -1,5 +1,7 @@
 """Which path takes which command: the table that the API and its description are made from."""
 
+from http import HTTPStatus
+
 from msgspec import Struct
 
 from commands import account as a
@@ -20,6 +22,11 @@ class CommandRoute(Struct, frozen=True):
     def name(self) -> str:
         """Unique among the routes: the command's own name."""
         return self.command.__name__
+
+    @property
+    def done(self) -> HTTPStatus:
+        """What a command that was done is answered with."""
+        return HTTPStatus.CREATED if self.command.creates else HTTPStatus.OK
 
 
 def _dossier(action: str, command: type[Command]) -> CommandRoute:

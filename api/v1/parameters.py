@@ -1,17 +1,20 @@
-"""Query parameters beyond words and numbers: instants, days, ids, cursors."""
+"""The parameters of queries: what each means, and what is refused."""
 
 import base64
 import re
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from litestar.params import PathParameter, QueryParameter
+from msgspec import Struct
 
 from api.problems import Problem
-from api.v1.requests import POSITION_MAX, AnyRequest, query_text
+from api.v1.requests import POSITION_MAX
 from commands.entry import YEARS, in_years
+from projections import queries
 
 AGENCY = r"[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}"
 KEY = r"[a-z0-9_-]{1,60}"
@@ -19,8 +22,75 @@ CODE = r"[A-Z][0-9.]{2,34}-[0-9]{6}-[0-9]{4,7}"
 PROCEDURE = r"[0-9]\.[0-9]{6}"
 PAGE = 100
 WINDOW_DAYS_MAX = 400
+INSTANT_LENGTH_MAX = 40
 
 Parsed = TypeVar("Parsed")
+
+
+def whole(pattern: str) -> str:
+    """The pattern of a text that matches from its beginning to its very end."""
+    return rf"\A(?:{pattern})\Z"
+
+
+After = Annotated[
+    int,
+    QueryParameter(
+        ge=0,
+        le=POSITION_MAX,
+        description="Position of a receipt: the answer waits until the read model has come so far.",
+    ),
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=queries.PAGE_MAX, description="Rows of a page.")]
+CursorText = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=whole(r"[A-Za-z0-9_-]{1,400}"), description="`next` of the page before."
+    ),
+]
+DossierId = Annotated[UUID, PathParameter(name="id", description="Id of a dossier.")]
+AccountId = Annotated[UUID, PathParameter(name="id", description="Id of an account.")]
+StreamId = Annotated[UUID, PathParameter(name="id", description="Id of the dossier or account.")]
+AgencyPath = Annotated[str, PathParameter(description="Id of an agency (mã cơ quan): `H29.101`.")]
+ProcedurePath = Annotated[
+    str, PathParameter(description="Code of a procedure (mã thủ tục): `1.001193`.")
+]
+
+
+def instant_parameter(name: str, description: str) -> QueryParameter:
+    """An RFC 3339 instant with its offset."""
+    return QueryParameter(name=name, description=description, schema_extra={"format": "date-time"})
+
+
+def day_parameter(name: str, description: str) -> QueryParameter:
+    """A calendar day of the city."""
+    return QueryParameter(name=name, description=description, schema_extra={"format": "date"})
+
+
+class Paging(Struct, frozen=True):
+    """Which part of a list is wanted."""
+
+    cursor: str | None
+    limit: int
+
+    def last(self, shape: type[Parsed]) -> Parsed | None:
+        """The key of the last row before this page. Raises 400 for a cursor of another list."""
+        return read_cursor(self.cursor, shape)
+
+
+def paging(cursor: CursorText = None, limit: Limit = PAGE) -> Paging:
+    """A dependency of every list."""
+    return Paging(cursor, limit)
+
+
+def days(
+    first: Annotated[str, day_parameter("from", "First day of the window.")],
+    before: Annotated[str, day_parameter("before", "The day after the last of the window.")],
+) -> queries.Days:
+    """A dependency: a half-open window of at most 400 days."""
+    begins, ends = read_day("from", first), read_day("before", before)
+    if not timedelta() < ends - begins <= timedelta(days=WINDOW_DAYS_MAX):
+        raise invalid("before", f"the window has 1 to {WINDOW_DAYS_MAX} days")
+    return queries.Days(begins, ends)
 
 
 def invalid(name: str, detail: str = "") -> Problem:
@@ -28,13 +98,12 @@ def invalid(name: str, detail: str = "") -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail or f"parameter {name}")
 
 
-def query_instant(request: AnyRequest, name: str) -> datetime | None:
+def read_instant(name: str, text: str | None) -> datetime | None:
     """An RFC 3339 instant with its offset; a `+` that was sent unescaped arrives as a space."""
-    text = query_text(request, name, r".{0,40}")
     if text is None:
         return None
     try:
-        instant = msgspec.convert(text.replace(" ", "+"), datetime)
+        instant = msgspec.convert(text[:INSTANT_LENGTH_MAX].replace(" ", "+"), datetime)
     except msgspec.ValidationError:
         raise invalid(name, f"{name} is an RFC 3339 instant") from None
     if instant.tzinfo is None or not in_years(instant):
@@ -42,37 +111,15 @@ def query_instant(request: AnyRequest, name: str) -> datetime | None:
     return instant.astimezone(UTC)
 
 
-def query_uuid(request: AnyRequest, name: str) -> UUID | None:
-    """A UUID."""
-    text = query_text(request, name, r"[0-9a-fA-F-]{32,36}")
+def read_day(name: str, text: str) -> date:
+    """A day, YYYY-MM-DD."""
     try:
-        return UUID(text) if text is not None else None
-    except ValueError:
-        raise invalid(name) from None
-
-
-def query_days(request: AnyRequest) -> tuple[date, date]:
-    """The half-open window `from`, `before`, both required, at most 400 days."""
-    first, before = (_day(request, name) for name in ("from", "before"))
-    if not timedelta() < before - first <= timedelta(days=WINDOW_DAYS_MAX):
-        raise invalid("before", f"the window has 1 to {WINDOW_DAYS_MAX} days")
-    return first, before
-
-
-def _day(request: AnyRequest, name: str) -> date:
-    text = query_text(request, name, r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-    try:
-        day = date.fromisoformat(text or "")
+        day = date.fromisoformat(text if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else "")
     except ValueError:
         raise invalid(name, f"{name} is a day, YYYY-MM-DD") from None
     if day.year not in YEARS:
         raise invalid(name, f"{name}: a year from 1900 to 2199")
     return day
-
-
-def query_flag(request: AnyRequest, name: str) -> bool:
-    """`true` or `false`; absent is false."""
-    return query_text(request, name, r"true|false") == "true"
 
 
 def path_text(value: str, pattern: str) -> str:
@@ -82,14 +129,13 @@ def path_text(value: str, pattern: str) -> str:
     return value
 
 
-def cursor(*key: Any) -> str:
+def write_cursor(*key: Any) -> str:
     """An opaque cursor: the key of the last row."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def query_cursor(request: AnyRequest, shape: type[Parsed]) -> Parsed | None:
-    """The key in `cursor`. Raises 400 for one that this route never gave out."""
-    text = query_text(request, "cursor", r"[A-Za-z0-9_-]{1,400}")
+def read_cursor(text: str | None, shape: type[Parsed]) -> Parsed | None:
+    """The key in a cursor. Raises 400 for one that this list never gave out."""
     if text is None:
         return None
     try:

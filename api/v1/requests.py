@@ -181,28 +181,3 @@ def trace_id(headers: Headers) -> str | None:
 def etag(version: int) -> str:
     """The entity tag of a version."""
     return f'"{version}"'
-
-
-def query_text(request: AnyRequest, name: str, pattern: str) -> str | None:
-    """A query parameter that must match a pattern; None when absent."""
-    values = request.query_params.getall(name, [])
-    if not values:
-        return None
-    if len(values) > 1 or not re.fullmatch(pattern, str(values[0])):
-        detail = f"parameter {name} comes once and matches {pattern}"
-        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail)
-    return str(values[0])
-
-
-def query_int(
-    request: AnyRequest, name: str, default: int, *, least: int = 0, most: int = POSITION_MAX
-) -> int:
-    """A whole number within bounds, or the default when absent."""
-    text = query_text(request, name, r"[0-9]{1,19}")
-    if text is None:
-        return default
-    number = int(text)
-    if not least <= number <= most:
-        detail = f"parameter {name} is between {least} and {most}"
-        raise Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail)
-    return number

@@ -20,7 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from api.server.instance import Instance
-from api.v1.parameters import cursor
+from api.v1.parameters import write_cursor
 from benchmarks.city.population import Population
 from benchmarks.load.big_log import DAY, BigLog, Told
 from benchmarks.load.http_client import Connection, Measures
@@ -78,7 +78,7 @@ class Asker:
             narrowed, held = self._chance.choices(
                 (
                     ("", f'"{item.holder}"'),
-                    (f"?cursor={cursor(item.due_at, item.dossier)}", ""),
+                    (f"?cursor={write_cursor(item.due_at, item.dossier)}", ""),
                     (f"?step={item.step}", f'"{item.step}"'),
                     (f"?assignee={item.assignee}" if item.assignee else "", f'"{item.holder}"'),
                     (f"?overdue_at={now}", ""),

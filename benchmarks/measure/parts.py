@@ -19,7 +19,7 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
-from api.app import create_app
+from api.app import Interface, create_app
 from api.backend import Backend
 from api.identity.tokens import Tokens
 from api.server.http_protocol import HttpProtocol
@@ -120,6 +120,7 @@ class Parts:
         )
         self._backend = Backend("", Tokens("hoso", {LOCAL_ISSUER: issuer.jwks}))
         self._app = create_app(self._backend)
+        self._long = create_app(self._backend, Interface(fast_path=False))
         self._log = _Log()
         self._accounts = [
             (account, _folded(events, context.effective_at))
@@ -131,10 +132,13 @@ class Parts:
         self._backend.commands = cast("CommandService", _Nobody())
         cold = await self._taken(self._through(self._app))
         rounds = [await self._round() for _ in range(ROUNDS)]
-        server, interface, decided, batch = (min(taken) for taken in zip(*rounds, strict=True))
+        server, interface, long, decided, batch = (
+            min(taken) for taken in zip(*rounds, strict=True)
+        )
         return {
             "server": server,
             "interface": interface - server,
+            "interface_by_litestar": long - server,
             "decision": decided - interface,
             "batch": batch,
             "a_token_at_first_sight": (cold - interface) * REQUESTS / self._tokens(),
@@ -145,9 +149,10 @@ class Parts:
         server = await self._taken(self._through(_answer_at_once))
         self._backend.commands = cast("CommandService", _Nobody())
         interface = await self._taken(self._through(self._app))
+        long = await self._taken(self._through(self._long))
         self._backend.commands = cast("CommandService", self._handler())
         decided = await self._taken(self._through(self._app))
-        return server, interface, decided, await self._taken(self._prepare)
+        return server, interface, long, decided, await self._taken(self._prepare)
 
     async def _taken(self, work: Callable[[], Awaitable[None]]) -> float:
         started = time.thread_time()

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from api import json_names
-from api.fast_path import _decoders
 from api.problems import Problem
 from api.server import limits
 from api.server.connections import Connections
@@ -15,6 +14,7 @@ from api.server.paths import Paths, path_of
 from api.v1.commands import COMMAND_ROUTES
 from api.v1.examples import EXAMPLES
 from api.v1.pages import fitting
+from api.v1.receive_command import _decoders
 from api.v1.requests import NEVER, expected_versions, is_known
 from commands.entry import encode
 

@@ -1,0 +1,172 @@
+"""What the reference says of each command: where it stands, its title, and what it does and wants.
+
+The Vietnamese term beside the title is the command's own docstring.
+"""
+
+from typing import NamedTuple
+
+LODGING = "Lodging"
+RECEPTION = "Reception"
+PROCESSING = "Processing"
+DECISION = "Decision"
+PAYING = "Payments"
+REFUNDS = "Refunds"
+ACCOUNTS = "Accounts"
+SHARING = "Data sharing"
+
+
+class Words(NamedTuple):
+    """Of one command."""
+
+    tag: str
+    title: str
+    text: str
+
+
+WORDS: dict[str, Words] = {
+    "LodgeDossier": Words(
+        LODGING,
+        "Lodge a dossier",
+        "Begins a dossier: of which procedure and case, for whom, where, with which papers. It waits for "
+        "reception then. Online one lodges for oneself or with a mandate; at the counter and by post an officer enters it.",
+    ),
+    "SupplementDossier": Words(
+        LODGING, "Supplement a dossier", "Hands in the papers that were asked for."
+    ),
+    "RequestWithdrawal": Words(
+        LODGING,
+        "Ask to withdraw a dossier",
+        "Possible until the result is issued; the agency decides.",
+    ),
+    "AcceptDossier": Words(
+        RECEPTION,
+        "Accept a dossier",
+        "Gives it its code and its date: both follow from the catalogue in force, whose version is pinned.",
+    ),
+    "TurnAwayDossier": Words(
+        RECEPTION,
+        "Turn a dossier away",
+        "Ends it before acceptance, with the clause and the reason.",
+    ),
+    "RequestSupplement": Words(
+        RECEPTION,
+        "Ask for a supplement",
+        "Names the papers that are missing or unreadable. During examination it also stops the clock.",
+    ),
+    "ReturnResult": Words(RECEPTION, "Hand over the result", "Says how, and who took it."),
+    "CloseDossier": Words(RECEPTION, "Close a dossier", "Nothing more can be done to it then."),
+    "AssignDossier": Words(
+        PROCESSING, "Assign a dossier", "To an officer of the agency that has it."
+    ),
+    "ForwardDossier": Words(
+        PROCESSING,
+        "Forward a dossier",
+        "To the next step; the step says which of the dossier's agencies has it then.",
+    ),
+    "RequestConsultation": Words(
+        PROCESSING,
+        "Ask another agency",
+        "Puts a question to another agency, with a date. A result waits until it is answered.",
+    ),
+    "AnswerConsultation": Words(
+        PROCESSING, "Answer another agency", "Says whether one agrees, and why."
+    ),
+    "SuspendDossier": Words(
+        PROCESSING, "Suspend the time", "The clock stands still, on a ground that the law knows."
+    ),
+    "ResumeDossier": Words(
+        PROCESSING,
+        "Resume the time",
+        "The clock runs on; the date moves by the working time that it stood still.",
+    ),
+    "RescheduleDossier": Words(
+        PROCESSING, "Apologise and give a new date", "Once, to a later date, with the reason."
+    ),
+    "ApproveResult": Words(DECISION, "Approve the result", "What is decided, in a sentence."),
+    "SignResult": Words(
+        DECISION,
+        "Sign the result",
+        "By the digests of the document and of its signature.",
+    ),
+    "IssueResult": Words(
+        DECISION,
+        "Issue the result",
+        "Gives the signed document its number.",
+    ),
+    "DenyDossier": Words(DECISION, "Deny a dossier", "With the clause and the reason."),
+    "DecideWithdrawal": Words(
+        DECISION, "Decide a withdrawal", "Granted, the dossier ends; not granted, it goes on."
+    ),
+    "StopDossier": Words(
+        DECISION, "Stop a dossier", "Ends it because what was asked for did not come."
+    ),
+    "AssessFee": Words(
+        PAYING,
+        "Assess the fee",
+        "The lines follow from catalogue, case, copies, pages and channel; waivers in force are applied.",
+    ),
+    "RequestPayment": Words(PAYING, "Request a payment", "Of what is still due, until an instant."),
+    "StartAttempt": Words(
+        PAYING, "Start an attempt to pay", "One at a time, under a name of your own."
+    ),
+    "ConfirmPayment": Words(
+        PAYING,
+        "Confirm a payment",
+        "The platform confirms online attempts, a cashier those at the till. One transaction pays one thing.",
+    ),
+    "DeclinePayment": Words(PAYING, "Report a failed attempt", "The request stays open."),
+    "ReportUnknownOutcome": Words(
+        PAYING,
+        "Report an unknown outcome",
+        "The attempt stays open until it is known how it ended.",
+    ),
+    "SettlePayment": Words(
+        PAYING, "Settle a payment", "The money has arrived, by a statement of bank or treasury."
+    ),
+    "AskRefund": Words(REFUNDS, "Ask for a refund", "At most what was paid and not given back."),
+    "ApproveRefund": Words(REFUNDS, "Approve a refund", "By another person than asked for it."),
+    "CompleteRefund": Words(
+        REFUNDS, "Complete a refund", "By a third person, with the transaction."
+    ),
+    "OpenCitizen": Words(
+        ACCOUNTS,
+        "Open a citizen's account",
+        "A person with a token opens his own; an account administrator may open it for him.",
+    ),
+    "OpenOrganisation": Words(
+        ACCOUNTS,
+        "Open an organisation's account",
+        "By an account administrator who has seen its registration.",
+    ),
+    "OpenOfficer": Words(
+        ACCOUNTS, "Open an officer's account", "Roles are granted to it afterwards."
+    ),
+    "OpenService": Words(
+        ACCOUNTS,
+        "Open software's account",
+        "For software with rights of its own, or that acts for persons.",
+    ),
+    "VerifyIdentity": Words(
+        ACCOUNTS, "Verify an identity", "To a level, by a number that no other account has."
+    ),
+    "GrantRole": Words(
+        ACCOUNTS,
+        "Grant a role",
+        "For an agency and for a time. A second grant of the same role replaces the validity of the first.",
+    ),
+    "RevokeRole": Words(ACCOUNTS, "Revoke a role", "At once."),
+    "SuspendAccount": Words(ACCOUNTS, "Suspend an account", "It may do and read nothing then."),
+    "ReactivateAccount": Words(ACCOUNTS, "Reactivate an account", "With the roles that it has."),
+    "SignAgreement": Words(
+        SHARING,
+        "Sign a data-sharing agreement",
+        "Which events and fields of which procedures an agency gets, for what, by which law, until when. "
+        "What is not named is not in the feed. It needs a second signature.",
+    ),
+    "CountersignAgreement": Words(
+        SHARING,
+        "Countersign an agreement",
+        "By another person than signed first; from then on the feed fills.",
+    ),
+    "EndAgreement": Words(SHARING, "End an agreement", "Its feed gives out nothing more, at once."),
+}

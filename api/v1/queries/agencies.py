@@ -1,0 +1,122 @@
+"""An agency's own work and figures: work list, counters, ledger."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from api.v1 import answers
+from api.v1.parameters import (
+    AGENCY,
+    KEY,
+    After,
+    AgencyPath,
+    Paging,
+    instant_parameter,
+    path_text,
+    read_instant,
+    whole,
+)
+from api.v1.queries.asking import Asked
+from commands.authority import Matter, Reading
+from projections import queries
+
+Children = Annotated[bool, QueryParameter(description="With all agencies below this one.")]
+Step = Annotated[
+    str | None,
+    QueryParameter(pattern=whole(KEY), description="Only dossiers at this step (bước xử lý)."),
+]
+Assignee = Annotated[
+    UUID | None, QueryParameter(description="Only dossiers assigned to this officer's account.")
+]
+OverdueAt = Annotated[
+    str | None, instant_parameter("overdue_at", "Only what is overdue at this instant.")
+]
+DueBefore = Annotated[
+    str | None, instant_parameter("due_before", "Only what is due before this instant.")
+]
+
+
+@get("/v1/agencies/{agency:str}/worklist", name="worklist", tags=["Agencies"])
+async def worklist(  # noqa: PLR0913  a filter of a list each
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    page: NamedDependency[Paging],
+    *,
+    step: Step = None,
+    assignee: Assignee = None,
+    overdue_at: OverdueAt = None,
+    due_before: DueBefore = None,
+    after: After = 0,
+) -> Response[answers.WorklistPage]:
+    """Open dossiers that an agency holds, earliest due first."""
+    await asked.allow(Reading.WORKLIST, Matter(agency=path_text(agency, AGENCY)))
+    wanted = queries.WorklistFilter(
+        step=step,
+        assignee=assignee,
+        overdue_at=read_instant("overdue_at", overdue_at),
+        due_before=read_instant("due_before", due_before),
+    )
+    last = page.last(tuple[datetime | None, UUID])
+    key = (agency, wanted, last, page.limit)
+    rows = await asked.ask("worklist", queries.worklist, *key, after=after)
+    items, following = asked.page(rows, page, "due_at", "dossier")
+    return asked.answer(answers.WorklistPage(items=items, next=following))
+
+
+@get("/v1/agencies/{agency:str}/counters", name="counters", tags=["Agencies"])
+async def counters(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    days: NamedDependency[queries.Days],
+    page: NamedDependency[Paging],
+    *,
+    children: Children = False,
+    after: After = 0,
+) -> Response[answers.CountersAnswer]:
+    """An agency's counters by day, and their total over the whole window."""
+    await asked.allow(Reading.COUNTERS, Matter(agency=path_text(agency, AGENCY)))
+    key = (days, queries.AgencyFilter(agency, children), page.last(tuple[str, date]), page.limit)
+    total, rows = await asked.ask("counters", queries.counters, *key, after=after)
+    items, following = asked.page(rows, page, "agency", "day")
+    return asked.answer(answers.CountersAnswer(total=total, days=items, next=following))
+
+
+@get("/v1/agencies/{agency:str}/ledger", name="ledger", tags=["Agencies"])
+async def ledger(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    days: NamedDependency[queries.Days],
+    page: NamedDependency[Paging],
+    *,
+    children: Children = False,
+    after: After = 0,
+) -> Response[answers.LedgerAnswer]:
+    """An agency's sums of money by day, in đồng, and their total over the whole window."""
+    await asked.allow(Reading.LEDGER, Matter(agency=path_text(agency, AGENCY)))
+    key = (days, queries.AgencyFilter(agency, children), page.last(tuple[str, date]), page.limit)
+    total, rows = await asked.ask("ledger", queries.ledger, *key, after=after)
+    items, following = asked.page(rows, page, "agency", "day")
+    return asked.answer(answers.LedgerAnswer(total=total, days=items, next=following))
+
+
+@get("/v1/agencies/{agency:str}/ledger/entries", name="ledgerEntries", tags=["Agencies"])
+async def ledger_entries(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    days: NamedDependency[queries.Days],
+    page: NamedDependency[Paging],
+    after: After = 0,
+) -> Response[answers.EntryPage]:
+    """The single entries behind an agency's sums."""
+    await asked.allow(Reading.LEDGER, Matter(agency=path_text(agency, AGENCY)))
+    key = (agency, days, page.last(tuple[date, int, int]), page.limit)
+    rows = await asked.ask("ledger", queries.ledger_entries, *key, after=after)
+    items, following = asked.page(rows, page, "day", "position", "line")
+    return asked.answer(answers.EntryPage(items=items, next=following))
+
+
+HANDLERS = (worklist, counters, ledger, ledger_entries)

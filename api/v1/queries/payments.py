@@ -1,0 +1,25 @@
+"""What is owed, waived, paid and given back for a dossier."""
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from api.v1.parameters import After, DossierId
+from api.v1.queries.asking import Asked, found
+from commands.authority import Reading
+from domain.payment import payment_id
+from projections import queries
+from projections.views.ledger import PaymentRow
+
+
+@get("/v1/dossiers/{id:uuid}/payment", name="payment", tags=["Payments"])
+async def payment(
+    asked: NamedDependency[Asked], key: DossierId, after: After = 0
+) -> Response[PaymentRow]:
+    """What is owed, waived, paid and given back for a dossier, in đồng."""
+    await asked.open_stream(Reading.PAYMENT, key)
+    streams = (payment_id(key),)
+    row = await asked.ask("ledger", queries.payment_of_dossier, key, after=after, streams=streams)
+    return asked.answer(found(row))
+
+
+HANDLERS = (payment,)
