@@ -21,7 +21,14 @@ from rich.table import Table
 
 from api.cli.verify import verify
 from api.cli.words import tell_in_words
-from api.server.instance import Addresses, Instance, found_running, prepare, running
+from api.server.instance import (
+    Addresses,
+    Instance,
+    answers_ended,
+    found_running,
+    prepare,
+    running,
+)
 from api.server.observability import configure_logs
 from api.server.settings import from_environment
 from api.v1 import answers
@@ -151,6 +158,26 @@ def migrate() -> None:
             server.stop()
             folder.unlock()
     console.print("The database is at this program's version.")
+
+
+@app.command
+def prune() -> None:
+    """End the answers to commands that were kept for longer than `HOSO_KEEP_ANSWERS` says.
+
+    It changes the answers, never an event.
+    `hoso serve` does this once a day where it knows the database's owner; this is for where it does not.
+
+    Example: `HOSO_OWNER_DATABASE_URL=postgresql://owner@db/hoso hoso prune`
+    """
+    settings = from_environment()
+    owner = settings.owner_database_url
+    if owner is None:
+        raise ValueError("Name the database as its owner in HOSO_OWNER_DATABASE_URL.")
+    ended = asyncio.run(answers_ended(owner, settings.keep_answers))
+    days = settings.keep_answers.days
+    console.print(
+        f"Answers older than {days} days were ended." if ended else "No answers are old enough."
+    )
 
 
 @app.command

@@ -10,17 +10,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from urllib.request import Request, urlopen
 
 import msgspec
 import structlog
 from msgspec import Struct
+from psycopg import Error
 
 from api.app import Interface
 from api.server.settings import Settings
 from api.server.workers import NATS_UNWELL, WorkerSettings
 from commands.catalogue import load_catalogue, publish
-from commands.log.database import BULK, UPKEEP, connect
+from commands.log.answers import end_answers
+from commands.log.database import BULK, UPKEEP, DatabaseAwayError, connect
 from commands.log.migrate import migrate
 from integration.servers.founding import found
 from integration.servers.issuer import LocalIssuer
@@ -41,6 +44,7 @@ HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
 SERVER_RETRY_S = 3.0
+ANSWERS_LOOK_S = 86_400.0
 """After a server did not start, perhaps because its disk is full."""
 READY_S = 60.0
 KINDS = ("api", "relay", "views", "feeds")
@@ -146,6 +150,9 @@ class Instance:
         for server in (self.postgres, self.nats):
             if server is not None:
                 cut(server.log)
+        self._bring_back_workers()
+
+    def _bring_back_workers(self) -> None:
         now = time.monotonic()
         for name, process in self.workers.items():
             if process.poll() is None:
@@ -167,6 +174,17 @@ class Instance:
         except (ServerFailedError, OSError) as error:
             log.error("server_stays_down", server=name, error=str(error))  # noqa: TRY400  told in one line
             self._restart_at[name] = time.monotonic() + SERVER_RETRY_S
+
+    async def _end_answers(self) -> None:
+        """Once a day, end the answers that were kept long enough; what fails is tried tomorrow."""
+        keep = self.settings.keep_answers
+        while True:
+            try:
+                if await answers_ended(self.owner_dsn(), keep):
+                    log.info("answers_ended", kept_days=keep.days)
+            except (Error, DatabaseAwayError) as error:
+                log.warning("answers_not_ended", error=type(error).__name__)
+            await asyncio.sleep(ANSWERS_LOOK_S)
 
     def _end_unwell_nats(self) -> None:
         """End NATS where the relay found that it takes nothing any more."""
@@ -211,9 +229,11 @@ class Instance:
 
     async def keep_alive(self) -> None:
         """Tend until cancelled."""
-        while True:
-            self.tend()
-            await asyncio.sleep(LOOK_EVERY_S)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._end_answers())
+            while True:
+                self.tend()
+                await asyncio.sleep(LOOK_EVERY_S)
 
     def stop(self) -> None:
         """Stop every process that this instance started, the servers last."""
@@ -295,6 +315,12 @@ def running(settings: Settings, kinds: tuple[str, ...] = KINDS) -> Iterator[Inst
         yield instance
     finally:
         instance.stop()
+
+
+async def answers_ended(owner_dsn: str, keep: timedelta) -> bool:
+    """Whether answers were kept for so long that some were ended now."""
+    async with await connect(owner_dsn) as owner:
+        return await end_answers(owner, keep)
 
 
 async def prepare(owner_dsn: str, dsn: str) -> None:

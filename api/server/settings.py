@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -62,6 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`HOSO_CORS_ORIGINS`: origins whose pages may call the API from a browser, comma-separated."""
     metrics_token: str | None = None
     """`HOSO_METRICS_TOKEN`: what `/metrics` wants as bearer token; left out, one is made in the data folder."""
+    keep_answers: timedelta = timedelta(days=90)
+    """`HOSO_KEEP_ANSWERS`: days for which a repeat of a command surely gets its first answer."""
     fast_path: bool = True
     """`HOSO_FAST_PATH` on or off: whether commands take the short way before litestar."""
 
@@ -87,6 +90,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         limits=_limits(environment),
         cors_origins=_list(environment, "HOSO_CORS_ORIGINS"),
         metrics_token=environment.get("HOSO_METRICS_TOKEN") or None,
+        keep_answers=timedelta(days=_number(environment, "HOSO_KEEP_ANSWERS", 90, 3_650)),
         fast_path=_switch(environment, "HOSO_FAST_PATH", default=True),
     )
 

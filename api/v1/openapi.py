@@ -125,6 +125,10 @@ a command whose answer was lost is simply sent again. That includes a refusal in
 (409 and 422): a new try after one takes a new key. What was turned away for form, rights or version
 leaves its key free.
 
+Answers are kept for `HOSO_KEEP_ANSWERS` days at least (90); after that a repeat is a new command. Take
+UUIDs of version 7 as keys: then the id of what a command begins follows from its key, and even a very
+late repeat meets it instead of beginning another.
+
 Commands to what exists carry the version they were decided on in `If-Match`, or `*` where any will
 do. Each answer brings the next version as `ETag`. `GET /v1/dossiers/{id}/commands` lists what you
 may do now.

@@ -36,14 +36,14 @@ SELECT md5((position %% %s)::text)::uuid, gen_random_uuid()::text, leaf_hash,
 FROM event WHERE position > %s AND position <= %s AND position %% 1000 < %s
 """
 """Answers to the commands that would have led to these events: so many for each 1,000 events."""
-NO_KEY = "ALTER TABLE answer DROP CONSTRAINT answer_pkey"
+NO_KEY = "ALTER TABLE answer_0 DROP CONSTRAINT answer_0_pkey"
 KEY_AS_GROWN = """
-ALTER TABLE answer ADD CONSTRAINT answer_pkey PRIMARY KEY (actor, key) WITH (fillfactor = 70)
+ALTER TABLE answer_0 ADD CONSTRAINT answer_0_pkey PRIMARY KEY (actor, key) WITH (fillfactor = 70)
 """
 """Random keys leave a grown B-tree filled to ln 2; filling it key by key would take most of a run."""
 SIZES = """
 SELECT pg_table_size('event'), pg_indexes_size('event'),
-       pg_table_size('answer'), pg_indexes_size('answer')
+       pg_table_size('answer_0'), pg_indexes_size('answer_0')
 """
 
 

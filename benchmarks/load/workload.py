@@ -7,7 +7,9 @@ plays them need not understand the answers: only keep the order.
 import random
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -20,10 +22,10 @@ from commands.catalogue import load_catalogue
 from commands.command import Command
 from commands.log.bulk import append_bulk
 from commands.payment import RequestPayment
+from commands.wish import new_stream
 from domain.account import account_id
 from domain.calendar import CITY_TIME, is_working_time
 from domain.catalogue.procedure import Catalogue
-from domain.event import stream_id
 from integration.servers.issuer import LOCAL_ISSUER, LocalIssuer
 
 AT_ONCE = 4_096
@@ -37,6 +39,7 @@ LIVES = 10_000
 TOKEN_S = 24 * 3600
 CITY = Size(citizens=30_000, organisations=0)
 
+_COMPOSED_MS = int(datetime.now(CITY_TIME).replace(hour=0, minute=0).timestamp()) * 1000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -112,13 +115,22 @@ def _request(life: Life, nth: int, run: str, token: str, host: str) -> bytes:
     step = life.steps[nth]
     path = f"/v1/dossiers/{_dossier(life, run)}/{step.path}" if nth else "/v1/dossiers"
     version = None if step.command.creates else step.version
-    return request(path, host, token, f"{run}-{nth}", version, _encode(_timeless(step, run)))
+    key = f"{run}-{nth}" if nth else _key_of_lodging(run)
+    return request(path, host, token, key, version, _encode(_timeless(step, run)))
 
 
 def _dossier(life: Life, run: str) -> str:
     """The id that the API gives to the dossier: it follows from who lodged it under which key."""
     lodger = account_id(LOCAL_ISSUER, life.steps[0].subject)
-    return str(stream_id("dossier", f"{lodger} {run}-0"))
+    return str(new_stream("dossier", lodger, _key_of_lodging(run)))
+
+
+def _key_of_lodging(run: str) -> str:
+    """A UUID version 7 of the composing's day, in the order in which lives begin."""
+    _, round_, number = (int(part) for part in run.split("-"))
+    at_ms = _COMPOSED_MS + round_ * LIVES + number
+    rest = int.from_bytes(sha256(run.encode()).digest()[:8]) >> 2
+    return str(UUID(int=at_ms << 80 | 7 << 76 | 0b10 << 62 | rest))
 
 
 def _timeless(step: PlannedCommand, run: str) -> Command:

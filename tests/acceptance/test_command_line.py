@@ -45,6 +45,7 @@ COMMANDS = (
     "token",
     "status",
     "verify",
+    "prune",
     "feed",
 )
 UP_S = 90

@@ -16,7 +16,7 @@ from api.server.limits import Limits
 from api.v1.commands import COMMAND_ROUTES, CommandRoute
 from api.v1.examples import EXAMPLES
 from integration.servers.issuer import LOCAL_ISSUER
-from tests.api.conftest import People, Person, lodging
+from tests.api.conftest import People, Person, events_in_log, lodging
 from tests.api.test_whole_chain import live
 
 LIMITS = Limits(requests_per_account=1_000_000, requests_per_address=1_000_000)
@@ -55,6 +55,17 @@ class BothWays:
         assert _said(short) == _said(long)
         assert short.content == long.content
         return short
+
+    def send_at_once(self, path: str, body: bytes, headers: dict[str, str]) -> list[httpx.Response]:
+        """The same request four times, two by each."""
+
+        async def all_at_once() -> list[httpx.Response]:
+            sending = [
+                client.post(path, content=body, headers=headers) for client in self.clients * 2
+            ]
+            return await asyncio.gather(*sending)
+
+        return self._runner.run(all_at_once())
 
     def close(self) -> None:
         for client in self.clients:
@@ -173,3 +184,26 @@ def test_an_id_in_any_form_is_answered_alike(both: BothWays, anybody: Person) ->
         path = f"/v1/dossiers/{form}/accept"
         headers = {"Authorization": f"Bearer {anybody.token}", "Content-Type": "application/json"}
         both.send(path, b"{}", {**headers, "Idempotency-Key": '"k"', "If-Match": '"1"'})
+
+
+def test_one_key_sent_at_once_by_two_processes_begins_one_dossier(
+    instance: Instance, both: BothWays, people: People
+) -> None:
+    """Each invents an id of its own; the log's answer says which one it was."""
+    officer = people.officer("front_desk")
+    for nth in range(10):
+        key = f"at-once-{nth}"
+        body = httpx.Request("POST", "http://x", json=lodging()).content
+        headers = {
+            "Authorization": f"Bearer {officer.token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f'"{key}"',
+        }
+        before = events_in_log(instance)
+        answers = both.send_at_once("/v1/dossiers", body, headers)
+        done = [one for one in answers if one.status_code == 201]
+        assert {one.status_code for one in answers} <= {201, 409}  # 409: the first is under way
+        assert len({one.content for one in done}) == 1
+        assert events_in_log(instance) == before + 1
+        again = officer.send("/v1/dossiers", lodging(), key=key)
+        assert again.content == done[0].content

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from commands.log import bulk, event_file
 from commands.log.bulk import Imported, append_bulk, export_file, import_file
 from commands.log.event_file import BadLineError, as_line, read_batches
 from commands.log.event_log import leaf_hash, read_rows
+from commands.log.numbering import Numbering
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
-from domain.dossier import DossierSupplemented, SubmittedPaper
+from domain.dossier import DossierAccepted, DossierSupplemented, SubmittedPaper
 from domain.event import Context
 from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, encode
 from domain.refusal import Refused
@@ -295,5 +296,37 @@ def test_events_and_streams_have_their_bounds_in_a_file_too(
             with pytest.raises(Refused):
                 await append_bulk(connection, [(A, context(A), events)])
         assert await stored(connection) == []
+
+    on(database, check)
+
+
+def accepted(stream: UUID, code: str) -> bytes:
+    event = DossierAccepted(code=code, due_at=AT, catalogue_version=1, calendar_version="2026")
+    return fact(stream, 1, event)
+
+
+def test_codes_that_came_in_are_not_given_again(database: LogDatabase, file: Path) -> None:
+    """Of the same agency and day; a code of no day raises nothing."""
+    codes = (
+        "H29.7-260304-0007",
+        "H29.7-260304-0003",
+        "H29.8-260304-0042",
+        "H29.7-269904-0900",
+    )
+
+    async def check(connection: AsyncConnection) -> None:
+        file.write_bytes(b"".join(accepted(UUID(int=nth), c) for nth, c in enumerate(codes, 100)))
+        await import_file(connection, file)
+        numbering = Numbering(database.app)
+        running = asyncio.create_task(numbering.run())
+        try:
+            given = [
+                await numbering.next_code(agency, date(2026, 3, 4))
+                for agency in ("H29.7", "H29.8", "H29.9")
+            ]
+        finally:
+            running.cancel()
+            await numbering.close()
+        assert given == ["H29.7-260304-0008", "H29.8-260304-0043", "H29.9-260304-0001"]
 
     on(database, check)

@@ -213,7 +213,7 @@ def test_nobody_changes_what_is_recorded(database: LogDatabase, role: str, chang
 
     asyncio.run(one_event())
     if role == "owner" and change.endswith("answer"):
-        pytest.skip("the owner may prune answers whose time is over")
+        pytest.skip("the owner ends answers whose time is over")
     refusals = (psycopg.errors.InsufficientPrivilege, psycopg.errors.RestrictViolation)
     with psycopg.connect(getattr(database, role)) as connection, pytest.raises(refusals):
         connection.execute(change)

@@ -169,7 +169,7 @@ def test_the_way_of_one_command_names_what_is_there() -> None:
                 source = text(name)
                 continue
             for part in name.split("."):
-                defined = rf"^(?:\s*(?:async )?def|\s*class|CREATE FUNCTION) {part}\b|^{part}\b"
+                defined = rf"^(?:\s*(?:async )?def|\s*class|CREATE (?:OR REPLACE )?FUNCTION) {part}\b|^{part}\b"
                 assert re.search(defined, source, re.MULTILINE), (step, part)
 
 
