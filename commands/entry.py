@@ -23,6 +23,7 @@ OFFSET_BEFORE = timedelta(hours=15)
 YEARS = range(1900, 2200)
 """Instants outside are typing errors; keeping them out spares every later computation the check."""
 
+INSTANT_LENGTH_MAX = 40
 _ODD_INSTANT = re.compile(
     rb"T(?=\d\d:\d\d:\d\d)(?:"
     rb'(?<!"19\d\d-\d\d-\d\dT)(?<!"20\d\d-\d\d-\d\dT)(?<!"21\d\d-\d\d-\d\dT)'
@@ -51,6 +52,22 @@ def in_years(instant: datetime) -> bool:
     """Whether an instant with an offset is in a year that may be named, as written and in UTC."""
     # The first look keeps the conversion within what a datetime can hold.
     return instant.year in YEARS and instant.astimezone(UTC).year in YEARS
+
+
+def instant_of(text: str) -> datetime:
+    """The instant, in UTC, that a person or a program names, at every door in the same form.
+
+    RFC 3339 with its offset; a `+` that was sent unescaped in a URL arrives as a space. Raises
+    `ValueError` with a sentence.
+    """
+    try:
+        instant = msgspec.convert(text[:INSTANT_LENGTH_MAX].replace(" ", "+"), datetime)
+    except msgspec.ValidationError:
+        raise ValueError("an instant is written as RFC 3339 has it") from None
+    if instant.tzinfo is None or not in_years(instant):
+        years = f"{YEARS.start} to {YEARS.stop - 1}"
+        raise ValueError(f"an instant needs an offset and a year from {years}")
+    return instant.astimezone(UTC)
 
 
 def in_utc(command: Entered) -> Entered:

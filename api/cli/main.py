@@ -6,11 +6,9 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, TypeVar
-from uuid import UUID
 
 import msgspec
 from cyclopts import App, Parameter
@@ -19,6 +17,8 @@ from psycopg import AsyncConnection, OperationalError
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.reached import UserError, reached
+from api.cli.replay import replay
 from api.cli.verify import verify
 from api.cli.words import tell_in_words
 from api.server.instance import (
@@ -31,13 +31,9 @@ from api.server.instance import (
 )
 from api.server.observability import configure_logs
 from api.server.settings import from_environment
-from api.v1 import answers
 from api.v1.read_models import faults
-from commands import replay
 from commands.log.bulk import export_file, import_file
-from commands.log.database import BULK, Database, DatabaseAwayError, connect
-from domain.payment import payment_id
-from domain.record import Unreadable
+from commands.log.database import BULK, DatabaseAwayError, connect
 from integration.agency.access import AccessNotToldError, AgencyAccess
 from integration.agency.connection import credentials_for, deliver_again, feed_of
 from integration.follow.rebuilding import rebuild_views
@@ -66,7 +62,6 @@ console = Console()
 complaints = Console(stderr=True)
 """Apart from what was asked for: that may go into a variable or a file."""
 PARKED_SHOWN = 20
-FACT_WIDTH = 160
 encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -89,10 +84,6 @@ def _refuse(words: str) -> None:
     sys.exit(2)
 
 
-class UserError(Exception):
-    """What the user asked for cannot be done; the text says why."""
-
-
 @app.command
 def serve() -> None:
     """Serve with all processes until Ctrl-C.
@@ -110,6 +101,7 @@ def serve() -> None:
         serve_on(instance)
 
 
+app.command(replay)
 app.command(verify)
 
 
@@ -195,7 +187,7 @@ def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False)
     if not names:
         raise UserError(f"Name views ({', '.join(VIEWS)}) or say --all.")
     started = time.monotonic()
-    for done in rebuild_views(_reached().dsn, names):
+    for done in rebuild_views(reached().dsn, names):
         taken = time.monotonic() - started
         for view, generation in done.generations.items():
             console.print(f"{view} is now generation {generation}, made in {taken:.1f} s.")
@@ -219,9 +211,10 @@ def export_events(
     *,
     after: Annotated[int, Parameter(help="position", validator=Number(gte=0))] = 0,
 ) -> None:
-    """Write the log to a file, one event a line, in its order.
+    """Write the log to a file, one event a line, in its order, with its place, time and leaf hash.
 
     It only reads the log; a file of that name is written anew.
+    docs/leaf.md says how to check such a file without this program.
 
     Example: `hoso export events.jsonl --after 1200`
     """
@@ -230,79 +223,8 @@ def export_events(
 
 
 async def _connected(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    async with await connect(_reached().dsn, BULK) as connection:
+    async with await connect(reached().dsn, BULK) as connection:
         return await work(connection)
-
-
-@app.command(name="replay")
-def replay_dossier(
-    code: str,
-    *,
-    as_of: Annotated[datetime | None, Parameter(help="instant, RFC 3339")] = None,
-    clock: Annotated[replay.Clock, Parameter(help="by which time facts count")] = (
-        replay.Clock.HAPPENED
-    ),
-    payment: Annotated[bool, Parameter(help="the dossier's payment instead")] = False,
-    json: Annotated[bool, Parameter(help="print JSON")] = False,
-) -> None:
-    """The history of a dossier (by code or id), payment or account, and its state at an instant.
-
-    It only reads.
-
-    Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
-    """
-    past = asyncio.run(_replay(_reached().dsn, code, as_of, clock, payment=payment))
-    if not past.version and as_of is None:
-        raise UserError(f"Nothing is recorded of {'the payment of ' * payment}{code}.")
-    if json:
-        answer = {
-            "stream": past.stream,
-            "as_of": past.as_of,
-            "clock": past.clock,
-            "version": past.version,
-            "state": past.state,
-            "facts": [answers.fact(record) for record in past.records],
-        }
-        print(msgspec.json.format(encode(answer), indent=2).decode())  # noqa: T201  what is asked for, for a pipe
-        return
-    table = Table("version", "position", "happened", "recorded", "what", "role", "agency", box=None)
-    for record in past.records:
-        table.add_row(
-            str(record.version),
-            str(record.position),
-            record.context.effective_at.isoformat(timespec="minutes") if record.context else "",
-            record.recorded_at.isoformat(timespec="milliseconds"),
-            f"{record.name} (unreadable)" if isinstance(record, Unreadable) else record.name,
-            (record.context and record.context.role) or "",
-            (record.context and record.context.agency) or "",
-        )
-    # One line a fact, however narrow the terminal: a name or an instant that is cut tells nothing.
-    Console(width=max(console.width, FACT_WIDTH)).print(table)
-    console.print(f"State after {past.version} facts, by the {past.clock} clock:")
-    console.print_json(encode(past.state).decode())
-
-
-async def _replay(
-    dsn: str, code: str, as_of: datetime | None, clock: replay.Clock, *, payment: bool
-) -> replay.Replayed:
-    database = Database(dsn)
-    try:
-        stream = await _stream_of(database, code)
-        instant = as_of.astimezone() if as_of else await replay.present(database)
-        target = payment_id(stream) if payment else stream
-        return await replay.as_of(database, target, instant, clock)
-    finally:
-        await database.close()
-
-
-async def _stream_of(database: Database, code: str) -> UUID:
-    try:
-        return UUID(code)
-    except ValueError:
-        card = await database.run(lambda connection: queries.card_by_code(connection, code))
-    if card is None:
-        raise UserError(f"No dossier has the code {code}.")
-    return card.dossier
 
 
 @app.command
@@ -340,7 +262,7 @@ def status() -> None:
 
     Example: `hoso status`
     """
-    addresses = _reached()
+    addresses = reached()
     head, views, parked = asyncio.run(_status(addresses.dsn))
     console.print(f"{addresses.base_url}   the log ends at {head}")
     table = Table("read model", "generation", "position", "behind", "parked streams")
@@ -390,7 +312,7 @@ def tail(
 
     Example: `hoso feed tail G15.901 --from 1`
     """
-    asyncio.run(_tail(_reached(), agency, from_))
+    asyncio.run(_tail(reached(), agency, from_))
 
 
 async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
@@ -419,7 +341,7 @@ def credentials(
 
     Example: `hoso feed credentials G15.901 --days 90 > land.creds`
     """
-    print(asyncio.run(_agency_credentials(_reached(), agency, days)))  # noqa: T201  what is asked for, for a pipe
+    print(asyncio.run(_agency_credentials(reached(), agency, days)))  # noqa: T201  what is asked for, for a pipe
 
 
 @feed.command
@@ -430,7 +352,7 @@ def revoke(agency: str) -> None:
 
     Example: `hoso feed revoke G15.901`
     """
-    addresses = _reached()
+    addresses = reached()
     access = AgencyAccess(addresses.nats_url, _own_accounts())
     try:
         asyncio.run(access.revoke(agency))
@@ -467,15 +389,6 @@ def _own_accounts() -> NatsAccounts:
             " to sign with. With your own NATS servers, agencies take their feeds over HTTP."
         )
     return NatsAccounts(keys)
-
-
-def _reached() -> Addresses:
-    """The running instance. Raises `UserError` when there is none."""
-    settings = from_environment()
-    addresses = found_running(settings)
-    if addresses is None:
-        raise UserError(f"Nothing runs on {settings.data_folder}; start it with `hoso serve`.")
-    return addresses
 
 
 def stop_on_signals() -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from api.problems import Problem
 from api.v1.requests import POSITION_MAX
-from commands.entry import YEARS, in_years
+from commands.entry import YEARS, instant_of
 from projections import queries
 
 AGENCY = r"[A-Z][0-9]{2}(\.[0-9]{1,3}){0,3}"
@@ -22,7 +22,6 @@ CODE = r"[A-Z][0-9.]{2,34}-[0-9]{6}-[0-9]{4,7}"
 PROCEDURE = r"[0-9]\.[0-9]{6}"
 PAGE = 100
 WINDOW_DAYS_MAX = 400
-INSTANT_LENGTH_MAX = 40
 
 Parsed = TypeVar("Parsed")
 
@@ -99,16 +98,11 @@ def invalid(name: str, detail: str = "") -> Problem:
 
 
 def read_instant(name: str, text: str | None) -> datetime | None:
-    """An RFC 3339 instant with its offset; a `+` that was sent unescaped arrives as a space."""
-    if text is None:
-        return None
+    """An instant as `entry.instant_of` takes it. Raises 400."""
     try:
-        instant = msgspec.convert(text[:INSTANT_LENGTH_MAX].replace(" ", "+"), datetime)
-    except msgspec.ValidationError:
-        raise invalid(name, f"{name} is an RFC 3339 instant") from None
-    if instant.tzinfo is None or not in_years(instant):
-        raise invalid(name, f"{name} needs an offset and a year from 1900 to 2199")
-    return instant.astimezone(UTC)
+        return None if text is None else instant_of(text)
+    except ValueError as error:
+        raise invalid(name, f"parameter {name}: {error}") from None
 
 
 def read_day(name: str, text: str) -> date:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,8 +20,16 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
 from commands.log.arrays import Array, ArrayDumper, integers
-from commands.log.event_file import BULK_MAX, BadLineError, Batch, Row, as_line, reader_of, receive
-from commands.log.event_log import read_rows, stored_form
+from commands.log.event_file import (
+    BULK_MAX,
+    BadLineError,
+    Batch,
+    Row,
+    as_placed_line,
+    reader_of,
+    receive,
+)
+from commands.log.event_log import stored_form
 from domain.event import Context
 from domain.record import STREAM_EVENTS_MAX, AnyEvent, decode, encode, name_of
 from domain.refusal import Reason, refuse_if
@@ -41,6 +49,11 @@ SELECT w.nth, e.body
 FROM unnest(%b::uuid[], %b::integer[]) WITH ORDINALITY AS w (stream_id, version, nth)
 JOIN event e ON e.stream_id = w.stream_id AND e.version = w.version
 """
+PLACED = b"""
+SELECT position, stream_id, version, name, recorded_at, body, leaf_hash FROM event
+WHERE position > %s ORDER BY position LIMIT %s
+"""
+PLACED_ROWS = 5_000
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 _UUID_LENGTH = (16).to_bytes(4, "big")
@@ -113,12 +126,14 @@ async def export_file(connection: AsyncConnection, file: Path, after: int = 0) -
     A new file is only its owner's to read: the events name people.
     """
     with _created(file) as lines:
-        while rows := await read_rows(connection, after, 5_000):
-            lines.writelines(
-                as_line(stream, version, body) for _, stream, version, _, _, body in rows
-            )
+        while rows := await _placed(connection, after):
+            lines.writelines(as_placed_line(*row) for row in rows)
             after = rows[-1][0]
     return after
+
+
+async def _placed(connection: AsyncConnection, after: int) -> list[Any]:
+    return await (await connection.execute(PLACED, (after, PLACED_ROWS), binary=True)).fetchall()
 
 
 def _created(file: Path) -> BinaryIO:

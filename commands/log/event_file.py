@@ -2,14 +2,20 @@
 
 A line is one event as a JSON object (RFC 8259) in UTF-8 and ends with a line feed:
 
-    {"stream":"<uuid>","version":1,"body":{"context":{...},"event":{"type":"dossier.lodged",...}}}
+    {"position":7,"stream":"<uuid>","version":1,"name":"dossier.lodged",
+     "recorded_at":"2026-11-26T03:04:05.678901Z","leaf":"<64 hexadecimal digits>",
+     "body":{"context":{...},"event":{"type":"dossier.lodged",...}}}
+
+(in one line). Only `stream`, `version` and `body` are needed to append it. Position, name, time of
+recording and leaf hash say where it stood in the log that it comes from, so that a reader can check
+it (docs/leaf.md); a line that has a leaf hash is refused if that does not fit. The log that it is
+appended to gives it a place, a time and a hash of its own. Answers to commands are not in the file.
 
 `version` counts the events of a stream from 1. Streams may be mixed, as they are in a log: the
 order of the lines becomes the order of the log. `body` is what the log stores; docs/events.md names
 the fields of each event, `Context` in domain/event.py those of the context. Any JSON of the same
 meaning will do; what is written as here, without spaces and in the order of the fields, is read
-fastest. Position, time of recording and leaf hash are not in the file, for each log gives its own;
-nor are answers to commands.
+fastest.
 
 The process is there because to decode a fact takes as long as to append it.
 """
@@ -21,6 +27,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -30,6 +37,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from commands.entry import stored_fault
+from commands.log.leaf import leaf_hash
 from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, Body, decode, encode, name_of
 
 Row = tuple[bytes, int, str, bytes]
@@ -60,6 +68,10 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     stream: UUID
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     body: msgspec.Raw
+    position: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    name: Annotated[str, Meta(max_length=100)] | None = None
+    recorded_at: datetime | None = None
+    leaf: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
 
 
 class Batch(Struct, tag=True):
@@ -97,6 +109,32 @@ _unpack = msgspec.msgpack.Decoder(Batch | End).decode
 def as_line(stream: UUID, version: int, body: bytes) -> bytes:
     """The line that says this."""
     return b'{"stream":"%b","version":%d,"body":%b}\n' % (str(stream).encode(), version, body)
+
+
+def as_placed_line(  # noqa: PLR0913, PLR0917  the columns of the log
+    position: int,
+    stream: UUID,
+    version: int,
+    name: str,
+    recorded_at: datetime,
+    body: bytes,
+    leaf: bytes,
+) -> bytes:
+    """The line that says this, and where it stands in the log that it comes from."""
+    at = recorded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        b'{"position":%d,"stream":"%b","version":%d,"name":"%b","recorded_at":"%b","leaf":"%b",'
+        b'"body":%b}\n'
+        % (
+            position,
+            str(stream).encode(),
+            version,
+            name.encode(),
+            at.encode(),
+            leaf.hex().encode(),
+            body,
+        )
+    )
 
 
 @asynccontextmanager
@@ -158,6 +196,7 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
     for number, line in enumerate(lines, start=first_line):
         try:
             place = _decode_line(line)
+            _refuse_another_leaf(place)
             fact, stored = _taken(place.version, place.body)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise BadLineError(number, str(error)) from error
@@ -174,6 +213,19 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
         batch.names.append(name_of(fact.event))
         batch.bodies.append(stored)
     return batch
+
+
+def _refuse_another_leaf(line: Line) -> None:
+    """Refuse a line that says what its leaf hash was and is not what it was made of."""
+    if line.leaf is None:
+        return
+    if line.position is None or line.name is None or line.recorded_at is None:
+        raise ValueError("a line with a leaf hash has position, name and recorded_at too")
+    if line.recorded_at.tzinfo is None:
+        raise ValueError("recorded_at needs an offset")
+    place = (line.position, line.stream, line.version, line.name, line.recorded_at)
+    if leaf_hash(*place, bytes(line.body)).hex() != line.leaf:
+        raise ValueError("the leaf hash is not that of this line: it was changed")
 
 
 def _taken(version: int, body: msgspec.Raw) -> tuple[Body, bytes]:

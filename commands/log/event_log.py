@@ -1,9 +1,8 @@
 """The event log in PostgreSQL: group commit, group load, and reading in order."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -60,7 +59,6 @@ SLICE = 200
 TURN = 100
 """Records that are decoded before others have their turn."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 log = structlog.get_logger(__name__)
@@ -391,21 +389,3 @@ async def head_position(connection: AsyncConnection) -> int:
     row = await (await connection.execute("SELECT position FROM head")).fetchone()
     assert row is not None, "a migrated log has a head"
     return int(row[0])
-
-
-def leaf_hash(
-    position: int, stream: UUID, version: int, name: str, recorded_at: datetime, body: bytes
-) -> bytes:
-    """The RFC 6962 leaf that binds a fact to its place; the twin of the SQL function."""
-    micros = (recorded_at - _EPOCH) // _MICROSECOND
-    tag = name.encode()
-    return hashlib.sha256(
-        b"\x00"
-        + position.to_bytes(8, "big", signed=True)
-        + stream.bytes
-        + version.to_bytes(4, "big", signed=True)
-        + micros.to_bytes(8, "big", signed=True)
-        + len(tag).to_bytes(4, "big")
-        + tag
-        + body
-    ).digest()

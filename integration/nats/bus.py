@@ -19,7 +19,7 @@ from nats.js import errors as js_errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from commands.log.batching import end
-from commands.log.event_log import leaf_hash
+from commands.log.leaf import leaf_hash
 from domain.record import Stored, read
 
 EVENTS = "EVENTS"

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
 from commands.log import bulk, event_file
 from commands.log.bulk import Imported, append_bulk, export_file, import_file
-from commands.log.event_file import BadLineError, as_line, read_batches
-from commands.log.event_log import leaf_hash, read_rows
+from commands.log.event_file import BadLineError, Line, as_line, read_batches
+from commands.log.event_log import read_rows
+from commands.log.leaf import leaf_hash
 from commands.log.numbering import Numbering
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.dossier import DossierAccepted, DossierSupplemented, SubmittedPaper
@@ -93,9 +95,15 @@ def test_an_export_is_the_file_that_was_imported(database: LogDatabase, file: Pa
         file.write_bytes(b"".join(MIXED))
         await import_file(connection, file)
         assert await export_file(connection, file.with_suffix(".all")) == 5
-        assert file.with_suffix(".all").read_bytes() == b"".join(MIXED)
+        lines = file.with_suffix(".all").read_bytes().splitlines(keepends=True)
+        decoded = [msgspec.json.decode(line, type=Line) for line in lines]
+        assert [as_line(one.stream, one.version, bytes(one.body)) for one in decoded] == MIXED
+        rows = await read_rows(connection, 0, 10)
+        assert [(one.position, one.name, one.recorded_at, one.leaf) for one in decoded] == [
+            (row[0], row[3], row[4], leaf_hash(*row).hex()) for row in rows
+        ]
         assert await export_file(connection, file.with_suffix(".rest"), after=3) == 5
-        assert file.with_suffix(".rest").read_bytes() == b"".join(MIXED[3:])
+        assert file.with_suffix(".rest").read_bytes() == b"".join(lines[3:])
 
     on(database, check)
 

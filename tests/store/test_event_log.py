@@ -15,7 +15,8 @@ import pytest
 from psycopg import AsyncConnection
 
 from commands.log.bulk import append_bulk
-from commands.log.event_log import Append, AppendOutcome, EventLog, leaf_hash, read_log, read_rows
+from commands.log.event_log import Append, AppendOutcome, EventLog, read_log, read_rows
+from commands.log.leaf import leaf_hash
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.event import Context
 from domain.record import AnyEvent, name_of
