@@ -35,7 +35,7 @@ from api.v1.read_models import faults
 from commands.log.bulk import export_file, import_file
 from commands.log.database import BULK, DatabaseAwayError, connect
 from integration.agency.access import AccessNotToldError, AgencyAccess
-from integration.agency.connection import credentials_for, deliver_again, feed_of
+from integration.agency.connection import credentials_for, deliver_again, looked_at
 from integration.follow.rebuilding import rebuild_views
 from integration.nats.accounts import AGENCY_DAYS, AGENCY_DAYS_MAX, NatsAccounts
 from integration.nats.trouble import troubles
@@ -297,31 +297,52 @@ feed = App(name="feed", help="Data-sharing feeds, as an agency takes them.")
 app.command(feed)
 
 
+Since = Annotated[
+    int, Parameter(help="the sequence after which it begins", validator=Number(gte=0))
+]
+
+
 @feed.command
-def tail(
-    agency: str,
-    *,
-    from_: Annotated[
-        int | None,
-        Parameter(name="--from", help="replay from this sequence", validator=Number(gte=1)),
-    ] = None,
-) -> None:
-    """Follow an agency's feed with that agency's own credentials until Ctrl-C.
+def tail(agency: str, *, since: Since = 0) -> None:
+    """Show an agency's feed as it is and as it grows, one CloudEvent a line, until Ctrl-C.
 
-    It changes how far the agency's consumer has come: what is shown here counts as taken.
+    It only reads: nothing that is shown here counts as taken by the agency.
 
-    Example: `hoso feed tail G15.901 --from 1`
+    Example: `hoso feed tail G15.901 --since 100`
     """
-    asyncio.run(_tail(reached(), agency, from_))
+    asyncio.run(_tail(reached(), agency, since))
 
 
-async def _tail(addresses: Addresses, agency: str, start: int | None) -> None:
-    own = await _agency_credentials(addresses, agency, 1)
-    if start is not None:
-        await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, start)
-    after = None if start is None else start - 1
-    async for event in feed_of(addresses.nats_url, own, agency, after):
+async def _tail(addresses: Addresses, agency: str, since: int) -> None:
+    await _refuse_without_agreement(addresses, agency)
+    shown = looked_at(addresses.nats_url, addresses.nats_credentials, agency, since)
+    async for event in shown:
         print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201  what is asked for, for a pipe
+
+
+@feed.command
+def rewind(agency: str, *, since: Since = 0) -> None:
+    """Deliver an agency's feed to it again, from what follows a sequence on.
+
+    It changes how far the agency's consumer has come; a client that is connected goes on from there.
+
+    Example: `hoso feed rewind G15.901 --since 100`
+    """
+    addresses = reached()
+    asyncio.run(_rewind(addresses, agency, since))
+    console.print(f"{agency} gets what follows {since} again.")
+
+
+async def _rewind(addresses: Addresses, agency: str, since: int) -> None:
+    await _refuse_without_agreement(addresses, agency)
+    await deliver_again(addresses.nats_url, addresses.nats_credentials, agency, since)
+
+
+async def _refuse_without_agreement(addresses: Addresses, agency: str) -> None:
+    async with await AsyncConnection.connect(addresses.dsn, autocommit=True) as connection:
+        in_force = await agencies_in_force(connection)
+    if agency not in in_force:
+        raise UserError(f"{agency} has no agreement in force, so there is no feed to open.")
 
 
 @feed.command
@@ -366,10 +387,7 @@ def revoke(agency: str) -> None:
 async def _agency_credentials(addresses: Addresses, agency: str, days: int) -> str:
     """Credentials for an agency with an agreement in force, which NATS then lets in."""
     accounts = _own_accounts()
-    async with await AsyncConnection.connect(addresses.dsn, autocommit=True) as connection:
-        in_force = await agencies_in_force(connection)
-    if agency not in in_force:
-        raise UserError(f"{agency} has no agreement in force, so there is no feed to open.")
+    await _refuse_without_agreement(addresses, agency)
     access = await AgencyAccess(addresses.nats_url, accounts).let_in(agency)
     return credentials_for(accounts.account, agency, days, access.revoked_at)
 

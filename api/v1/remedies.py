@@ -120,6 +120,7 @@ OF_REQUESTS: dict[str, str] = {
     "read-model-outdated": "An operator runs `hoso rebuild`.",
     "read-model-parked": "Read the history: the read model left this stream out.",
     "stream-unreadable": "An operator runs the newer program that wrote it.",
+    "agreement-missing": "Have an agreement signed and countersigned; `GET /v1/agreements` shows what there is.",
     "feed-position-unknown": "`since` is beyond the feed's end; take it from the page before.",
     "feed-restarted": "Read the feed from the beginning: it was numbered anew.",
     "not-found": "Check path and id.",
@@ -143,4 +144,4 @@ REMEDIES: dict[str, str] = {
     **{reason.value: text for reason, text in OF_REFUSALS.items()},
     **OF_REQUESTS,
 }
-"""By code. `not-found` and `agreement-ended` come both ways and mean the same."""
+"""By code. `not-found` comes both ways and means the same."""

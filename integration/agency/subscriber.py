@@ -45,8 +45,8 @@ class _ForeignEventError(Exception):
 class _InOrder:
     """Puts messages into the order of their sequences; holds at most what the server lets pend."""
 
-    def __init__(self, after: int | None) -> None:
-        self._last = after
+    def __init__(self, since: int | None) -> None:
+        self._last = since
         self._consumer_made: datetime | None = None
         self._waiting: dict[int, Msg] = {}
         self._stuck_since: float | None = None
@@ -156,19 +156,19 @@ async def follow(
     stream: str,
     consumer: str,
     inbox_prefix: str,
-    after: int | None = None,
+    since: int | None = None,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The feed's CloudEvents, for ever; `int(event["sequence"])` goes up by one each time.
 
     Where the feed had to be made anew from a sequence that may have been taken already, an event
     of type `RESTARTED_TYPE` says so: what came from `data.from_sequence` on is void, and comes
-    again as it is. Its own sequence is the one before. An event counts as taken, and is acknowledged, when the next one is asked for. `after` is
+    again as it is. Its own sequence is the one before. An event counts as taken, and is acknowledged, when the next one is asked for. `since` is
     the sequence of the last event that the agency has; without it the server's word is taken
     for what was acknowledged. Where the feed is started again meanwhile, so is this. Waits out
     every absence of NATS. Raises `FeedGapError`.
     """
     bus = Bus(url, credentials, name=f"subscriber {stream}", inbox_prefix=inbox_prefix)
-    order = _InOrder(after)
+    order = _InOrder(since)
     await bus.open()
     taken: Msg | None = None
     try:

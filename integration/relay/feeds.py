@@ -38,7 +38,9 @@ from projections.views.feed import TYPE_PREFIX, VIEW
 
 FEEDS_LOCK = 7_406_012
 ACK_WAIT_S = 30.0
-ACK_PENDING_MAX = 1_000
+ACK_PENDING_MAX = 1
+"""Nothing is delivered before what came before it is acknowledged: so any client gets its feed in order,
+also after it was killed with an event in its hands, which comes again after `ACK_WAIT_S`."""
 LOOK_AGAIN_S = 5.0
 """Between two looks at the streams, which somebody may have thrown away."""
 PLACES_AT_ONCE = 20
@@ -420,10 +422,15 @@ class FeedRelay:
 
     async def _ensure_consumer(self, connection: AsyncConnection, agency: str, head: int) -> None:
         """Make the feed's consumer where it is missing, at the place that was noted last."""
-        if await self._consumer_of(agency) is None:
+        info = await self._consumer_of(agency)
+        if info is None:
             start = min(await self._place(connection, agency), head) + 1
             await self._bus.jetstream.add_consumer(stream_of(agency), _consumer(start))
             log.info("feed_consumer_made", agency=agency, sequence=start)
+        elif info.config.max_ack_pending != ACK_PENDING_MAX:
+            changed = info.config.evolve(max_ack_pending=ACK_PENDING_MAX)
+            await self._bus.jetstream.add_consumer(stream_of(agency), changed)
+            log.info("feed_consumer_changed", agency=agency)
 
     async def _place(self, connection: AsyncConnection, agency: str) -> int:
         row = await (await connection.execute(PLACE, (agency,))).fetchone()

@@ -247,6 +247,19 @@ def polling(instance: Instance, person: Person, since: int, wait_s: int) -> http
     )
 
 
+TERMS = {"purpose": "p", "legal_basis": "l", "events": ["dossier.lodged"], "fields": ["case"]}
+
+
+@pytest.fixture
+def agreed(inside: People) -> Iterator[None]:
+    """An agreement with the agency of the feed, as long as the test lasts."""
+    agreement = inside.agreed({"agency": FEED, **TERMS})
+    inside.admin.ask("/v1/agreements", after=agreement["position"])
+    yield
+    inside.admin.done(f"/v1/agreements/{agreement['id']}/end", {"explanation": "x"}, 2)
+
+
+@pytest.mark.usefixtures("agreed")
 def test_polls_of_one_account_are_bounded(strict: Instance, inside: People) -> None:
     head = inside.admin.ask(f"/v1/feeds/{FEED}")["head"]
     with ThreadPoolExecutor(6) as pool:
@@ -254,18 +267,18 @@ def test_polls_of_one_account_are_bounded(strict: Instance, inside: People) -> N
     assert sorted(one.status_code for one in answers) == [200, 200, 200, 429, 429, 429]
 
 
+@pytest.mark.usefixtures("agreed")
 def test_beyond_a_feeds_end_nothing_is_waited_for(strict: Instance, inside: People) -> None:
     answer = inside.admin.http.get(f"/v1/feeds/{FEED}", params={"since": 10_000, "wait": 20})
     assert (answer.status_code, code_of(answer)) == (400, "feed-position-unknown")
 
 
+@pytest.mark.usefixtures("agreed")
 def test_who_names_the_last_event_learns_that_the_feed_was_numbered_anew(
     strict: Instance, inside: People
 ) -> None:
     subscriber = inside.service("subscriber", agency=FEED)
     head = subscriber.ask(f"/v1/feeds/{FEED}")["head"]
-    terms = {"purpose": "p", "legal_basis": "l", "events": ["dossier.lodged"], "fields": ["case"]}
-    agreement = inside.agreed({"agency": FEED, **terms})
     lodged = inside.officer("front_desk").done("/v1/dossiers", lodging(receiving_agency=COMMUNE))
     page = subscriber.ask(f"/v1/feeds/{FEED}", since=head, after=lodged["position"])
     (event,) = page["events"]
@@ -278,7 +291,6 @@ def test_who_names_the_last_event_learns_that_the_feed_was_numbered_anew(
     other = told(f"{UUID(int=7)}")
     assert (other.status_code, code_of(other)) == (409, "feed-restarted")
     assert told("7").status_code == 400
-    inside.admin.done(f"/v1/agreements/{agreement['id']}/end", {"explanation": "x"}, 2)
 
 
 @pytest.mark.parametrize("ends", ["account", "agreement", "nothing"])

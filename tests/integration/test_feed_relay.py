@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import shutil
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,7 +155,7 @@ async def let_in(nats: NatsServer, *agencies: str) -> str:
 async def followed(nats: NatsServer, agency: str, after: int | None = None) -> Any:
     credentials = await let_in(nats, agency)
     stream = stream_of(agency)
-    following = follow(nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), after=after)
+    following = follow(nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), since=after)
     async with contextlib.aclosing(following) as events:
         async for event in events:
             yield event
@@ -217,6 +220,62 @@ async def test_agency_takes_its_feed_and_goes_on_where_it_stopped(
             assert await take(events, 200) == up_to(301, 500), "the last was not acknowledged"
             await lodge(database, 10)
             assert await take(events, 10) == up_to(501, 510)
+
+
+PLAIN_CLIENT = """
+import asyncio, sys
+import nats
+
+async def main():
+    url, credentials, stream, inbox = sys.argv[1:]
+    nc = await nats.connect(url, user_credentials=credentials, inbox_prefix=inbox.encode())
+    feed = await nc.jetstream().pull_subscribe_bind(consumer="pull", stream=stream)
+    while True:
+        for message in await feed.fetch(8, timeout=1):
+            print(message.metadata.sequence.stream, flush=True)
+            await asyncio.sleep(0.2)
+            await message.ack_sync()
+
+asyncio.run(main())
+"""
+"""A client that knows nothing of feeds, and fetches as its library's guide says."""
+
+
+async def test_a_plain_client_that_is_killed_gets_its_feed_in_order(
+    database: Database,
+    bus: Bus,
+    nats: NatsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Repeats there may be, but never an event before one that was not acknowledged yet."""
+    monkeypatch.setattr(feed_relay_module, "ACK_WAIT_S", 1.0)
+    await sign(database, LAND, "dossier.lodged")
+    file = tmp_path / "land.creds"
+    file.write_text(await let_in(nats, LAND))
+    program = (sys.executable, "-c", PLAIN_CLIENT, nats.url, str(file), stream_of(LAND))
+    seen: list[int] = []
+    async with running(FeedRelay(database.app, bus)):
+        await lodge(database, 12)
+        await reaches(bus, LAND, 12)
+        for kills in range(12):
+            process = await asyncio.create_subprocess_exec(
+                *program, inbox_prefix(LAND), stdout=asyncio.subprocess.PIPE
+            )
+            assert process.stdout is not None
+            for _ in range(1 + kills % 3):
+                async with asyncio.timeout(30):
+                    seen.append(int(await process.stdout.readline()))
+                if seen[-1] == 12:
+                    break
+            process.kill()  # an event in its hands is not acknowledged
+            await process.wait()
+            if seen[-1] == 12:
+                break
+    assert seen[-1] == 12
+    for before, following in pairwise(seen):
+        assert following in {before, before + 1}
+    assert len(seen) > len(set(seen)), "an event was in its hands at least once"
 
 
 async def test_replay_from_any_sequence_reaches_a_running_subscriber(

@@ -89,6 +89,7 @@ async def feed(  # noqa: PLR0913  all that a long poll needs
     matter = Matter(agency=path_text(agency, AGENCY))
     await asked.allow(Reading.FEED, matter)
     head = await asked.ask("feed", queries.feed_head, agency, after=after)
+    await _refuse_without_agreement(asked, agency, head)
     if since > head:
         detail = f"the feed ends at {head}"
         raise Problem(HTTPStatus.BAD_REQUEST, "feed-position-unknown", detail)
@@ -97,8 +98,7 @@ async def feed(  # noqa: PLR0913  all that a long poll needs
             await asked.shared.watch.beyond(agency, since, wait, asked.request.receive)
     rows = await asked.ask("feed", queries.feed_items, agency, since, limit, after=after)
     last = rows[-1].sequence if rows else since
-    if last:
-        await _refuse_without_agreement(asked, agency)
+    await _refuse_without_agreement(asked, agency, last)
     await asked.allow(Reading.FEED, matter)
     # Asked after the rows were read: they follow on what it is compared with.
     if taken is not None:
@@ -112,16 +112,20 @@ async def feed(  # noqa: PLR0913  all that a long poll needs
     )
 
 
-async def _refuse_without_agreement(asked: Asked, agency: str) -> None:
-    """Nothing is given out of a feed when no agreement stands any more, by the log itself."""
+async def _refuse_without_agreement(asked: Asked, agency: str, last: int) -> None:
+    """Nothing is given out of a feed when no agreement stands, by the log itself.
+
+    `last` is a sequence of the feed: where there is one, an agreement stood once.
+    """
     agreed = await asked.ask("feed", queries.agreements, agency, after=0)
     states = await asked.backend.commands.streams.get(*(one.agreement for one in agreed))
     now = datetime.now(UTC)
     for state in (one.state for one in states):
         if isinstance(state, Agreement) and _in_force(state, now):
             return
-    detail = "no agreement entitles to this feed at present"
-    raise Problem(HTTPStatus.FORBIDDEN, "agreement-ended", detail)
+    detail = "no agreement that both have signed entitles to this feed at present"
+    code = "agreement-ended" if last else "agreement-missing"
+    raise Problem(HTTPStatus.FORBIDDEN, code, detail)
 
 
 def _in_force(agreement: Agreement, now: datetime) -> bool:
