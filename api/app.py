@@ -15,7 +15,7 @@ from api.problems import Problem
 from api.server.cors import Cors
 from api.server.limits import Gate, Limits
 from api.server.paths import Paths
-from api.v1 import openapi, operations, reference, routes
+from api.v1 import asyncapi, openapi, operations, reference, routes
 from api.v1.queries.asking import Identified, Shared
 from api.v1.receive_command import BODY_MAX, CommandReceiver
 from api.v1.requests import request_id_of
@@ -68,7 +68,7 @@ def _framework(
             headers={**problem.headers, "X-Request-Id": request_id},
         )
 
-    documents = reference.documents(openapi.document())
+    documents = reference.documents(openapi.document(), asyncapi.document())
     shared = Shared(backend, gate)
     own = operations.Operations(backend, gate, metrics_token, documents)
     return Litestar(

@@ -183,7 +183,7 @@ def document() -> dict[str, Any]:
     shapes = _ByMsgspec()
     config = OpenAPIConfig(
         title="Hồ sơ",
-        version=_version(),
+        version=version_of_program(),
         description=DESCRIPTION + _problem_rows(),
         license=License(name="EUPL-1.2", identifier="EUPL-1.2"),
         tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
@@ -200,7 +200,7 @@ def document() -> dict[str, Any]:
     described: dict[str, Any] = app.openapi_schema.to_schema()
     kinds: list[Any] = [*shapes.met.values(), *(route.command for route in COMMAND_ROUTES)]
     described["components"] = {
-        "schemas": _schemas([*kinds, Receipt, ProblemBody]),
+        "schemas": schemas_of([*kinds, Receipt, ProblemBody]),
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
     }
     described["security"] = [{"bearer": []}]
@@ -362,7 +362,7 @@ def _problem_rows() -> str:
     return "".join(f"| `{code}` | {text} |\n" for code, text in sorted(REMEDIES.items()))
 
 
-def _schemas(kinds: list[Any]) -> dict[str, Any]:
+def schemas_of(kinds: list[Any]) -> dict[str, Any]:
     """The shapes by name, each field with its meaning."""
     _, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     _use_ecma_patterns(schemas)
@@ -370,7 +370,9 @@ def _schemas(kinds: list[Any]) -> dict[str, Any]:
     for name, schema in schemas.items():
         said = _attribute_docstrings(structs[name]) if name in structs else {}
         for field, shape in schema.get("properties", {}).items():
-            meaning = said.get(field) or FIELDS.get(field, "")
+            meaning = said.get(field) or FIELDS.get(field)
+            if meaning is None:
+                continue
             if "$ref" in shape:
                 schema["properties"][field] = {"allOf": [shape], "description": meaning}
             else:
@@ -439,7 +441,8 @@ def _use_ecma_patterns(schema: Any) -> None:
             _use_ecma_patterns(part)
 
 
-def _version() -> str:
+def version_of_program() -> str:
+    """As it was installed."""
     try:
         return version("hoso")
     except PackageNotFoundError:

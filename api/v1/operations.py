@@ -108,7 +108,7 @@ def handlers(own: Operations | None) -> list[HTTPRouteHandler]:
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @get(
-        ["/openapi.json", "/docs", "/docs/reference.js"],
+        ["/openapi.json", "/asyncapi.json", "/docs", "/docs/reference.js"],
         name="docs",
         include_in_schema=False,
         opt=OPEN_TO_ALL,

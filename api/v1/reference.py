@@ -72,12 +72,13 @@ class _Reference(ScalarRenderPlugin):
         return "/openapi.json"
 
 
-def documents(described: dict[str, Any]) -> dict[str, Document]:
-    """By path: the description, the page that shows it, and the page's script."""
+def documents(described: dict[str, Any], shared: dict[str, Any]) -> dict[str, Document]:
+    """By path: the descriptions of the interface and of the feeds, the reference, and its script."""
     request: Any = None
     page = _Reference().render(request, described)
     return {
         "/openapi.json": Document(_packed(msgspec.json.encode(described)), "application/json", {}),
+        "/asyncapi.json": Document(_packed(msgspec.json.encode(shared)), "application/json", {}),
         "/docs": Document(
             _packed(page),
             "text/html; charset=utf-8",

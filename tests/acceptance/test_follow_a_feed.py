@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx
+import jsonschema_rs
 import pytest
 
 from tests.acceptance.test_command_line import hoso, serving
@@ -68,6 +70,18 @@ def started(command: list[str], place: Path) -> Iterator["subprocess.Popen[str]"
             yield process
         finally:
             process.kill()
+
+
+def test_the_events_are_as_asyncapi_describes_them(place: Path) -> None:
+    address = json.loads((place / ".hoso" / "instance.json").read_bytes())["base_url"]
+    described = httpx.get(f"{address}/asyncapi.json").json()
+    for event in json.loads((place / "by_http.json").read_text())["events"]:
+        name = event["type"].removeprefix("vn.gov.hcm.hoso.")
+        payload = described["components"]["messages"][name]["payload"]
+        schema = jsonschema_rs.validator_for({**payload, "components": described["components"]})
+        assert schema.is_valid(event), list(schema.iter_errors(event))
+        assert not schema.is_valid({**event, "type": "another"})
+        assert not schema.is_valid({**event, "sequence": 1})
 
 
 def client(place: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
