@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check hooks fmt lock clean
+.PHONY: help setup setup-dev demo serve test check mutants hooks fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ check: setup-dev ## formatting, lint, types, import rules, unit tests
 test: check ## everything: the checks, then all tests against real servers and processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore tests/unit
 
+mutants: $(VENV)/.installed-mutants ## change the rules a little, thousands of times, and see which changes no test sees
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python -m tests.mutants
+
 hooks: setup-dev ## run the checks before each git commit (pre-commit)
 	$(BIN)/pre-commit install
 
@@ -44,9 +48,10 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 lock: ## pin the newest allowed versions with their hashes (needs uv)
 	$(LOCK) -o requirements.txt
 	$(LOCK) --extra dev -o requirements-dev.txt
+	$(LOCK) --extra dev --extra mutants -o requirements-mutants.txt
 
 clean: ## throw the environment and the data away
-	rm -rf $(VENV) .hoso .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .hoso .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -60,4 +65,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) install -q --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-mutants: requirements-mutants.txt $(VENV)/.installed-dev
+	$(PIP) install -q --require-hashes -r requirements-mutants.txt
 	@touch $@

@@ -42,6 +42,8 @@ class Reading(StrEnum):
     REPLAY = "replay"
     MY_DOSSIERS = "my_dossiers"
     WORKLIST = "worklist"
+    SEARCH = "search"
+    """Cards of dossiers that concern an agency, found by name, code or number."""
     COUNTERS = "counters"
     LEDGER = "ledger"
     PAYMENT = "payment"
@@ -211,6 +213,7 @@ READING: dict[Reading, Rules] = {
     Reading.REPLAY: _WHOLE_CASE,
     Reading.MY_DOSSIERS: (OWN,),
     Reading.WORKLIST: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
+    Reading.SEARCH: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
     Reading.COUNTERS: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
     Reading.LEDGER: _all(
         (Role.CASHIER, Role.PAYMENT_MONITOR, Role.LEADER, Role.AUDITOR), Where.AGENCY

@@ -4,7 +4,7 @@ Patterns end with `\Z`: `$` also matches before a last line feed (Python's `re`)
 """
 
 import re
-from unicodedata import is_normalized
+from unicodedata import combining, is_normalized, normalize
 
 ABOVE_BMP_UNSEEN = (
     r"\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -34,6 +34,12 @@ VISIBLE_ASCII = r"^[\x21-\x7e]+\Z"
 """Names that machines give: one spelling, no space."""
 
 _unseen = re.compile(f"[{UNSEEN}]")
+
+
+def folded(text: str) -> str:
+    """A text without case and marks, to be compared with: `Nguyễn Đức` is `nguyen duc`."""
+    plain = normalize("NFD", text.casefold())
+    return "".join(one for one in plain if not combining(one)).replace("đ", "d")
 
 
 def text_fault(text: str) -> str | None:

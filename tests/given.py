@@ -1,10 +1,13 @@
 """Given facts, when a command, then facts or a refusal: the language of the deciders' tests."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from commands.catalogue import load_catalogue
 from commands.command import Command, Setting
@@ -33,6 +36,39 @@ def examiner(agency: str, **changes: Any) -> Account:
     """An officer who examines dossiers at that agency."""
     held = Grant(Role.EXAMINER, agency, MONDAY_9 - timedelta(days=1), None)
     return account(AccountKind.OFFICER, agency=agency, **{"grants": (held,), **changes})
+
+
+SAME_FOR_ALL = frozenset({"effective_at", "on_behalf_of", "reason"})
+"""Fields of every command that tell of the act, not of what is to be."""
+
+
+def _check_refusal(no: Refused, command: Command) -> None:
+    """It says something in words, and points at a field of the command or at nothing."""
+    assert isinstance(no.detail, str)
+    if no.pointer is not None:
+        empty, field, *_ = no.pointer.split("/")
+        assert (empty, field in command.__struct_fields__) == ("", True), no.pointer
+
+
+def others_than(value: Any) -> list[Any]:  # noqa: PLR0911  one for each kind
+    """Other values of the same kind."""
+    match value:
+        case bool():
+            return [not value]
+        case StrEnum():
+            return [other for other in type(value) if other is not value]
+        case str():
+            return [value[:-1] + ("1" if value[-1:] != "1" else "2")]
+        case int():
+            return [value + 1]
+        case datetime():
+            return [value + timedelta(days=1)]
+        case UUID():
+            return [UUID(int=value.int ^ 1)]
+        case tuple() | frozenset() if len(value) > 1:
+            return [type(value)(list(value)[1:])]
+        case _:
+            return []
 
 
 class given:  # noqa: N801  reads as a sentence
@@ -68,11 +104,19 @@ class given:  # noqa: N801  reads as a sentence
         )
 
     def decide(self, state: State | None) -> tuple[AnyEvent, ...]:
-        """What the decider says in that state."""
-        return DECIDE[type(self.command)](state, self.command, self.setting())
+        """What the decider says in that state; a refusal names nothing that is not there."""
+        return self._decide(state, self.command)
+
+    def _decide(self, state: State | None, command: Command) -> tuple[AnyEvent, ...]:
+        try:
+            return DECIDE[type(command)](state, command, self.setting())
+        except Refused as no:
+            _check_refusal(no, command)
+            raise
 
     def then(self, *facts: AnyEvent) -> State | None:
-        """Exactly these facts; and the same command once more changes nothing."""
+        """Exactly these facts; the same command once more changes nothing, and with other content
+        it is never taken for the same."""
         assert self.decide(self.state) == facts
         if facts and self.state is not None:
             assert self.may_follow(), "what was decided must have been told as possible"
@@ -84,7 +128,22 @@ class given:  # noqa: N801  reads as a sentence
         except Refused:
             again = ()
         assert again == (), "asking twice must change nothing"
+        if facts:
+            self._says_something_else(state)
         return state
+
+    def _says_something_else(self, state: State | None) -> None:
+        """Each field changed, one at a time: refused, or facts of its own."""
+        for field in self.command.__struct_fields__:
+            if field in SAME_FOR_ALL:
+                continue
+            for value in others_than(getattr(self.command, field)):
+                changed = replace(self.command, **{field: value})
+                with suppress(Refused):
+                    if self._decide(self.state, changed) == ():
+                        continue  # it was so before
+                with suppress(Refused):
+                    assert self._decide(state, changed), f"{field} {value!r} was taken for the same"
 
     def refused(self, reason: Reason, pointer: str | None = None) -> None:
         """Refused for that reason."""

@@ -56,6 +56,9 @@ class Timeouts(Struct, frozen=True):
     transaction: float = 20.0
     session: float = 0.0
     """For one that does nothing at all."""
+    by_index: bool = False
+    """Whether no table is to be read from end to end where an index can help: how long a question
+    takes must not depend on what the planner guesses of words that it has not seen."""
 
     @property
     def answer(self) -> float:
@@ -63,7 +66,7 @@ class Timeouts(Struct, frozen=True):
         return self.statement + 2.0 if self.statement else UPKEEP_ANSWER_S
 
 
-COMMANDS = Timeouts()
+COMMANDS = Timeouts(by_index=True)
 """For sessions that serve requests, and for all that holds a row others wait for."""
 BULK = Timeouts(statement=60.0, lock=20.0, idle_in_transaction=30.0, transaction=120.0)
 """For imports and exports: a transaction of theirs is large, and holds the head only at its end."""
@@ -236,9 +239,10 @@ def _settings(connection: AsyncConnection, timeouts: Timeouts) -> bytes:
     }
     if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
         bounds["transaction_timeout"] = timeouts.transaction
-    return "; ".join(
-        f"SET {name} = {seconds * 1000:.0f}" for name, seconds in bounds.items()
-    ).encode()
+    statements = [f"SET {name} = {seconds * 1000:.0f}" for name, seconds in bounds.items()]
+    if timeouts.by_index:
+        statements.append("SET enable_seqscan = off")
+    return "; ".join(statements).encode()
 
 
 def _cut(connection: AsyncConnection) -> None:

@@ -6,11 +6,14 @@ from projections.queries.accounts import (
     accounts_of_kind,
 )
 from projections.queries.dossiers import (
+    TooManyFoundError,
     WorklistFilter,
     card,
     card_by_code,
+    cards,
     cards_of_applicant,
     cards_of_submitter,
+    found,
     timeline,
     worklist,
 )
@@ -73,6 +76,7 @@ __all__ = [
     "Rows",
     "Source",
     "Sums",
+    "TooManyFoundError",
     "Total",
     "WorklistFilter",
     "account",
@@ -82,6 +86,7 @@ __all__ = [
     "balances",
     "card",
     "card_by_code",
+    "cards",
     "cards_of_applicant",
     "cards_of_submitter",
     "counters",
@@ -92,6 +97,7 @@ __all__ = [
     "feed_heads",
     "feed_item_id",
     "feed_items",
+    "found",
     "ledger",
     "ledger_by_day",
     "ledger_entries",

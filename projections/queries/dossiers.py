@@ -17,6 +17,7 @@ from projections.queries.source import (
     first_of,
 )
 from projections.views.card import Card
+from projections.views.search import reach_of
 from projections.views.timeline import Happening
 from projections.views.worklist import WorkItem
 
@@ -33,6 +34,19 @@ class WorklistFilter(Struct, frozen=True, kw_only=True):
     due_before: datetime | None = None
 
 
+class FoundDossier(Struct, frozen=True):
+    """What a search gives."""
+
+    dossier: UUID
+    hits: int
+
+
+class TooManyFoundError(Exception):
+    """More than `FOUND_MAX` dossiers have all the words: another word is needed."""
+
+
+FOUND_MAX = 10_000
+LAST = UUID(int=2**128 - 1)
 NARROWED = {
     "step": "AND step = %(step)s",
     "assignee": "AND assignee = %(assignee)s",
@@ -57,6 +71,21 @@ ORDER BY dossier LIMIT %(limit)s
 CARDS_OF_SUBMITTER = """
 SELECT * FROM view.card WHERE submitter = %(account)s AND dossier > %(after)s
 ORDER BY dossier LIMIT %(limit)s
+"""
+
+
+# Apart, or the newest dossiers would be looked through one by one until enough are found.
+FOUND = """
+WITH hit AS MATERIALIZED (
+    SELECT dossier FROM view.search WHERE keys @> %(keys)s::text::jsonb
+)
+SELECT dossier, (SELECT count(*) FROM hit) AS hits FROM hit WHERE dossier < %(before)s
+ORDER BY dossier DESC LIMIT %(limit)s
+"""
+
+
+CARDS = """
+SELECT * FROM view.card WHERE dossier = ANY(%(dossiers)s) ORDER BY dossier DESC LIMIT %(limit)s
 """
 
 
@@ -100,6 +129,36 @@ async def cards_of_submitter(
     return await fetch_rows(
         source, Card, CARDS_OF_SUBMITTER, account=account, after=after or NIL, limit=limit
     )
+
+
+async def found(
+    source: Source,
+    agency: str,
+    words: tuple[str, ...],
+    before: UUID | None = None,
+    limit: int = PAGE_MAX,
+) -> list[UUID]:
+    """The dossiers that concern the agency, or one below it, and have all these words.
+
+    The newest ids first; cursor: dossier. Raises `TooManyFoundError`.
+    """
+    keys = msgspec.json.encode([*words, reach_of(agency)]).decode()
+    rows = await fetch_rows(
+        source,
+        FoundDossier,
+        FOUND,
+        keys=keys,
+        before=before or LAST,
+        limit=limit,
+    )
+    if rows and rows[0].hits > FOUND_MAX:
+        raise TooManyFoundError
+    return [row.dossier for row in rows]
+
+
+async def cards(source: Source, dossiers: list[UUID]) -> list[Card]:
+    """These dossiers' cards, in the order of `found`."""
+    return await fetch_rows(source, Card, CARDS, dossiers=dossiers, limit=PAGE_MAX)
 
 
 async def timeline(

@@ -1,7 +1,7 @@
 """All read models by name."""
 
 from projections.engine.view import View
-from projections.views import card, counters, directory, feed, ledger, timeline, worklist
+from projections.views import card, counters, directory, feed, ledger, search, timeline, worklist
 
 VIEWS: dict[str, View] = {
     view.name: view
@@ -13,5 +13,6 @@ VIEWS: dict[str, View] = {
         ledger.VIEW,
         directory.VIEW,
         feed.VIEW,
+        search.VIEW,
     )
 }

@@ -190,8 +190,11 @@ def test_status_replay_rebuild_and_token(folder: Path) -> None:
     )
     assert json.loads(before.stdout)["state"] is None
     on_a_terminal = {"COLUMNS": "80"}
-    table = hoso("replay", str(receipt["id"]), folder=folder, own=on_a_terminal).stdout
-    assert any("account.officer_opened" in line and "H29" in line for line in table.splitlines())
+    lines = hoso("replay", str(receipt["id"]), folder=folder, own=on_a_terminal).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    (what,) = (nth for nth, line in enumerate(lines) if "account.officer_opened" in line)
+    assert "account_admin of H29; recorded" in lines[what + 1]
+    assert f"at position {receipt['position']}" in lines[what + 1]
     nothing = hoso("replay", str(uuid.uuid4()), folder=folder, check=False)
     assert nothing.returncode == 2
     assert "Nothing is recorded of" in nothing.stderr
@@ -329,7 +332,12 @@ def test_a_log_is_exported_and_imported_as_a_file(tmp_path: Path) -> None:
         assert "0 events appended, 1 were there already" in told
 
         other = "00000000-0000-5000-8000-000000000001"
-        file.write_text(f"{line}\n{line.replace(str(opened['id']), other, 1)}\n")
+        moved = line.replace(str(opened["id"]), other, 1)
+        file.write_text(f"{moved}\n")
+        refused = hoso("import", str(file), folder=folder, check=False)
+        assert refused.returncode == 2
+        assert "leaf hash" in " ".join(refused.stderr.split())
+        file.write_text(f"{line}\n{re.sub(r'"leaf":"[0-9a-f]+",', '', moved)}\n")
         told = hoso("import", str(file), folder=folder).stdout
         assert "1 events appended, 1 were there already" in told
         assert "account.officer_opened" in hoso("replay", other, folder=folder).stdout

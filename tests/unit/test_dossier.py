@@ -688,3 +688,107 @@ def test_any_command_in_any_reachable_state_twice_changes_nothing_the_second_tim
         assert isinstance(before, Dossier)
         result = before.status in (e.Status.ISSUED, e.Status.DENIED, e.Status.RETURNED)
         assert not (result and isinstance(life.state, Dossier) and life.state.withdrawn)
+
+
+def test_what_the_applicant_wants_is_recorded_as_he_said_it() -> None:
+    wanted = {"delivery": Delivery.POST, "copies": 3}
+    given().when(replace(LODGE, **wanted), actor=OWNER).then(replace(LODGED, **wanted))
+    supplement = c.SupplementDossier(papers=PAPERS, note="Bản rõ.")
+    supplemented = e.DossierSupplemented(papers=PAPERS, note="Bản rõ.")
+    given(LODGED, SENT_BACK).when(supplement).then(supplemented)
+
+
+def test_a_supplement_is_expected_by_a_day_and_asked_for_once() -> None:
+    by = MONDAY_9 + timedelta(days=5)
+    ask = c.RequestSupplement(papers=(PAPERS[0].code,), clause="k", explanation="x", reply_by=by)
+    asked = e.SupplementRequested(
+        at_reception=True, papers=ask.papers, clause="k", explanation="x", reply_by=by
+    )
+    given(LODGED).when(ask).then(asked)
+    another = replace(ask, reply_by=by + timedelta(days=1))
+    given(LODGED, asked).when(another).refused(Reason.ALREADY_OTHERWISE)
+    given(LODGED).when(replace(ask, reply_by=MONDAY_9)).refused(Reason.DUE_NOT_LATER, "/reply_by")
+
+
+def test_accepting_again_is_quiet_only_while_it_is_worked_on() -> None:
+    accept = c.AcceptDossier()
+    given(LODGED, ACCEPTED).when(accept).then()
+    for later in (SENT_BACK, DENIED, WITHDRAWAL):
+        wish = given(LODGED, *([] if later is SENT_BACK else [ACCEPTED]), later).when(accept)
+        if later is WITHDRAWAL:
+            wish.then()
+        else:
+            wish.refused(Reason.DOSSIER_NOT_LODGED)
+
+
+def test_the_papers_that_are_missing_are_named() -> None:
+    required = [paper.code for paper in CASE.papers if paper.required]
+    wish = given(replace(LODGED, papers=())).when(c.AcceptDossier())
+    with pytest.raises(Refused) as no:
+        wish.decide(wish.state)
+    assert no.value.reason is Reason.PAPERS_MISSING
+    assert no.value.detail == ", ".join(required)
+
+
+def test_without_a_limit_of_the_law_no_date_is_given() -> None:
+    procedure = next(
+        p for p in CATALOGUE.procedures.values() if any(case.limit is None for case in p.cases)
+    )
+    case = next(case for case in procedure.cases if case.limit is None)
+    papers = tuple(e.SubmittedPaper(code=paper.code) for paper in case.papers)
+    lodged = replace(LODGED, procedure=procedure.code, case=case.key, papers=papers)
+    given(lodged).when(c.AcceptDossier()).then(replace(ACCEPTED, due_at=None))
+
+
+def test_a_step_at_the_front_desk_is_at_the_receiving_agency_every_other_at_the_competent_one() -> (
+    None
+):
+    lodged = replace(LODGED, competent_agency=ELSEWHERE)
+    examine, front = PROCEDURE.steps[1].key, PROCEDURE.steps[0].key
+    assert PROCEDURE.steps[0].role == "front_desk"
+    there = e.DossierForwarded(
+        from_step="reception", to_step=examine, from_agency=COMMUNE, to_agency=ELSEWHERE
+    )
+    given(lodged, ACCEPTED).when(c.ForwardDossier(to_step=examine)).then(there)
+    back = e.DossierForwarded(
+        from_step=examine, to_step=front, from_agency=ELSEWHERE, to_agency=COMMUNE
+    )
+    given(lodged, ACCEPTED, there).when(c.ForwardDossier(to_step=front)).then(back)
+
+
+def test_forwarded_to_an_officer_it_is_his_and_he_is_of_the_agency_it_goes_to() -> None:
+    lodged = replace(LODGED, competent_agency=ELSEWHERE)
+    examine = PROCEDURE.steps[1].key
+    forward = c.ForwardDossier(to_step=examine, officer=OTHER)
+    there = e.DossierForwarded(
+        from_step="reception",
+        to_step=examine,
+        from_agency=COMMUNE,
+        to_agency=ELSEWHERE,
+        officer=OTHER,
+    )
+    given(lodged, ACCEPTED).when(forward, named={OTHER: examiner(ELSEWHERE)}).then(there)
+    wrong = given(lodged, ACCEPTED).when(forward, named={OTHER: examiner(COMMUNE)})
+    wrong.refused(Reason.NAMED_ACCOUNT_UNFIT, "/officer")
+    other = replace(forward, officer=ACTOR)
+    again = given(lodged, ACCEPTED, there).when(other, named={ACTOR: examiner(ELSEWHERE)})
+    again.refused(Reason.ALREADY_OTHERWISE, "/officer")
+
+
+def test_a_consultation_asked_again_is_the_same_only_with_the_same_content() -> None:
+    ask = c.RequestConsultation(
+        consultation="q", agency=ELSEWHERE, question="?", due_at=ASKED.due_at
+    )
+    given(LODGED, ACCEPTED, ASKED).when(ask).then()
+    for changes in ({"agency": COMMUNE}, {"question": "!"}, {"due_at": LATER}):
+        again = given(LODGED, ACCEPTED, ASKED).when(replace(ask, **changes))
+        again.refused(Reason.CONSULTATION_EXISTS, "/consultation")
+    unknown = given(LODGED, ACCEPTED).when(replace(ask, agency="H29.999"))
+    unknown.refused(Reason.AGENCY_UNKNOWN, "/agency")
+    early = given(LODGED, ACCEPTED).when(replace(ask, due_at=MONDAY_9))
+    early.refused(Reason.DUE_NOT_LATER, "/due_at")
+
+
+def test_nothing_is_forwarded_while_the_time_stands_still() -> None:
+    forward = c.ForwardDossier(to_step=PROCEDURE.steps[1].key)
+    given(LODGED, ACCEPTED, SUSPENDED).when(forward).refused(Reason.DOSSIER_SUSPENDED)

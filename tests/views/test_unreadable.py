@@ -66,7 +66,7 @@ def test_an_unreadable_event_parks_its_stream_in_each_view_of_its_kind_and_nothi
         async with opened(dsn) as live:
             await project(live, records, 70)  # type: ignore[arg-type]
             assert live.position == len(records)
-        views = ("card", "counters", "feed", "timeline", "worklist")
+        views = ("card", "counters", "feed", "search", "timeline", "worklist")
         parked = [(view, bad.stream, bad.position) for view in views]
         assert await fetch(dsn, PARKED) == parked
         stopped = f"SELECT version FROM view.card WHERE dossier = '{bad.stream}'"
@@ -95,7 +95,7 @@ def test_an_unreadable_event_parks_its_stream_in_each_view_of_its_kind_and_nothi
 @pytest.mark.parametrize(
     ("name", "views"),
     [
-        ("dossier.archived", {"card", "counters", "feed", "timeline", "worklist"}),
+        ("dossier.archived", {"card", "counters", "feed", "search", "timeline", "worklist"}),
         ("dossier.assigned", {"card", "feed", "timeline", "worklist"}),
         ("account.archived", {"directory", "timeline"}),
         ("shelf.filled", set(VIEWS)),

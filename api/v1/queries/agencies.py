@@ -16,14 +16,25 @@ from api.v1.parameters import (
     AgencyPath,
     Paging,
     instant_parameter,
+    invalid,
     path_text,
     read_instant,
     whole,
 )
 from api.v1.queries.asking import Asked
 from commands.authority import Matter, Reading
+from domain.text import ONE_LINE, folded
 from projections import queries
 
+WORDS_MAX = 8
+Words = Annotated[
+    str,
+    QueryParameter(
+        max_length=200,
+        pattern=ONE_LINE,
+        description="Words, all of which are looked for: `nguyen mau`, `H29.101-261126-0001`.",
+    ),
+]
 Children = Annotated[bool, QueryParameter(description="With all agencies below this one.")]
 Step = Annotated[
     str | None,
@@ -65,6 +76,34 @@ async def worklist(  # noqa: PLR0913  a filter of a list each
     rows = await asked.ask("worklist", queries.worklist, *key, after=after)
     items, following = asked.page(rows, page, "due_at", "dossier")
     return asked.answer(answers.WorklistPage(items=items, next=following))
+
+
+@get("/v1/agencies/{agency:str}/dossiers", name="search", tags=["Agencies"])
+async def search(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    q: Words,
+    page: NamedDependency[Paging],
+    after: After = 0,
+) -> Response[answers.CardPage]:
+    """Find dossiers that concern an agency, or one below it.
+
+    By words of the applicant's name, with or without marks, by the code on the receipt, or by the
+    number of the result: a dossier is found when it has all words of the question.
+    """
+    await asked.allow(Reading.SEARCH, Matter(agency=path_text(agency, AGENCY)))
+    words = tuple(dict.fromkeys(folded(q).split()))
+    if not 1 <= len(words) <= WORDS_MAX:
+        raise invalid("q", f"q has 1 to {WORDS_MAX} words")
+    last = page.last(tuple[UUID])
+    key = (agency, words, last and last[0], page.limit)
+    try:
+        found = await asked.ask("search", queries.found, *key, after=after)
+    except queries.TooManyFoundError:
+        raise invalid("q", "too many have all these words; add another") from None
+    rows = await asked.ask("card", queries.cards, found, after=after)
+    items, following = asked.page(rows, page, "dossier", more=len(found) >= page.limit)
+    return asked.answer(answers.CardPage(items=items, next=following))
 
 
 @get("/v1/agencies/{agency:str}/counters", name="counters", tags=["Agencies"])
@@ -119,4 +158,4 @@ async def ledger_entries(
     return asked.answer(answers.EntryPage(items=items, next=following))
 
 
-HANDLERS = (worklist, counters, ledger, ledger_entries)
+HANDLERS = (worklist, search, counters, ledger, ledger_entries)

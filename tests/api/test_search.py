@@ -1,0 +1,91 @@
+"""Dossiers are found by name, code and number, in the reach of whoever asks."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg import AsyncConnection
+
+from api.server.instance import Instance
+from projections import queries
+from projections.queries import dossiers
+from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
+from tests.api.test_whole_chain import live
+
+
+def of(name: str, **changes: Any) -> dict[str, Any]:
+    applicant = {"kind": "citizen", "name": name, "national_id": "079199990001"}
+    return lodging(applicant=applicant, **changes)
+
+
+@pytest.fixture(scope="module")
+def desk(people: People) -> Person:
+    return people.officer("front_desk", "leader")
+
+
+def search(person: Person, agency: str, q: str, after: int = 0, **more: Any) -> list[str]:
+    found = person.ask(f"/v1/agencies/{agency}/dossiers", q=q, after=after, **more)
+    return [card["dossier"] for card in found["items"]]
+
+
+def test_a_name_is_found_with_and_without_marks_in_any_order(desk: Person) -> None:
+    duc = desk.done("/v1/dossiers", of("Đặng Thị Ngọc-Ánh"))
+    other = desk.done("/v1/dossiers", of("Đặng Thị Hạnh"))
+    at = other["position"]
+    for q in ("dang thi ngoc-anh", "NGỌC-ÁNH đặng", "Đặng  Thị Ngọc-Ánh"):
+        assert search(desk, COMMUNE, q, at) == [duc["id"]], q
+    assert search(desk, COMMUNE, "đặng thị", at) == sorted([duc["id"], other["id"]], reverse=True)
+    assert search(desk, COMMUNE, "đặng văn", at) == []
+    one = desk.ask(f"/v1/agencies/{COMMUNE}/dossiers", q="dang thi", limit=1, after=at)
+    two = desk.ask(f"/v1/agencies/{COMMUNE}/dossiers", q="dang thi", limit=1, cursor=one["next"])
+    assert [one["items"][0]["dossier"], two["items"][0]["dossier"]] == search(
+        desk, COMMUNE, "dang thi", at
+    )
+
+
+def test_a_code_and_a_number_are_found(officer: Person) -> None:
+    dossier, code, position = live(officer)
+    assert search(officer, COMMUNE, code, position) == [dossier]
+    assert search(officer, COMMUNE, code.lower()) == [dossier]
+    assert dossier in search(officer, COMMUNE, "125/ks mau")
+
+
+def test_only_in_the_reach_of_the_agency_and_of_whoever_asks(people: People, desk: Person) -> None:
+    here = desk.done("/v1/dossiers", of("Quách Văn Lâm"))
+    at = here["position"]
+    city = people.officer("auditor", agency="H29")
+    assert search(city, "H29", "quach lam", at) == [here["id"]]
+    neighbour = people.officer("front_desk", agency=NEIGHBOUR)
+    assert search(neighbour, NEIGHBOUR, "quach lam", at) == []
+    path = f"/v1/agencies/{COMMUNE}/dossiers"
+    refused = neighbour.http.get(path, params={"q": "quach lam"})
+    assert (refused.status_code, code_of(refused)) == (403, "not-your-agency")
+    citizen = people.citizen().http.get(path, params={"q": "quach lam"})
+    assert (citizen.status_code, code_of(citizen)) == (403, "role-missing")
+
+
+@pytest.mark.parametrize("q", ["", " ", "x" * 201, "a b c d e f g h i", "\x00", "@H29"])
+def test_odd_questions_find_nothing_or_are_refused(desk: Person, q: str) -> None:
+    answer = desk.http.get(f"/v1/agencies/{COMMUNE}/dossiers", params={"q": q})
+    if answer.status_code == 200:
+        assert answer.json()["items"] == []
+    else:
+        assert (answer.status_code, code_of(answer)) == (400, "query-invalid")
+
+
+def test_words_that_too_many_have_are_not_enough(
+    instance: Instance, desk: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound itself, asked of the query: no page could ever show an end of it."""
+    done = [desk.done("/v1/dossiers", of(f"Vương Sở Thị {nth}")) for nth in range(3)]
+    search(desk, COMMUNE, "vuong so", done[-1]["position"])
+
+    async def ask() -> list[UUID]:
+        async with await AsyncConnection.connect(instance.addresses.dsn) as connection:
+            return await queries.found(connection, COMMUNE, ("vuong", "so"))
+
+    assert len(asyncio.run(ask())) == 3
+    monkeypatch.setattr(dossiers, "FOUND_MAX", 2)
+    with pytest.raises(queries.TooManyFoundError):
+        asyncio.run(ask())
