@@ -10,8 +10,9 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from commands.log.codec import read
 from commands.log.database import Database
-from commands.log.event_log import read_log, to_record
+from commands.log.event_log import read_log
 from commands.streams import EVOLVE, NOTHING, State, Versioned, fold_readable
 from domain.record import Record, Stored, Unreadable
 
@@ -68,14 +69,14 @@ async def history(
     rows_max = min(limit, PAGE_MAX)
     wanted = (stream, after, rows_max, bytes_max)
 
-    async def read(connection: AsyncConnection) -> list[Any]:
+    async def fetch(connection: AsyncConnection) -> list[Any]:
         return await (await connection.execute(HISTORY, wanted, binary=True)).fetchall()
 
-    rows = await database.run(read)
+    rows = await database.run(fetch)
     more = bool(rows) and (rows[0][6] == rows_max or len(rows) < rows[0][6])
     records = []
     for nth, row in enumerate(rows, start=1):
-        records.append(to_record(row[:6]))
+        records.append(read(*row[:6]))
         if nth % TURN == 0:
             await asyncio.sleep(0)
     return records, more
@@ -84,13 +85,13 @@ async def history(
 async def present(database: Database) -> datetime:
     """The instant that has all that is recorded: now, or later where a clock ran ahead."""
 
-    async def read(connection: AsyncConnection) -> datetime:
+    async def fetch(connection: AsyncConnection) -> datetime:
         row = await (await connection.execute(PRESENT, binary=True)).fetchone()
         assert row is not None, "a migrated log has a head"
         recorded_at: datetime = row[0]
         return max(datetime.now(UTC), recorded_at)
 
-    return await database.run(read)
+    return await database.run(fetch)
 
 
 async def as_of(database: Database, stream: UUID, instant: datetime, clock: Clock) -> Replayed:

@@ -1,4 +1,7 @@
-"""An event in its place in the log, and its stored form."""
+"""An event in its place in the log; the names of events and of their fields.
+
+The stored form is made and read in `commands/log/codec.py`.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -29,36 +32,39 @@ STREAM_EVENTS_MAX = 10_000
 """Events of a stream: a dossier has tens; more is a program gone wrong."""
 
 
-class Body(Value, frozen=True):
-    """What is stored of an event besides its place: readable JSON, in psql too."""
-
-    context: Context
-    event: AnyEvent
-
-
-class Record(Value, frozen=True):
-    """One fact in the log: its position there, its place in its stream, and when it was recorded."""
+class _Placed(Value, frozen=True):
+    """A place in the log and in a stream; by the eventsourcing library's names of them too."""
 
     position: int
     stream: UUID
     version: int
     name: str
     recorded_at: datetime
+
+    @property
+    def originator_id(self) -> UUID:
+        """The stream."""
+        return self.stream
+
+    @property
+    def originator_version(self) -> int:
+        """The version."""
+        return self.version
+
+
+class Record(_Placed, frozen=True):
+    """One fact in the log: its position there, its place in its stream, and when it was recorded."""
+
     context: Context
     event: AnyEvent
 
 
-class Unreadable(Value, frozen=True):
+class Unreadable(_Placed, frozen=True):
     """A fact that this version of the program cannot read: a newer one wrote it, or it is damaged.
 
     Its stream stands still here, and no other: nobody can say what the fact changed.
     """
 
-    position: int
-    stream: UUID
-    version: int
-    name: str
-    recorded_at: datetime
     error: str
     """Kind and place of the fault; never a value, which may be a person's."""
     context: Context | None = None
@@ -78,60 +84,13 @@ Stored: TypeAlias = Record | Unreadable
 """What is read of a stored fact."""
 
 
-class _Contextual(Value, frozen=True):
-    context: Context
-
-
-_encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(Body)
-_context_decoder = msgspec.json.Decoder(_Contextual)
 _KINDS: Any = AnyEvent.__args__
 _NAMES: dict[type[Event], str] = {kind: str(kind.__struct_config__.tag) for kind in _KINDS}
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What `decode` raises: UnicodeDecodeError is a ValueError."""
 
 
 def name_of(event: Event) -> str:
     """The stored name of an event: `dossier.accepted`."""
     return _NAMES[type(event)]
-
-
-def encode(context: Context, event: AnyEvent) -> bytes:
-    """The stored form."""
-    return _encoder.encode(Body(context, event))
-
-
-def decode(body: bytes) -> Body:
-    """The event and context of a stored form.
-
-    Raises one of `UNREADABLE` for a form that this version of the program does not know.
-    """
-    return _decoder.decode(body)
-
-
-def read(
-    position: int, stream: UUID, version: int, name: str, recorded_at: datetime, body: bytes
-) -> Stored:
-    """The record of a place in the log and a stored form; `Unreadable` where it cannot be read."""
-    try:
-        found = _decoder.decode(body)
-    except UNREADABLE as error:
-        place = (position, stream, version, name, recorded_at)
-        return Unreadable(*place, _fault(error), _context_of(body))
-    return Record(position, stream, version, name, recorded_at, found.context, found.event)
-
-
-def _fault(error: Exception) -> str:
-    """Kind and place, without the text between, which may quote a value."""
-    _, at, path = str(error).rpartition(" - at ")
-    return f"{type(error).__name__}{at}{path}" if at else type(error).__name__
-
-
-def _context_of(body: bytes) -> Context | None:
-    try:
-        return _context_decoder.decode(body).context
-    except UNREADABLE:
-        return None
 
 
 def event_types() -> dict[str, type[Event]]:

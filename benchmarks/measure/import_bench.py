@@ -31,9 +31,8 @@ from benchmarks.measure.results import Figures
 from commands.catalogue import load_catalogue
 from commands.log.bulk import Imported, export_file, import_file
 from commands.log.event_file import BULK_MAX, as_line
-from commands.log.event_log import head_position
+from commands.log.event_log import head_position, stored_events
 from domain.payment import payment_id
-from domain.record import encode
 from integration.servers.postgres import DATABASE, PostgresServer
 
 SECONDS = 20.0
@@ -119,9 +118,9 @@ def _write(file: Path, events: int, lives: int) -> int:
     appends = [append for life in planned for append in lived(catalogue, life, "plan")]
     appends.sort(key=lambda append: append.context.effective_at)
     plan = [
-        (append.context.correlation, append.stream, version, encode(append.context, event))
+        (append.context.correlation, append.stream, stored.originator_version, stored.state)
         for append in appends
-        for version, event in enumerate(append.events, start=append.expected + 1)
+        for stored in stored_events(append)
     ]
     dossiers = [dossier_of(life.number, "plan") for life in planned]
     written = 0

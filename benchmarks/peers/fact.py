@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from commands.log.codec import to_append
 from domain.dossier import DossierAccepted
 from domain.event import Context
-from domain.record import encode
 
 _AT = datetime(2025, 11, 17, 8, 30, tzinfo=UTC)
-BODY = encode(
+BODY = to_append(
+    UUID(int=2),
+    2,
     Context(
         actor=UUID(int=1),
         cause="01934e3c-7a1b-7cc2-9d55-0f0a5d4f2b10",
@@ -21,4 +23,4 @@ BODY = encode(
     DossierAccepted(
         code="H29.101-251117-0042", due_at=_AT, catalogue_version=1, calendar_version="2025.1"
     ),
-)
+).state

@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
 from commands.log.arrays import Array, ArrayDumper, integers
+from commands.log.codec import body_of, to_append, to_stored
 from commands.log.event_file import (
     BULK_MAX,
     BadLineError,
@@ -29,9 +30,8 @@ from commands.log.event_file import (
     reader_of,
     receive,
 )
-from commands.log.event_log import stored_form
 from domain.event import Context
-from domain.record import STREAM_EVENTS_MAX, AnyEvent, decode, encode, name_of
+from domain.record import STREAM_EVENTS_MAX, AnyEvent
 from domain.refusal import Reason, refuse_if
 
 STAGE = b"COPY event_import (nth, stream_id, version, name, body) FROM STDIN (FORMAT BINARY)"
@@ -190,18 +190,20 @@ async def _new_rows(
     wanted = (_uuids(row[0] for _, row in old), integers(row[1] for _, row in old))
     cursor = await connection.execute(BODIES, wanted, binary=True)
     bodies: dict[int, bytes] = dict(await cursor.fetchall())
-    for nth, (line, (stream, version, _, body)) in enumerate(old, start=1):
-        if not _same(bodies[nth], body):
-            why = f"version {version} of stream {UUID(bytes=stream)} is another fact in the log"
+    for nth, (line, row) in enumerate(old, start=1):
+        if not _same(bodies[nth], row):
+            why = f"version {row[1]} of stream {UUID(bytes=row[0])} is another fact in the log"
             raise BadLineError(line, why)
     return new
 
 
-def _same(stored: bytes, body: bytes) -> bool:
-    if stored == body:
+def _same(known: bytes, row: Row) -> bool:
+    """Whether the log has this fact, perhaps in a form of an older version of the program."""
+    stream, version, name, body = row
+    if known == body:
         return True
-    fact = decode(stored)
-    return encode(fact.context, fact.event) == body
+    place = (UUID(bytes=stream), version)
+    return to_stored(*place, body_of(*place, name, known)).state == body
 
 
 def _uuids(streams: Iterable[bytes]) -> Array:
@@ -218,7 +220,8 @@ def _batches(
             yield batch
             batch = []
         for version, event in enumerate(events, start=1):
-            batch.append((stream.bytes, version, name_of(event), stored_form(context, event)))
+            stored = to_append(stream, version, context, event)
+            batch.append((stream.bytes, version, stored.topic, stored.state))
     if batch:
         yield batch
 

@@ -34,11 +34,13 @@ from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
 import msgspec
+from eventsourcing.persistence import StoredEvent
 from msgspec import Meta, Struct
 
 from commands.entry import stored_fault
+from commands.log.codec import body_of, to_stored
 from commands.log.leaf import leaf_hash
-from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, Body, decode, encode, name_of
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX
 
 Row = tuple[bytes, int, str, bytes]
 """Stream, version, name and stored form of an event on its way to a place in the log."""
@@ -197,7 +199,7 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
         try:
             place = _decode_line(line)
             _refuse_another_leaf(place)
-            fact, stored = _taken(place.version, place.body)
+            stored = _taken(place)
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise BadLineError(number, str(error)) from error
         stream, version = place.stream.bytes, place.version
@@ -210,8 +212,8 @@ def _batch(first_line: int, lines: list[bytes]) -> Batch:
         latest[stream] = version
         batch.streams.append(stream)
         batch.versions.append(version)
-        batch.names.append(name_of(fact.event))
-        batch.bodies.append(stored)
+        batch.names.append(stored.topic)
+        batch.bodies.append(stored.state)
     return batch
 
 
@@ -228,16 +230,17 @@ def _refuse_another_leaf(line: Line) -> None:
         raise ValueError("the leaf hash is not that of this line: it was changed")
 
 
-def _taken(version: int, body: msgspec.Raw) -> tuple[Body, bytes]:
-    """The fact and its stored form. Raises what `_batch` tells of the line."""
-    fact = decode(body)
-    stored = encode(fact.context, fact.event)
-    _refuse_too_much(version, stored)
-    if stored != bytes(body):
-        _refuse_unknown(msgspec.json.decode(body), fact)
-    if fault := stored_fault(stored, fact):
+def _taken(line: Line) -> StoredEvent:
+    """The stored form of the line's fact. Raises what `_batch` tells of the line."""
+    given = bytes(line.body)
+    body = body_of(line.stream, line.version, line.name or "", given)
+    stored = to_stored(line.stream, line.version, body)
+    _refuse_too_much(line.version, stored.state)
+    if stored.state != given:
+        _refuse_unknown(msgspec.json.decode(given), body)
+    if fault := stored_fault(stored.state, body):
         raise ValueError(fault)
-    return fact, stored
+    return stored
 
 
 def _refuse_too_much(version: int, stored: bytes) -> None:

@@ -8,24 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection
 
 from commands.log.arrays import Array, blobs, integers, texts, uuids
 from commands.log.batching import Batcher
+from commands.log.codec import read, to_append
 from commands.log.database import Clocks, Database
 from domain.event import Context
-from domain.record import (
-    EVENT_BYTES_MAX,
-    AnyEvent,
-    Passed,
-    Stored,
-    decode,
-    encode,
-    event_types,
-    name_of,
-    read,
-)
-from domain.refusal import Reason, Refused
+from domain.record import AnyEvent, Passed, Stored, event_types
 from domain.value import Value
 
 APPEND = b"""
@@ -111,7 +102,7 @@ class _Stored(Value, frozen=True):
     """A command whose events have their stored form."""
 
     command: Append
-    bodies: tuple[bytes, ...]
+    events: tuple[StoredEvent, ...]
     history: int | None = None
     """The number of the log's history that the command was decided on."""
 
@@ -142,8 +133,7 @@ class EventLog:
         Raises `Refused` when an event is too large, and `msgspec.ValidationError` when its stored
         form could not be read again, which is our mistake; nothing is appended then.
         """
-        bodies = tuple([stored_form(command.context, event) for event in command.events])
-        return await self._appends.ask(_Stored(command, bodies, history))
+        return await self._appends.ask(_Stored(command, stored_events(command), history))
 
     async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
         """The next records of each stream after a version, in order, at most `SLICE` of each."""
@@ -188,7 +178,7 @@ class EventLog:
         self._saw(
             (result.position, result.recorded_at)
             for result, stored in zip(results, batch, strict=True)
-            if result.outcome is AppendOutcome.DONE and stored.bodies
+            if result.outcome is AppendOutcome.DONE and stored.events
         )
         return results
 
@@ -227,7 +217,7 @@ class EventLog:
         self._saw((row[0], row[4]) for row in rows)
         found: dict[UUID, list[Stored]] = {}
         for nth, row in enumerate(rows, start=1):
-            found.setdefault(row[1], []).append(to_record(row))
+            found.setdefault(row[1], []).append(read(*row))
             if nth % TURN == 0:
                 await asyncio.sleep(0)
         return [
@@ -239,16 +229,11 @@ class EventLog:
         ]
 
 
-def stored_form(context: Context, event: AnyEvent) -> bytes:
-    """The stored form of an event, read back before anybody stores it.
-
-    Raises `Refused` when it is too large, and `msgspec.ValidationError` when it cannot be read.
-    """
-    body = encode(context, event)
-    if len(body) > EVENT_BYTES_MAX:
-        raise Refused(Reason.EVENT_TOO_LARGE, f"{len(body)} bytes, at most {EVENT_BYTES_MAX}")
-    decode(body)
-    return body
+def stored_events(command: Append) -> tuple[StoredEvent, ...]:
+    """The stored forms of a command's events; raises as `codec.to_append` does."""
+    stream, context = command.stream, command.context
+    numbered = enumerate(command.events, start=command.expected + 1)
+    return tuple([to_append(stream, version, context, event) for version, event in numbered])
 
 
 def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[int, _Stored]]:
@@ -291,12 +276,7 @@ def _conflict(command: Append) -> AppendResult:
 
 def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
     """The arrays that `append_commands` takes, the time apart."""
-    return _parameters(
-        [
-            _Stored(command, tuple(stored_form(command.context, e) for e in command.events))
-            for command in batch
-        ]
-    )
+    return _parameters([_Stored(command, stored_events(command)) for command in batch])
 
 
 def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
@@ -306,11 +286,11 @@ def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
     bodies: list[bytes] = []
     looker, looked, seen = [], [], []
     for nth, stored in enumerate(batch, start=1):
-        for at, event in enumerate(stored.command.events, start=1):
+        for at, event in enumerate(stored.events, start=1):
             owner.append(nth)
             place.append(at)
-            names.append(name_of(event))
-        bodies += stored.bodies
+            names.append(event.topic)
+            bodies.append(event.state)
         for stream, version in stored.command.looked_at:
             looker.append(nth)
             looked.append(stream)
@@ -333,11 +313,6 @@ def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
     )
 
 
-def to_record(row: Sequence[Any]) -> Stored:
-    """What is read of position, stream, version, name, recorded time and stored form."""
-    return read(*row)
-
-
 async def read_rows(connection: AsyncConnection, after: int, limit: int) -> list[tuple[Any, ...]]:
     """The stored rows that follow a position, in order; an empty list at the log's end."""
     return await (await connection.execute(READ, (after, limit), binary=True)).fetchall()
@@ -349,7 +324,7 @@ async def read_log(
     """The whole log after a position, page by page, up to its present end."""
     while rows := await read_rows(connection, after, page):
         after = rows[-1][0]
-        yield [to_record(row) for row in rows]
+        yield [read(*row) for row in rows]
 
 
 async def read_wanted(

@@ -8,69 +8,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import (
     ApplicationRecorder,
     IntegrityError,
     ListenNotifySubscription,
-    Mapper,
     Notification,
     OperationalError,
     StoredEvent,
     Subscription,
 )
-from msgspec import Struct
 from psycopg import Connection, Cursor, errors
 from psycopg_pool import ConnectionPool
 
+from commands.log.codec import PlacedEvent
 from commands.log.event_log import APPEND
-from domain.event import Context
-from domain.record import AnyEvent, decode, encode, name_of
 
 POLL_S = 0.02
 NOBODY = UUID(int=0)
 NOTIFICATIONS = """
-SELECT position, stream_id, version, name, body FROM event
+SELECT stream_id, version, name, body, position, recorded_at FROM event
 WHERE position > %s AND (%s::bigint IS NULL OR position <= %s)
   AND (cardinality(%s::text[]) = 0 OR name = ANY(%s)) ORDER BY position LIMIT %s
 """
-
-
-class StoredRecord(Struct, frozen=True):
-    """A record as the library's event store hands it around: a `DomainEventProtocol`."""
-
-    originator_id: UUID
-    originator_version: int
-    context: Context
-    event: AnyEvent
-
-
-class RecordMapper(Mapper[UUID]):
-    """Our stored form; upcasting is msgspec's defaults and new names, never a class path."""
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """The stored form of a record."""
-        record = cast("StoredRecord", domain_event)
-        return StoredEvent(
-            originator_id=record.originator_id,
-            originator_version=record.originator_version,
-            topic=name_of(record.event),
-            state=encode(record.context, record.event),
-        )
-
-    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """The record of a stored form."""
-        body = decode(stored_event.state)
-        record = StoredRecord(
-            cast("UUID", stored_event.originator_id),
-            stored_event.originator_version,
-            body.context,
-            body.event,
-        )
-        return cast("DomainEventProtocol[UUID]", record)
 
 
 class LogRecorder(ApplicationRecorder):
@@ -105,13 +67,14 @@ class LogRecorder(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """The events of one stream, by version."""
         query = (  # no input becomes part of it
-            "SELECT stream_id, version, name, body FROM event WHERE stream_id = %s"  # noqa: S608  two fixed words
+            "SELECT stream_id, version, name, body, position, recorded_at"  # noqa: S608  two fixed words
+            " FROM event WHERE stream_id = %s"
             " AND (%s::integer IS NULL OR version > %s) AND (%s::integer IS NULL OR version <= %s)"
             f" ORDER BY version {'DESC' if desc else 'ASC'} LIMIT %s"
         )
         with self._cursor() as cursor:
             cursor.execute(query.encode(), (originator_id, gt, gt, lte, lte, limit))
-            return [StoredEvent(*row) for row in cursor.fetchall()]
+            return [PlacedEvent(*row) for row in cursor.fetchall()]
 
     def select_notifications(
         self,
@@ -127,9 +90,7 @@ class LogRecorder(ApplicationRecorder):
         names = list(topics)
         with self._cursor() as cursor:
             cursor.execute(NOTIFICATIONS.encode(), (after, stop, stop, names, names, limit))
-            return [
-                Notification(row[1], row[2], row[3], row[4], id=row[0]) for row in cursor.fetchall()
-            ]
+            return [PlacedEvent(*row) for row in cursor.fetchall()]
 
     def max_notification_id(self) -> int | None:
         """The newest position; None for an empty log."""

@@ -11,9 +11,9 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
-from commands.log import event_log
+from commands.log.codec import UNREADABLE, read
 from commands.log.event_log import head_position, read_leaves, read_rows
-from domain.record import UNREADABLE, Stored
+from domain.record import Stored
 from integration.nats import trouble
 from integration.nats.bus import (
     AWAY,
@@ -234,7 +234,7 @@ class Follower:
             rows = await read_rows(connection, self.position, LOG_PAGE)
             full = len(rows) == LOG_PAGE
             if rows:
-                await self._projector.project([event_log.to_record(row) for row in rows])
+                await self._projector.project([read(*row) for row in rows])
                 self.from_log += len(rows)
         if self.position - began_at > LARGE_BACKLOG:
             await self._drop_pull()

@@ -19,8 +19,9 @@ from nats.js import errors as js_errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from commands.log.batching import end
+from commands.log.codec import read
 from commands.log.leaf import leaf_hash
-from domain.record import Stored, read
+from domain.record import Stored
 
 EVENTS = "EVENTS"
 """The stream whose sequence is the position in the log."""

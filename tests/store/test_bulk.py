@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 
 from commands.log import bulk, event_file
 from commands.log.bulk import Imported, append_bulk, export_file, import_file
+from commands.log.codec import Body, to_stored
 from commands.log.event_file import BadLineError, Line, as_line, read_batches
 from commands.log.event_log import read_rows
 from commands.log.leaf import leaf_hash
@@ -23,7 +24,7 @@ from commands.log.numbering import Numbering
 from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
 from domain.dossier import DossierAccepted, DossierSupplemented, SubmittedPaper
 from domain.event import Context
-from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, encode
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent
 from domain.refusal import Refused
 from tests.store.conftest import LogDatabase
 
@@ -41,7 +42,7 @@ def context(stream: UUID) -> Context:
 
 
 def fact(stream: UUID, version: int, event: AnyEvent) -> bytes:
-    return as_line(stream, version, encode(context(stream), event))
+    return as_line(stream, version, to_stored(stream, version, Body(context(stream), event)).state)
 
 
 MIXED = [

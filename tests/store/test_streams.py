@@ -10,12 +10,13 @@ import pytest
 
 from commands import streams
 from commands.log.bulk import append_bulk
+from commands.log.codec import Body, body_of, to_append
 from commands.log.database import connect
-from commands.log.event_log import SLICE, AppendOutcome, EventLog, stored_form
+from commands.log.event_log import SLICE, AppendOutcome, EventLog
 from commands.streams import NOTHING, Streams, after, fold
 from domain.account import AccountReactivated, AccountSuspended
 from domain.event import Context
-from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, Stored, decode
+from domain.record import EVENT_BYTES_MAX, STREAM_EVENTS_MAX, AnyEvent, Stored
 from domain.refusal import Reason, Refused
 from tests.store.conftest import LogDatabase
 from tests.store.test_event_log import OPENED, SUSPENDED, append, running
@@ -171,9 +172,9 @@ def test_an_event_that_is_too_large_or_unreadable_is_not_appended(database: LogD
 
 
 def test_the_stored_form_is_what_is_read() -> None:
-    context = append(uuid4(), 0).context
-    body = decode(stored_form(context, OPENED))
-    assert (body.context, body.event) == (context, OPENED)
+    context, stream = append(uuid4(), 0).context, uuid4()
+    stored = to_append(stream, 1, context, OPENED)
+    assert body_of(stream, 1, stored.topic, stored.state) == Body(context, OPENED)
 
 
 def test_nothing_folds_to_what_was_before() -> None:

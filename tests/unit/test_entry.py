@@ -22,11 +22,11 @@ from commands.command import Command
 from commands.dossier import LodgeDossier, RescheduleDossier
 from commands.entry import _LATIN as LATIN
 from commands.entry import InstantError, composed, in_utc, is_composed, moments_of, stored_fault
+from commands.log.codec import Body, body_of, to_append
 from commands.log.event_file import BadLineError, as_line, read_batches
 from domain.account import CitizenOpened
 from domain.event import Context, ShortText, Text
 from domain.identity import NationalId
-from domain.record import decode, encode
 from domain.text import text_fault
 
 COMMANDS = {route.name: route.command for route in COMMAND_ROUTES}
@@ -192,10 +192,10 @@ def test_what_is_accepted_is_stored_and_read_as_it_was(name: str, phone: str, ho
     context = Context(
         actor=UUID(int=1), cause="k", correlation=UUID(int=1), effective_at=command.effective_at
     )
-    stored = encode(context, event)
-    assert decode(stored).event == event
-    assert decode(stored).context == context
-    assert stored_fault(stored, decode(stored)) is None
+    stored = to_append(UUID(int=1), 1, context, event).state
+    body = body_of(UUID(int=1), 1, "", stored)
+    assert body == Body(context, event)
+    assert stored_fault(stored, body) is None
     assert b"\\u0000" not in stored
     assert context.effective_at.utcoffset() == timedelta()
 
@@ -232,7 +232,7 @@ def test_an_import_takes_nothing_else(changes: dict[str, Any], context: dict[str
 def test_an_import_keeps_text_that_only_looks_like_an_escape() -> None:
     event = CitizenOpened(issuer="https://i", subject="s", name=r"a\u0000b T00:00:00+16:00")
     context = Context(actor=UUID(int=1), cause="k", correlation=UUID(int=1), effective_at=AT)
-    body = encode(context, event)
+    body = to_append(UUID(int=1), 1, context, event).state
     (batch,) = read_batches(BytesIO(as_line(UUID(int=1), 1, body)))
     assert batch.bodies == [body]
 

@@ -10,10 +10,11 @@ import pytest
 
 from api.v1.read_models import BEHIND_MAX_S, ReadModels, faults
 from commands.log.batching import OverloadedError, end
+from commands.log.codec import Body, read, to_stored
 from commands.streams import NOTHING, StreamUnreadableError, fold, fold_readable
 from domain.account import AccountSuspended, CitizenOpened
 from domain.event import Context
-from domain.record import Record, Stored, Unreadable, encode, name_of, read
+from domain.record import Record, Stored, Unreadable, name_of
 from integration.nats.bus import from_message, to_message
 from projections.engine.view import shape
 from projections.queries import Progress
@@ -30,13 +31,13 @@ def place(version: int, name: str) -> tuple[int, UUID, int, str, datetime]:
 
 
 def stored(version: int, event: Any, **changes: Any) -> Stored:
-    form = msgspec.json.decode(encode(CONTEXT, event))
+    form = msgspec.json.decode(to_stored(STREAM, version, Body(CONTEXT, event)).state)
     form["event"] |= changes
     return read(*place(version, name_of(event)), msgspec.json.encode(form))
 
 
 def test_what_was_written_is_read() -> None:
-    body = encode(CONTEXT, OPENED)
+    body = to_stored(STREAM, 1, Body(CONTEXT, OPENED)).state
     found = read(*place(1, "account.citizen_opened"), body)
     assert found == Record(*place(1, "account.citizen_opened"), CONTEXT, OPENED)
     assert from_message(to_message((*place(1, "account.citizen_opened"), body))) == found

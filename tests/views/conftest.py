@@ -13,11 +13,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from commands.log.codec import Body, to_stored
 from commands.log.migrate import migrate
 from domain import account, agreement, dossier, payment
 from domain.catalogue.procedure import FeeKind
 from domain.event import Context, stream_id
-from domain.record import AnyEvent, Record, Stored, Unreadable, encode, name_of
+from domain.record import AnyEvent, Record, Stored, Unreadable, name_of
 from integration.servers.postgres import PostgresServer
 
 START = datetime(2025, 11, 17, 1, 0, tzinfo=UTC)
@@ -303,7 +304,7 @@ def body(record: Stored) -> bytes:
     """The stored form; of what cannot be read, one of an event that nobody knows."""
     if isinstance(record, Unreadable):
         return b'{"event": {"type": "dossier.archived", "shelf": "A7"}}'
-    return encode(record.context, record.event)
+    return to_stored(record.stream, record.version, Body(record.context, record.event)).state
 
 
 @pytest.fixture(scope="session")
