@@ -39,7 +39,7 @@ class Backend:
         self.dsn = dsn
         self.tokens = tokens
         self.metrics = Metrics()
-        self.commands = CommandService(dsn, issuers)
+        self.commands = CommandService.on(dsn, issuers)
         self._free: asyncio.Queue[Database] = asyncio.Queue()
         self._readers = [Database(dsn) for _ in range(READERS)]
         self.read_models = ReadModels(self.reader)

@@ -18,8 +18,8 @@ from commands.authority import (
 from commands.claim import Claim, refuse_if_taken
 from commands.command import Setting
 from commands.decisions import CLAIMS, DECIDE, STATE_OF
-from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog
-from commands.log.numbering import Numbering
+from commands.log.event_log import Append, AppendOutcome, AppendResult
+from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_of, of_kind
 from commands.persons import named_accounts
 from commands.quota import Quota
@@ -106,9 +106,9 @@ class CommandHandler:
 
     def __init__(
         self,
-        log: EventLog,
+        log: Log,
         streams: Streams,
-        numbering: Numbering,
+        numbering: Numbers,
         catalogue: Catalogue,
         issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
     ) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, Unpack, cast
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Repository
-from eventsourcing.persistence import EventStore
+from eventsourcing.persistence import ApplicationRecorder, EventStore
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -56,7 +56,7 @@ class StreamState(Value, frozen=True, kw_only=True):
 class History:
     """Facts and states of one log, for as long as it is open."""
 
-    def __init__(self, recorder: LogRecorder) -> None:
+    def __init__(self, recorder: ApplicationRecorder) -> None:
         """`store` and `repository` are for the library's own tools."""
         self.store: EventStore[UUID] = EventStore(CODEC, recorder)
         self.repository: Repository[UUID] = Repository(self.store)

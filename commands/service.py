@@ -1,20 +1,23 @@
 """The one door to the log: a wish in, a receipt out; and what an actor may wish for now."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Self
 from uuid import UUID
 
 from commands.authority import ON_OTHERS, Caller, Capacity, authorise
-from commands.catalogue import in_force
+from commands.catalogue import in_force, load_catalogue
 from commands.command import Command, Setting
 from commands.decisions import KIND_OF, MAY_FOLLOW, STATE_OF
 from commands.handler import CommandHandler
 from commands.log.batching import Supervised
 from commands.log.database import connect
 from commands.log.event_log import EventLog
+from commands.log.memory import MemoryLog, MemoryNumbers
 from commands.log.numbering import Numbering
+from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_for, of_kind
 from commands.streams import Streams, Versioned
 from commands.wish import Receipt, Wish
@@ -39,17 +42,33 @@ class CommandService:
 
     catalogue: Catalogue
 
-    def __init__(self, dsn: str, issuers: Issuers | None = None) -> None:
-        """`dsn` is the application role's; nothing is opened yet.
+    def __init__(
+        self,
+        log: Log,
+        numbering: Numbers,
+        catalogue: Callable[[], Awaitable[Catalogue]],
+        issuers: Issuers | None = None,
+    ) -> None:
+        """Nothing is opened yet; `catalogue` gives the version in force.
 
         `issuers` says whose subjects may be staff and whose citizens; left out, every issuer's both.
         """
-        self._dsn = dsn
         self._issuers = issuers or Issuers()
-        self.log = EventLog(dsn)
+        self.log = log
         self.streams = Streams(self.log)
-        self._numbering = Numbering(dsn)
+        self._numbering = numbering
+        self._catalogue = catalogue
         self._services = Supervised(self.log.run_writer, self.log.run_reader, self._numbering.run)
+
+    @classmethod
+    def on(cls, dsn: str, issuers: Issuers | None = None) -> Self:
+        """On the log in this database; `dsn` is the application role's."""
+        return cls(EventLog(dsn), Numbering(dsn), partial(_in_force, dsn), issuers)
+
+    @classmethod
+    def in_memory(cls, issuers: Issuers | None = None, log: MemoryLog | None = None) -> Self:
+        """On a log in memory, without any server; it is lost with the process."""
+        return cls(log or MemoryLog(), MemoryNumbers(), _as_shipped, issuers)
 
     @property
     def healthy(self) -> bool:
@@ -59,8 +78,7 @@ class CommandService:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve; at the end, let what is being appended finish."""
-        async with await connect(self._dsn) as connection:
-            self.catalogue = await in_force(connection)
+        self.catalogue = await self._catalogue()
         self._handler = CommandHandler(
             self.log, self.streams, self._numbering, self.catalogue, self._issuers
         )
@@ -135,6 +153,15 @@ class _Asked(Value, frozen=True):
     dossier: Dossier | None
     dossier_id: UUID | None
     at: datetime
+
+
+async def _in_force(dsn: str) -> Catalogue:
+    async with await connect(dsn) as connection:
+        return await in_force(connection)
+
+
+async def _as_shipped() -> Catalogue:
+    return load_catalogue()
 
 
 def _state(kind: str) -> type[Any]:

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from commands.log.event_log import SLICE, EventLog
+from commands.log.event_log import SLICE
+from commands.log.protocol import Log
 from domain import account, agreement, dossier, payment
 from domain.account import Account
 from domain.agreement import Agreement
@@ -102,7 +103,7 @@ def fold_readable(
 class Streams:
     """States by stream, as of now or as they are remembered."""
 
-    def __init__(self, log: EventLog, bytes_max: int = KEPT_BYTES_MAX) -> None:
+    def __init__(self, log: Log, bytes_max: int = KEPT_BYTES_MAX) -> None:
         """States are folded from this log, and forgotten when it turns out to lack what it had."""
         self._log = log
         self._bytes_max = bytes_max

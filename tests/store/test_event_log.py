@@ -17,9 +17,9 @@ from psycopg import AsyncConnection
 from commands.log.bulk import append_bulk
 from commands.log.event_log import Append, AppendOutcome, EventLog, read_log, read_rows
 from commands.log.leaf import leaf_hash
-from domain.account import AccountReactivated, AccountSuspended, CitizenOpened
+from domain.account import AccountSuspended, CitizenOpened
 from domain.event import Context
-from domain.record import AnyEvent, name_of
+from domain.record import AnyEvent
 from tests.store.conftest import LogDatabase
 
 OPENED = CitizenOpened(issuer="i", subject="s", name="Mẫu")
@@ -52,84 +52,6 @@ async def running(dsn: str) -> AsyncIterator[EventLog]:
             with suppress(asyncio.CancelledError):
                 await task
         await log.close()
-
-
-def test_positions_are_dense_and_versions_follow(database: LogDatabase) -> None:
-    async def check() -> None:
-        async with running(database.app) as log:
-            streams = [uuid4() for _ in range(100)]
-            verdicts = await asyncio.gather(
-                *(log.append(append(s, 0, OPENED, SUSPENDED)) for s in streams)
-            )
-            assert {v.outcome for v in verdicts} == {AppendOutcome.DONE}
-            assert sorted(v.position for v in verdicts) == list(range(2, 201, 2))
-            records = await log.load({streams[0]: 0, streams[1]: 1})
-            assert [r.version for r in records[streams[0]]] == [1, 2]
-            assert [r.name for r in records[streams[1]]] == [name_of(SUSPENDED)]
-
-    asyncio.run(check())
-
-
-def test_a_conflict_inside_a_batch_is_its_own_and_leaves_no_gap(database: LogDatabase) -> None:
-    async def check() -> None:
-        async with running(database.app) as log:
-            stream, other = uuid4(), uuid4()
-            await log.append(append(stream, 0, OPENED))
-            taken, done, late, ahead = await asyncio.gather(
-                log.append(append(stream, 0, SUSPENDED)),
-                log.append(append(other, 0, OPENED)),
-                log.append(append(other, 0, OPENED)),
-                log.append(append(uuid4(), 5, OPENED)),
-            )
-            outcomes = [taken.outcome, done.outcome, late.outcome, ahead.outcome]
-            conflict = AppendOutcome.CONFLICT
-            assert outcomes == [conflict, AppendOutcome.DONE, conflict, conflict]
-            assert done.position == 2
-            following = await log.append(append(uuid4(), 0, OPENED))
-            assert following.position == 3
-
-    asyncio.run(check())
-
-
-def test_a_repeat_gets_the_first_answer_even_after_the_stream_moved_on(
-    database: LogDatabase,
-) -> None:
-    async def check() -> None:
-        async with running(database.app) as log:
-            stream = uuid4()
-            first = await log.append(append(stream, 0, OPENED, key="k"))
-            await log.append(append(stream, 1, SUSPENDED))
-            again = await log.append(
-                append(stream, 2, AccountReactivated(explanation="y"), key="k")
-            )
-            assert again.outcome is AppendOutcome.REPEATED
-            assert (again.version, again.position, again.recorded_at) == (
-                first.version,
-                first.position,
-                first.recorded_at,
-            )
-            assert len((await log.load({stream: 0}))[stream]) == 2
-
-    asyncio.run(check())
-
-
-def test_a_key_is_for_one_command(database: LogDatabase) -> None:
-    async def check() -> None:
-        async with running(database.app) as log:
-            stream = uuid4()
-            await log.append(append(stream, 0, OPENED, key="k"))
-            other = Append(
-                stream=uuid4(),
-                expected=0,
-                context=append(stream, 0).context,
-                events=(OPENED,),
-                key="k",
-                fingerprint=b"another",
-                detail=b"{}",
-            )
-            assert (await log.append(other)).outcome is AppendOutcome.KEY_REUSED
-
-    asyncio.run(check())
 
 
 def test_a_lost_answer_repeated_gets_the_first_answer(database: LogDatabase) -> None:
