@@ -13,6 +13,7 @@ from api.v1.read_models import ReadModels
 from commands.log import deadline
 from commands.log.batching import OverloadedError, Supervised
 from commands.log.database import PROBE, Database, DatabaseAwayError
+from commands.log.memory import MemoryLog
 from commands.service import CommandService
 from domain.account import Issuers
 
@@ -60,6 +61,12 @@ class Backend:
             yield database
         finally:
             self._free.put_nowait(database)
+
+    @asynccontextmanager
+    async def past(self) -> AsyncIterator[Database | MemoryLog]:
+        """Where histories and replays are read from; raises as `reader`."""
+        async with self.reader() as database:
+            yield database
 
     async def _free_reader(self) -> Database:
         with suppress(asyncio.QueueEmpty):

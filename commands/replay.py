@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from commands.log.codec import read
 from commands.log.database import Database
 from commands.log.event_log import read_log
+from commands.log.memory import MemoryLog
 from commands.streams import EVOLVE, NOTHING, State, Versioned, fold_readable
 from domain.record import Record, Stored, Unreadable
 
@@ -56,7 +57,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
 
 
 async def history(
-    database: Database,
+    source: Database | MemoryLog,
     stream: UUID,
     after: int = 0,
     limit: int = PAGE_MAX,
@@ -67,12 +68,15 @@ async def history(
     At most `limit` facts; fewer where they are large.
     """
     rows_max = min(limit, PAGE_MAX)
+    if isinstance(source, MemoryLog):
+        found = source.page(stream, after, rows_max)
+        return found, len(found) == rows_max
     wanted = (stream, after, rows_max, bytes_max)
 
     async def fetch(connection: AsyncConnection) -> list[Any]:
         return await (await connection.execute(HISTORY, wanted, binary=True)).fetchall()
 
-    rows = await database.run(fetch)
+    rows = await source.run(fetch)
     more = bool(rows) and (rows[0][6] == rows_max or len(rows) < rows[0][6])
     records = []
     for nth, row in enumerate(rows, start=1):
@@ -82,8 +86,10 @@ async def history(
     return records, more
 
 
-async def present(database: Database) -> datetime:
+async def present(source: Database | MemoryLog) -> datetime:
     """The instant that has all that is recorded: now, or later where a clock ran ahead."""
+    if isinstance(source, MemoryLog):
+        return max(datetime.now(UTC), source.recorded_at)
 
     async def fetch(connection: AsyncConnection) -> datetime:
         row = await (await connection.execute(PRESENT, binary=True)).fetchone()
@@ -91,10 +97,12 @@ async def present(database: Database) -> datetime:
         recorded_at: datetime = row[0]
         return max(datetime.now(UTC), recorded_at)
 
-    return await database.run(fetch)
+    return await source.run(fetch)
 
 
-async def as_of(database: Database, stream: UUID, instant: datetime, clock: Clock) -> Replayed:
+async def as_of(
+    source: Database | MemoryLog, stream: UUID, instant: datetime, clock: Clock
+) -> Replayed:
     """The state that the facts of a stream add up to which had happened, or were recorded, by then.
 
     By either clock these are the first so-many facts: times never fall within a stream.
@@ -103,7 +111,7 @@ async def as_of(database: Database, stream: UUID, instant: datetime, clock: Cloc
     kept: list[Stored] = []
     more = True
     while more:
-        page, more = await history(database, stream, kept[-1].version if kept else 0)
+        page, more = await history(source, stream, kept[-1].version if kept else 0)
         fitting = [r for r in page if time_of(r, clock) <= instant]
         past, stuck_at = await _fold_in_turns(fitting, past)
         if stuck_at is not None:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from api.cli.reached import UserError, reached
 from api.cli.replay import replay
+from api.cli.trial import trial
 from api.cli.verify import verify
 from api.cli.words import tell_in_words
 from api.server.instance import (
@@ -102,6 +103,7 @@ def serve() -> None:
 
 
 app.command(replay)
+app.command(trial, name="try")
 app.command(verify)
 
 

@@ -34,6 +34,7 @@ NATS_UNWELL_S = 12.0
 """How long NATS may take nothing of what is due, before the supervisor restarts it."""
 NATS_UNWELL = 75
 """The relay's exit code then (EX_TEMPFAIL of sysexits.h)."""
+DEFAULTS = Interface()
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -85,14 +86,13 @@ def issuers_of(settings: WorkerSettings) -> Issuers:
     return Issuers(staff=frozenset((*staff, *local)), citizens=frozenset((*citizens, *local)))
 
 
-async def serve(backend: Backend, settings: WorkerSettings) -> None:
+async def serve(backend: Backend, host: str, port: int, interface: Interface = DEFAULTS) -> None:
     """Answer over HTTP until SIGTERM."""
-    address = (settings.host, settings.port)
-    listener = socket.create_server(address, reuse_port=True, backlog=BACKLOG)
-    register = Connections(settings.interface.limits)
+    listener = socket.create_server((host, port), reuse_port=True, backlog=BACKLOG)
+    register = Connections(interface.limits)
     register.start()
     config = uvicorn.Config(
-        create_app(backend, settings.interface),
+        create_app(backend, interface),
         http=partial(HttpProtocol, register=register),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
@@ -106,7 +106,7 @@ async def serve(backend: Backend, settings: WorkerSettings) -> None:
 
 
 async def _api(settings: WorkerSettings) -> None:
-    await serve(backend_of(settings), settings)
+    await serve(backend_of(settings), settings.host, settings.port, settings.interface)
 
 
 async def _relay(settings: WorkerSettings) -> None:

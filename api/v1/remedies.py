@@ -115,6 +115,7 @@ OF_REQUESTS: dict[str, str] = {
     "body-name-repeated": "A name stands twice in an object.",
     "query-invalid": "`detail` names the parameter and what it takes.",
     "position-unknown": "`after` is beyond the end of the log; take it from a receipt.",
+    "read-models-away": "This is `hoso try`, which has commands, histories and replays only; for lists and cards start `hoso serve`.",
     "read-model-behind": "Try again after `Retry-After`: the read model has not come so far yet.",
     "read-model-ahead": "An operator runs `hoso rebuild`.",
     "read-model-outdated": "An operator runs `hoso rebuild`.",

@@ -48,4 +48,5 @@ if __name__ == "__main__":
     calm_collector()
     settings = msgspec.json.decode(os.environ["HOSO_WORKER"], type=WorkerSettings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(_without_store(backend_of(settings)), settings))
+        backend = _without_store(backend_of(settings))
+        runner.run(serve(backend, settings.host, settings.port, settings.interface))

@@ -61,7 +61,7 @@ class MemoryLog:
                     position,
                     self._recorded_at,
                 )
-                for position, event in enumerate(events, start=self._head + 1)
+                for position, event in enumerate(events, start=self.position + 1)
             ]
         )
         result = self._result(AppendOutcome.DONE, command)
@@ -71,7 +71,22 @@ class MemoryLog:
 
     async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
         """See `EventLog.load`."""
-        return {stream: self._following(stream, version) for stream, version in after.items()}
+        return {stream: self.page(stream, version, SLICE) for stream, version in after.items()}
+
+    def page(self, stream: UUID, after: int, limit: int) -> list[Stored]:
+        """The next facts of a stream after a version, in order."""
+        found = self.recorder.select_events(stream, gt=after, limit=limit)
+        return [cast("Stored", CODEC.to_domain_event(stored)) for stored in found]
+
+    @property
+    def position(self) -> int:
+        """Of the newest fact; 0 for an empty log."""
+        return self.recorder.max_notification_id() or 0
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When the newest fact was recorded."""
+        return self._recorded_at
 
     async def run_writer(self) -> None:
         """Appends need nobody to serve them; wait until cancelled."""
@@ -83,14 +98,6 @@ class MemoryLog:
 
     async def close(self) -> None:
         """Hold on to everything: it may be asked again."""
-
-    @property
-    def _head(self) -> int:
-        return self.recorder.max_notification_id() or 0
-
-    def _following(self, stream: UUID, after: int) -> list[Stored]:
-        found = self.recorder.select_events(stream, gt=after, limit=SLICE)
-        return [cast("Stored", CODEC.to_domain_event(stored)) for stored in found]
 
     def _moved_on(self, command: Append) -> bool:
         """Whether a stream that the decision rests on has not the version that it saw."""
@@ -106,7 +113,7 @@ class MemoryLog:
             outcome,
             command.stream,
             command.expected + len(command.events),
-            self._head,
+            self.position,
             self._recorded_at,
             command.detail or b"",
         )

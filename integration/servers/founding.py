@@ -1,6 +1,7 @@
 """The first account: somebody has to be allowed to open the others."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -22,6 +23,13 @@ async def found(connection: AsyncConnection) -> bool:
     there = await connection.execute("SELECT 1 FROM event WHERE stream_id = %s LIMIT 1", [founder])
     if await there.fetchone() is not None:
         return False
+    await append_bulk(connection, [founding()])
+    return True
+
+
+def founding() -> tuple[UUID, Context, tuple[OfficerOpened | RoleGranted, ...]]:
+    """The founder's stream and the facts that open it."""
+    founder = account_id(LOCAL_ISSUER, FOUNDER)
     context = Context(actor=founder, cause="founding", correlation=founder, effective_at=SINCE)
     opened = OfficerOpened(
         issuer=LOCAL_ISSUER,
@@ -31,5 +39,4 @@ async def found(connection: AsyncConnection) -> bool:
         title="Quản trị viên",
     )
     grants = (RoleGranted(role=role, agency=CITY, valid_from=SINCE) for role in ROLES)
-    await append_bulk(connection, [(founder, context, (opened, *grants))])
-    return True
+    return founder, context, (opened, *grants)

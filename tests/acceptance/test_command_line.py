@@ -46,6 +46,7 @@ COMMANDS = (
     "status",
     "verify",
     "prune",
+    "try",
     "feed",
 )
 UP_S = 90

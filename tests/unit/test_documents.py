@@ -48,7 +48,7 @@ def subcommands() -> set[str]:
     """What `hoso` understands, read from its decorators."""
     found = set()
     for node in ast.parse(text("api/cli/main.py")).body:
-        if lazy := re.match(r"app\.command\('[\w.:]+', name='(\w+)'", ast.unparse(node)):
+        if lazy := re.match(r"app\.command\(['\w.:]+, name='(\w+)'", ast.unparse(node)):
             found.add(lazy[1])
         imported = re.fullmatch(r"app\.command\((\w+)\)", ast.unparse(node))
         if imported and imported[1] != "feed":

@@ -77,9 +77,9 @@ async def _history(
     capacity = await asked.open_stream(reading, key)
     stream = _stream(reading, key)
     last = page.last(tuple[int])
-    async with asked.reader() as database:
+    async with asked.backend.past() as source:
         wanted = (stream, last[0] if last else 0, page.limit, queries.PAGE_BYTES_MAX)
-        records, more = await replay.history(database, *wanted)
+        records, more = await replay.history(source, *wanted)
     facts = sight.facts(records, capacity)
     following = write_cursor(records[-1].version) if more else None
     return asked.answer(answers.History(stream=stream, facts=facts, next=following))
@@ -91,9 +91,9 @@ async def _replay(
     capacity = await asked.open_stream(reading, key)
     stream = _stream(reading, key)
     instant = read_instant("as_of", as_of)
-    async with asked.reader() as database:
-        instant = instant or await replay.present(database)
-        past = await replay.as_of(database, stream, instant, replay.Clock(clock))
+    async with asked.backend.past() as source:
+        instant = instant or await replay.present(source)
+        past = await replay.as_of(source, stream, instant, replay.Clock(clock))
     return asked.answer(
         answers.Replay(
             stream=stream,
