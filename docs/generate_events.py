@@ -1,4 +1,4 @@
-"""Prints docs/events.md: every event with its fields, made from the types themselves."""  # noqa: INP001  a script
+"""Prints docs/events.md, or docs/feed-events.md with `feeds`: events and fields, from the types."""  # noqa: INP001  a script
 
 import sys
 from collections.abc import Iterator
@@ -10,9 +10,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.inspect import Metadata, StructType, UnionType, type_info
 
+from api.v1.openapi import schemas_of
+from commands.agreement.decide import SHAREABLE
 from domain.event import Context
 from domain.record import event_types
 from domain.text import LINES, ONE_LINE
+from projections.views.feed import TYPE_PREFIX, CloudEvent
 
 HEADER = """\
 # Events
@@ -23,6 +26,17 @@ A stored event is one JSON object in `event.body`: `{"context": …, "event": {"
 Fields that equal their default are left out.
 A field may be added with a default; anything else is a new tag.
 "Whose" marks personal data and names the person it belongs to.
+"""
+FEED_HEADER = """\
+# Events of a feed
+
+Made by `docs/generate_events.py` from the code; `tests/unit/test_documents.py` fails when it is out of date.
+
+These events can be named in a data-sharing agreement, with the fields of each by their dotted names.
+A named field includes its parts, but for those that are personal data ("Whose"): each of them is named by itself.
+What an agreement does not name is not in `data`, and neither is a field that equals its default.
+The same as JSON Schemas: `/asyncapi.json` of a running instance.
+How to get a feed: [follow-a-feed.md](follow-a-feed.md).
 """
 KINDS = {
     "dossier": "Dossier",
@@ -38,13 +52,15 @@ TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
 class Parts:
     """The structs that fields refer to, in the order in which they are met."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str = "") -> None:
+        """`page` has them, if it is not the same one."""
         self.met: dict[str, type[Struct]] = {}
+        self._page = page
 
     def note(self, kind: type[Struct]) -> str:
         """A link to the part."""
         self.met[kind.__name__] = kind
-        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+        return f"[{kind.__name__}]({self._page}#{kind.__name__.lower()})"
 
 
 def document() -> str:
@@ -67,6 +83,40 @@ def document() -> str:
     lines.append(f"## Context\n\n{_first_line(Context)}\n")
     lines += _rows(Context, parts)
     return "\n".join(lines) + "\n"
+
+
+def feed_document() -> str:
+    """The whole text on what can be shared."""
+    schemas = schemas_of([*SHAREABLE.values(), CloudEvent])
+    lines = [FEED_HEADER, f"## Envelope\n\n{_first_line(CloudEvent)}\n"]
+    lines += [*_described(CloudEvent, schemas), "", "## Events\n"]
+    for name, event in SHAREABLE.items():
+        lines.append(f"### `{name}`\n\n{_first_line(event)}\n\n`type` is `{TYPE_PREFIX}{name}`.\n")
+        lines += [*_described(event, schemas), ""]
+    return "\n".join(lines)
+
+
+def _described(kind: type[Struct], schemas: dict[str, Any]) -> Iterator[str]:
+    """A row for each field that an agreement can name."""
+    parts = Parts("events.md")
+    yield "| Field | Meaning | Type | Default | Whose |\n|---|---|---|---|---|"
+    for path, within, field in _dotted(kind):
+        shape = schemas[within.__name__]["properties"].get(field.name, {})
+        meaning = shape.get("description", "").replace("\n", " ").replace("|", "\\|")
+        default = "" if field.required else f"`{_json(field)}`"
+        whose = _owner(field.type) or ""
+        yield f"| `{path}` | {meaning} | {_type(field.type, parts)} | {default} | {whose} |"
+
+
+def _dotted(kind: type[Struct], above: str = "") -> Iterator[tuple[str, type[Struct], Any]]:
+    """Path, struct and field of each that an agreement can name, parts after their whole."""
+    info = type_info(kind)
+    assert isinstance(info, StructType), "events and their parts are structs"
+    for field in info.fields:
+        yield above + field.name, kind, field
+        for part in getattr(field.type, "types", (field.type,)):
+            if isinstance(part, StructType):
+                yield from _dotted(part.cls, f"{above}{field.name}.")
 
 
 def _first_line(kind: type[Any]) -> str:
@@ -101,7 +151,7 @@ def _owner(info: Any) -> str | None:
     return None
 
 
-def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911  one return for each kind of type
+def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911, PLR0912  one return for each kind of type
     match info:
         case Metadata(type=inner):
             return _type(inner, parts)
@@ -128,6 +178,8 @@ def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911  one return fo
             return "true or false"
         case msgspec.inspect.NoneType():
             return "null"
+        case msgspec.inspect.DictType():
+            return "object"
     message = f"no words for {info}"
     raise TypeError(message)
 
@@ -140,4 +192,4 @@ def _text(info: msgspec.inspect.StrType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document())
+    sys.stdout.write(feed_document() if sys.argv[1:] == ["feeds"] else document())

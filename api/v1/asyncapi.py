@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from api.v1.openapi import schemas_of, version_of_program
+from api.v1.openapi import schemas_of, structs_in, version_of_program
 from commands.agreement.decide import SHAREABLE
 from domain.record import personal_fields
 from projections.views.feed import TYPE_PREFIX, CloudEvent
@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
         if name != CloudEvent.__name__:
             schema.pop("required", None)  # only what was agreed is there
             schema.get("properties", {}).pop("type", None)
-    for kind in SHAREABLE.values():
+    for kind in structs_in([*SHAREABLE.values()]):
         for path in personal_fields(kind):
             if "." not in path:
                 schemas[kind.__name__]["properties"][path][PERSONAL] = True

@@ -366,7 +366,7 @@ def schemas_of(kinds: list[Any]) -> dict[str, Any]:
     """The shapes by name, each field with its meaning."""
     _, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     _use_ecma_patterns(schemas)
-    structs = {kind.__name__: kind for kind in _with_parts(kinds)}
+    structs = {kind.__name__: kind for kind in structs_in(kinds)}
     for name, schema in schemas.items():
         said = _attribute_docstrings(structs[name]) if name in structs else {}
         for field, shape in schema.get("properties", {}).items():
@@ -380,7 +380,7 @@ def schemas_of(kinds: list[Any]) -> dict[str, Any]:
     return schemas
 
 
-def _with_parts(kinds: list[Any]) -> set[type[Struct]]:
+def structs_in(kinds: list[Any]) -> set[type[Struct]]:
     """The structs and all structs within them."""
     met: set[type[Struct]] = set()
 

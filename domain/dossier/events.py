@@ -141,6 +141,7 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
     catalogue_version: int
     """Legal rules are those in force at reception."""
     calendar_version: str
+    """Which edition of the calendar of working days the date was counted by."""
     provisional: bool = False
     """The due date lies in a year whose days off that calendar does not publish yet."""
 
@@ -163,9 +164,12 @@ class DossierForwarded(Event, frozen=True, kw_only=True, tag="dossier.forwarded"
     """Chuyển bước xử lý (phiếu kiểm soát, mẫu 06)."""
 
     from_step: str
+    """Step that it leaves."""
     to_step: str
     from_agency: AgencyId
+    """Agency that held it."""
     to_agency: AgencyId
+    """Agency that holds it from now on."""
     officer: UUID | None = None
 
 
@@ -199,6 +203,7 @@ class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
     """Tiếp tục xử lý; the due date moves by the working time that was paused."""
 
     due_before: Moment | None
+    """The promised time until now."""
     due_at: Moment | None
     paused_minutes: int
     """Working minutes."""
@@ -210,6 +215,7 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
     """Yêu cầu bổ sung, hoàn thiện hồ sơ (mẫu 02), one complete notice."""
 
     at_reception: bool
+    """Whether it was asked for before acceptance."""
     papers: tuple[str, ...]
     clause: Annotated[ShortText, OF_MENTIONED]
     explanation: Annotated[Text, OF_MENTIONED]
@@ -222,6 +228,7 @@ class DossierRescheduled(Event, frozen=True, kw_only=True, tag="dossier.reschedu
     """Xin lỗi và hẹn lại ngày trả kết quả (mẫu 04), at most once."""
 
     due_before: Moment | None
+    """The promised time until now."""
     due_at: Moment
     explanation: Annotated[Text, OF_MENTIONED]
 

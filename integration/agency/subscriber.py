@@ -93,7 +93,7 @@ class _InOrder:
             "time": str(consumer.created),
             "datacontenttype": "application/json",
             "sequence": f"{first - 1:020d}",
-            "data": {"from_sequence": first},
+            "data": {"since": first - 1},
         }
 
     def is_another(self, consumer: ConsumerInfo) -> bool:
@@ -161,11 +161,11 @@ async def follow(
     """The feed's CloudEvents, for ever; `int(event["sequence"])` goes up by one each time.
 
     Where the feed had to be made anew from a sequence that may have been taken already, an event
-    of type `RESTARTED_TYPE` says so: what came from `data.from_sequence` on is void, and comes
-    again as it is. Its own sequence is the one before. An event counts as taken, and is acknowledged, when the next one is asked for. `since` is
-    the sequence of the last event that the agency has; without it the server's word is taken
-    for what was acknowledged. Where the feed is started again meanwhile, so is this. Waits out
-    every absence of NATS. Raises `FeedGapError`.
+    of type `RESTARTED_TYPE` says so: what came after the sequence `data.since` is void, and comes
+    again as it is. Its own sequence is that one. An event counts as taken, and is acknowledged,
+    when the next one is asked for. `since` is the sequence of the last event that the agency has;
+    without it the server's word is taken for what was acknowledged. Where the feed is started again
+    meanwhile, so is this. Waits out every absence of NATS. Raises `FeedGapError`.
     """
     bus = Bus(url, credentials, name=f"subscriber {stream}", inbox_prefix=inbox_prefix)
     order = _InOrder(since)

@@ -94,18 +94,29 @@ class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     specversion: str
+    """`1.0`."""
     id: str
+    """The same at each delivery; another where the feed was numbered anew with another event."""
     source: str
+    """The city's system."""
     type: str
+    """What happened, such as `vn.gov.hcm.hoso.dossier.accepted`."""
     subject: str
+    """The dossier's code where it is agreed and known, else its id."""
     time: datetime
+    """When it happened."""
     datacontenttype: str
+    """`application/json`."""
     sequence: str
+    """Number in this feed, 20 digits: 1, 2, 3, … without a gap."""
     recordedtime: datetime
+    """When it was recorded."""
     dossier: str
     """The dossier's id: opaque, the same in all its events."""
     procedure: str = ""
+    """Code of the dossier's procedure, where the field `procedure` is agreed."""
     data: dict[str, Any]
+    """The agreed fields of the event."""
 
 
 AGREEMENT = Table(name="agreement", row=ActiveAgreement, key=("agreement",))

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -38,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An instance with an agreement, two shared events, an account and credentials."""
     folder = tmp_path_factory.mktemp("feed")
     (folder / ".venv").symlink_to(sys.prefix)
-    agreement, http, credentials, _ = page_blocks("sh")
+    agreement, http, _, credentials, *_ = page_blocks("sh")
     (client,) = page_blocks("python")
     (folder / "client.py").write_text(client)
     with serving(folder / ".hoso"):
@@ -61,15 +62,21 @@ def test_by_http_the_shared_events_come_with_the_agreed_fields(place: Path) -> N
 
 @contextmanager
 def started(command: list[str], place: Path) -> Iterator["subprocess.Popen[str]"]:
-    """The program, killed at the end of the block."""
+    """The program, killed at the end of the block with all that it started."""
     environment = {**os.environ, "HOSO_DATA_DIR": str(place / ".hoso")}
     with subprocess.Popen(
-        command, cwd=place, env=environment, text=True, stdout=subprocess.PIPE
+        command,
+        cwd=place,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # so that a shell's own programs end with it
     ) as process:
         try:
             yield process
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_events_are_as_asyncapi_describes_them(place: Path) -> None:
@@ -84,8 +91,22 @@ def test_the_events_are_as_asyncapi_describes_them(place: Path) -> None:
         assert not schema.is_valid({**event, "sequence": 1})
 
 
+def test_the_curl_client_goes_on_where_it_was(place: Path) -> None:
+    agreement, _, loop, *_ = page_blocks("sh")
+    token = page_blocks("sh")[1].partition("&&")[0]
+    script = f"{{ {agreement}\n}} > /dev/null && {token}\n{loop}"
+    (place / "since").write_text("1")
+    with started(["sh", "-c", script], place) as process:
+        page = json.loads(lines_of(process, 1)[0])
+        give_up_at = time.monotonic() + WITHIN_S
+        while (place / "since").read_text() != "2\n" and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+    assert [int(event["sequence"]) for event in page["events"]] == [2]
+    assert (place / "since").read_text() == "2\n"
+
+
 def client(place: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
-    *_, start = page_blocks("sh")
+    start = page_blocks("sh")[4]
     script = start.replace(".venv/bin/python", "exec .venv/bin/python -u")
     return started(["sh", "-c", script], place)
 
@@ -136,3 +157,30 @@ def test_an_agency_without_an_agreement_is_told_so(place: Path, command: str) ->
         "to",
         "open.",
     ]
+
+
+def test_when_the_agreement_ends_nothing_is_given_any_more(place: Path) -> None:
+    """The last test of this file: the others need the agreement."""
+    agreement, http, *_, end = page_blocks("sh")
+    assert json.loads(run(f"{agreement}\n{end}", place).splitlines()[-1])["version"] == 3
+    said = subprocess.run(
+        ["sh", "-c", f"{agreement}\n{http}"],
+        cwd=place,
+        text=True,
+        capture_output=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert json.loads(said.stderr.splitlines()[-1])["code"] == "agreement-ended"
+    script = page_blocks("sh")[4].replace(".venv/bin/python", "exec .venv/bin/python")
+    give_up_at = time.monotonic() + WITHIN_S
+    refused = b""
+    while b"Authorization Violation" not in refused and time.monotonic() < give_up_at:
+        with pytest.raises(subprocess.TimeoutExpired) as tried:  # it tries for minutes
+            subprocess.run(
+                ["sh", "-c", script], cwd=place, capture_output=True, timeout=5, check=False
+            )
+        refused = tried.value.stderr or b""
+    assert b"Authorization Violation" in refused
+    assert not tried.value.stdout
+    assert hoso("feed", "tail", "G15.901", folder=place / ".hoso", check=False).returncode == 2

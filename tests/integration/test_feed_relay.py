@@ -31,6 +31,7 @@ from domain.dossier import (
 from domain.event import Context
 from integration.agency import subscriber as subscriber_module
 from integration.agency.access import AgencyAccess
+from integration.agency.connection import looked_at
 from integration.agency.subscriber import RESTARTED_TYPE, FeedGapError, follow
 from integration.nats.accounts import (
     AGENCY_CONNECTIONS_MAX,
@@ -152,10 +153,10 @@ async def let_in(nats: NatsServer, *agencies: str) -> str:
     return agency_credentials(nats.accounts.account, agencies[-1])
 
 
-async def followed(nats: NatsServer, agency: str, after: int | None = None) -> Any:
+async def followed(nats: NatsServer, agency: str, since: int | None = None) -> Any:
     credentials = await let_in(nats, agency)
     stream = stream_of(agency)
-    following = follow(nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), since=after)
+    following = follow(nats.url, credentials, stream, CONSUMER, inbox_prefix(agency), since=since)
     async with contextlib.aclosing(following) as events:
         async for event in events:
             yield event
@@ -220,6 +221,30 @@ async def test_agency_takes_its_feed_and_goes_on_where_it_stopped(
             assert await take(events, 200) == up_to(301, 500), "the last was not acknowledged"
             await lodge(database, 10)
             assert await take(events, 10) == up_to(501, 510)
+
+
+async def test_who_looks_moves_nothing_of_the_agency(
+    database: Database, nats: NatsServer, bus: Bus
+) -> None:
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 20)
+
+    async def place() -> tuple[Any, Any, int | None, int | None]:
+        info = await bus.jetstream.consumer_info(stream_of(LAND), CONSUMER)
+        return info.ack_floor, info.delivered, info.num_ack_pending, info.num_pending
+
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 20)
+        async with contextlib.aclosing(followed(nats, LAND)) as events:
+            await take(events, 7)
+        before = await place()
+        for since in (0, 12):
+            service = nats.credentials
+            async with contextlib.aclosing(looked_at(nats.url, service, LAND, since)) as events:
+                assert await take(events, 20 - since) == up_to(since + 1, 20)
+        assert await place() == before
+        async with contextlib.aclosing(followed(nats, LAND)) as events:
+            assert await take(events, 14) == up_to(7, 20)
 
 
 PLAIN_CLIENT = """
@@ -339,7 +364,7 @@ async def test_missing_event_is_a_gap_error(
         await reaches(bus, LAND, 30)
         await start_again(bus, LAND, 11)
         with pytest.raises(FeedGapError, match="11 came, 6 did not"):
-            await take(followed(nats, LAND, after=5), 1)
+            await take(followed(nats, LAND, since=5), 1)
 
 
 async def test_second_feed_relay_takes_over(database: Database, bus: Bus) -> None:
@@ -379,7 +404,7 @@ async def test_a_stream_with_something_else_is_made_anew_and_its_agency_told(
         async with contextlib.aclosing(followed(nats, LAND)) as events:
             notice = await anext(events)
             assert notice["type"] == RESTARTED_TYPE
-            assert notice["data"] == {"from_sequence": 13}
+            assert notice["data"] == {"since": 12}
             assert int(notice["sequence"]) == 12
             assert await take(events, 8) == up_to(13, 20)
         async with contextlib.aclosing(followed(nats, LAND)) as events:
