@@ -31,6 +31,8 @@ PAUSE_S = (0.5, 2.5)
 """How long a 429 is kept back, by chance: who asks too much on one connection asks about two times in
 three seconds then, and many who were refused together do not come back together."""
 
+GONE = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", headers={"Retry-After": "1"})
+
 
 class Door:
     """Takes what goes to a command's path, if it may; everything else goes to `others`."""
@@ -79,7 +81,8 @@ class Door:
                 await self._others(others, receive, self._telling(send, headers))
                 return
         except ConnectionResetError:
-            return
+            # Mostly nobody is there any more. Who still is, because we are stopping, asks again.
+            answer = Answer(GONE.status, MEDIA_TYPE, GONE.headers, body_of(GONE))
         except Exception as error:  # noqa: BLE001  every error becomes a problem
             answer = await self._problem(scope, request_id, error)
         if self._cors:
