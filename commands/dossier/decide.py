@@ -45,7 +45,7 @@ def decide(dossier: Dossier | None, command: c.DossierCommand, setting: Setting)
 
 def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
     """For a known case, with an agency competent for it, by or for the person whose matter it is."""
-    procedure = _procedure(command.procedure, setting)
+    procedure = _procedure(command.procedure, setting, "/procedure")
     case = procedure.case(command.case)
     if case is None:
         raise Refused(Reason.CASE_UNKNOWN, command.case, "/case")
@@ -481,10 +481,10 @@ def _refuse_unless_in_progress(dossier: Dossier) -> None:
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
 
 
-def _procedure(code: str, setting: Setting) -> Procedure:
+def _procedure(code: str, setting: Setting, pointer: str | None = None) -> Procedure:
     procedure = setting.catalogue.procedures.get(code)
     if procedure is None:
-        raise Refused(Reason.PROCEDURE_UNKNOWN, code, "/procedure")
+        raise Refused(Reason.PROCEDURE_UNKNOWN, code, pointer)
     return procedure
 
 

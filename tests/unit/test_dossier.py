@@ -792,3 +792,74 @@ def test_a_consultation_asked_again_is_the_same_only_with_the_same_content() -> 
 def test_nothing_is_forwarded_while_the_time_stands_still() -> None:
     forward = c.ForwardDossier(to_step=PROCEDURE.steps[1].key)
     given(LODGED, ACCEPTED, SUSPENDED).when(forward).refused(Reason.DOSSIER_SUSPENDED)
+
+
+def test_the_time_stands_still_on_the_ground_and_by_the_basis_that_are_named() -> None:
+    suspend = c.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis="Luật Đất đai")
+    suspended = e.DossierSuspended(ground=Ground.FINANCIAL_OBLIGATION, basis="Luật Đất đai")
+    given(LODGED, ACCEPTED).when(suspend).then(suspended)
+
+
+def test_a_new_date_is_later_than_the_one_that_was_given() -> None:
+    for at in (THURSDAY_17, THURSDAY_17 - timedelta(days=1)):
+        wish = given(LODGED, ACCEPTED).when(c.RescheduleDossier(due_at=at, explanation="x"))
+        wish.refused(Reason.DUE_NOT_LATER, "/due_at")
+    later = THURSDAY_17 + timedelta(minutes=1)
+    moved = e.DossierRescheduled(due_before=THURSDAY_17, due_at=later, explanation="x")
+    wish = given(LODGED, ACCEPTED).when(c.RescheduleDossier(due_at=later, explanation="x"))
+    wish.then(moved)
+    without = given(LODGED, replace(ACCEPTED, due_at=None))
+    first = replace(moved, due_before=None)
+    without.when(c.RescheduleDossier(due_at=later, explanation="x")).then(first)
+
+
+def test_open_consultations_are_named_when_they_stand_in_the_way() -> None:
+    another = replace(ASKED, consultation="r")
+    wish = given(LODGED, ACCEPTED, ASKED, another).when(c.ApproveResult(summary="s"))
+    with pytest.raises(Refused) as no:
+        wish.decide(wish.state)
+    assert (no.value.reason, no.value.detail) == (Reason.CONSULTATION_OPEN, "q, r")
+
+
+def test_who_took_the_result_and_by_which_item_is_recorded() -> None:
+    done = (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED)
+    hand_over = c.ReturnResult(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
+    returned = e.ResultReturned(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
+    given(*done).when(hand_over).then(returned)
+    for changes in ({"tracking": "VN2"}, {"receiver": "Khác"}, {"delivery": Delivery.COUNTER}):
+        again = given(*done, returned).when(replace(hand_over, **changes))
+        again.refused(Reason.ALREADY_OTHERWISE)
+
+
+def test_only_a_stop_for_papers_is_lifted_by_papers() -> None:
+    supplement = c.SupplementDossier(papers=PAPERS)
+    wish = given(LODGED, ACCEPTED, SUSPENDED).when(supplement)
+    wish.refused(Reason.SUPPLEMENT_NOT_REQUESTED)
+
+
+def test_a_moment_is_not_later_than_itself() -> None:
+    ask = c.RequestConsultation(
+        consultation="q", agency=ELSEWHERE, question="?", due_at=ASKED.due_at
+    )
+    given(LODGED, ACCEPTED).when(ask, at=ASKED.due_at).refused(Reason.DUE_NOT_LATER, "/due_at")
+
+
+def test_nothing_may_follow_where_there_is_no_dossier_or_it_is_closed() -> None:
+    for facts in ((), (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED, CLOSED)):
+        for command in COMMANDS:
+            assert not given(*facts).when(command).may_follow(), command
+
+
+def test_an_answer_to_a_question_that_nobody_asked_points_at_its_name() -> None:
+    answer = c.AnswerConsultation(consultation="z", opinion=e.Opinion.AGREES, answer="a")
+    wish = given(LODGED, ACCEPTED).when(answer)
+    wish.refused(Reason.CONSULTATION_UNKNOWN, "/consultation")
+
+
+def test_a_catalogue_that_lost_a_case_refuses_to_go_on_with_it() -> None:
+    """Which cannot be, as long as catalogues only grow; then it is said, not guessed."""
+    lost = replace(LODGED, case="nowhere")
+    given(lost).when(c.AcceptDossier()).refused(Reason.CASE_UNKNOWN)
+    given(replace(LODGED, procedure="9.999999")).when(c.AcceptDossier()).refused(
+        Reason.PROCEDURE_UNKNOWN
+    )
