@@ -23,7 +23,7 @@ from domain.dossier import (
     DossierLodged,
     DossierTurnedAway,
 )
-from domain.event import Context, stream_id
+from domain.event import Context
 from domain.identity import dossier_code
 from domain.payment import FeeAssessed, payment_id
 from domain.record import AnyEvent
@@ -33,6 +33,9 @@ DAY = date(2025, 11, 17)
 """Of the plans. Closed dossiers lie up to a year before it, open ones up to a month."""
 CLOSED_DAYS = 365
 OPEN_DAYS = 30
+FIRST_MS = 1_735_689_600_000
+"""2025-01-01: the time in the first dossier's id."""
+LATER_MS = FIRST_MS + 2**40
 SEED = 7
 OUTLINE = (
     DossierLodged,
@@ -121,7 +124,7 @@ class BigLog:
         person = int((chance / 2**32) ** 2 * self._population.size.citizens)
         citizen = self._population.citizen(person)
         return Told(
-            dossier=stream_id("dossier", f"big {number}"),
+            dossier=_id(number),
             code=dossier_code("H29", DAY - timedelta(days), number + 1),
             applicant=account_id(LOCAL_ISSUER, citizen),
             citizen=citizen,
@@ -137,6 +140,12 @@ class BigLog:
             for stream, context, events in told.pattern.streams:
                 own = told.dossier if stream == context.correlation else payment_id(told.dossier)
                 yield own, _context(context, told), tuple(_event(e, told) for e in events)
+
+
+def _id(number: int) -> UUID:
+    """Time-ordered as the API's own: dossiers by number, then those below 0, -1 first."""
+    at_ms = FIRST_MS + number if number >= 0 else LATER_MS - number
+    return UUID(int=at_ms << 80 | 7 << 76 | 0b10 << 62 | _spread(number))
 
 
 def _pattern(streams: list[History], commands: int, *, outline: bool) -> Pattern:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import md5
-from itertools import cycle
+from itertools import count, cycle
 from uuid import UUID
 
 from msgspec import Struct
@@ -25,6 +25,8 @@ from domain.record import name_of
 from integration.servers.postgres import PostgresServer
 
 AT_ONCE = 64
+OPEN_MAX = 150_000
+"""Dossiers that a city works on at a time: those of two weeks or so; older ones are closed."""
 PER_COMMAND = 2
 """Events of each command that is appended while it is measured."""
 ACTORS = 10_000
@@ -88,6 +90,7 @@ class GrowingLog:
         self._owner = make_conninfo(server.dsn, dbname=name)
         self._dsn = make_conninfo(server.app_dsn, dbname=name)
         self._chance = random.Random(name)
+        self._lodged = count()
         self._next = self._numbers()
         self._versions = _Versions(log)
 
@@ -115,7 +118,7 @@ class GrowingLog:
         await self._owned("CHECKPOINT")
 
     async def append(self, seconds: float) -> Appended:
-        """Commands of 64 who wait for their answers, half on new dossiers, half on old ones."""
+        """Commands of 64 who wait for their answers, half on new dossiers, half on open ones."""
         before, wal = await self._stands()
         log = EventLog(self._dsn)
         writing = asyncio.create_task(log.run_writer())
@@ -165,11 +168,11 @@ class GrowingLog:
         return done
 
     def _numbers(self) -> Iterator[int]:
-        """Without end: a new dossier, then an old one that was not taken for the longest time."""
-        old = list(range(self.dossiers))
-        self._chance.shuffle(old)
-        for number in cycle(old):
-            yield -1 - self._chance.getrandbits(48)
+        """Without end: a new dossier, then an open one that was not taken for the longest time."""
+        still_open = list(range(max(0, self.dossiers - OPEN_MAX), self.dossiers))
+        self._chance.shuffle(still_open)
+        for number in cycle(still_open):
+            yield -1 - next(self._lodged)
             yield number
 
     async def _stands(self) -> tuple[int, int]:
