@@ -33,16 +33,16 @@ ACTORS = 10_000
 KEY = bytes(32)
 ANSWERS = """
 INSERT INTO answer (actor, key, fingerprint, stream_id, version, position, recorded_at, detail)
-SELECT md5((position %% %s)::text)::uuid, gen_random_uuid()::text, leaf_hash,
+SELECT md5((position %% %s)::text)::uuid, stream_id || ' ' || version, leaf_hash,
        stream_id, version, position, recorded_at, convert_to('{"events":["' || name || '"]}', 'UTF8')
 FROM event WHERE position > %s AND position <= %s AND position %% 1000 < %s
 """
 """Answers to the commands that would have led to these events: so many for each 1,000 events."""
 NO_KEY = "ALTER TABLE answer_0 DROP CONSTRAINT answer_0_pkey"
 KEY_AS_GROWN = """
-ALTER TABLE answer_0 ADD CONSTRAINT answer_0_pkey PRIMARY KEY (actor, key) WITH (fillfactor = 70)
+ALTER TABLE answer_0 ADD CONSTRAINT answer_0_pkey PRIMARY KEY (key, actor)
 """
-"""Random keys leave a grown B-tree filled to ln 2; filling it key by key would take most of a run."""
+"""Keys as a client that takes UUIDs of version 7 makes them, in the order of the commands."""
 SIZES = """
 SELECT pg_table_size('event'), pg_indexes_size('event'),
        pg_table_size('answer_0'), pg_indexes_size('answer_0')

@@ -82,6 +82,11 @@ TAMPERINGS = {
     "ledger": text("payment", "procedure", "view_ledger_equals_rebuild"),
     "directory": text("directory", "name", "view_directory_equals_rebuild"),
     "feed": text("route", "procedure", "view_feed_equals_rebuild"),
+    "search": Tampering(
+        """UPDATE view.search SET keys = keys || '["x"]'""",
+        "UPDATE view.search SET keys = keys - 'x'",
+        frozenset({"view_search_equals_rebuild"}),
+    ),
     **{
         f"holder in {table}": text(
             table, "holder", f"view_{table}_equals_rebuild", "open_dossiers_held_by_one_agency"

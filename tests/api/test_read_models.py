@@ -142,7 +142,7 @@ def test_history_and_replay_show_what_can_be_shown(desk: Person, broken: Any) ->
 
 
 def test_operators_are_told(own: Instance, broken: Any) -> None:
-    parked = {"card", "counters", "feed", "timeline", "worklist"}
+    parked = {"card", "counters", "feed", "search", "timeline", "worklist"}
     eventually(lambda: set(ready(own)[1].get("parked_streams", ())) == parked)
     assert ready(own)[0] == 200
     assert ready(own)[1]["status"] == "degraded"
