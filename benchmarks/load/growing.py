@@ -211,7 +211,7 @@ def _act(told: Told, expected: int) -> Append:
         expected=expected,
         context=context,
         events=added,
-        key=f"{told.dossier} {expected}",
+        key=f"{told.dossier}/{expected}",
         fingerprint=KEY,
         detail=f'{{"events":[{names}]}}'.encode(),
         looked_at=((context.actor, 0),),

@@ -1,0 +1,75 @@
+"""What belongs to one alone: the first claim stands, and a second one is refused by its own reason."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from commands.claim import Claim, refuse_if_taken
+from domain.account import AccountKind
+from domain.claim import person, transaction
+from domain.refusal import Reason, Refused
+
+AT = datetime(2026, 1, 5, tzinfo=UTC)
+MINE, OTHERS = UUID(int=1), UUID(int=2)
+NUMBER = "079199990001"
+
+
+def test_the_first_claim_of_a_number_stands() -> None:
+    first = person.evolve(None, person.NumberClaimed(account=MINE), AT)
+    assert first == person.Person(account=MINE, known_at=AT)
+    again = person.evolve(first, person.NumberClaimed(account=OTHERS), AT + timedelta(days=1))
+    assert again is first
+
+
+def test_the_first_claim_of_a_transaction_stands() -> None:
+    claimed = transaction.TransactionClaimed(payment=MINE, use="A1")
+    first = transaction.evolve(None, claimed, AT)
+    assert first == transaction.Transaction(payment=MINE, use="A1", known_at=AT)
+    other = transaction.TransactionClaimed(payment=OTHERS, use="A1")
+    assert transaction.evolve(first, other, AT + timedelta(days=1)) is first
+
+
+def test_an_officer_may_be_a_citizen_too_but_not_two() -> None:
+    kinds = [AccountKind.CITIZEN, AccountKind.OFFICER]
+    streams = {person.person_id(kind, NUMBER) for kind in kinds}
+    assert len(streams) == 2
+    assert person.person_id(AccountKind.CITIZEN, NUMBER) in streams
+    assert person.person_id(AccountKind.CITIZEN, "079199990002") not in streams
+
+
+def test_a_reference_counts_within_its_book() -> None:
+    one = transaction.transaction_id("bank", "FT1")
+    assert one == transaction.transaction_id("bank", "FT1")
+    assert (
+        len(
+            {
+                one,
+                transaction.transaction_id("H29.101", "FT1"),
+                transaction.transaction_id("bank", "FT2"),
+            }
+        )
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        transaction.Transaction(payment=OTHERS, use="A1", known_at=AT),
+        transaction.Transaction(payment=MINE, use="A2", known_at=AT),
+    ],
+)
+def test_what_another_has_is_refused_by_the_reason_of_the_claim(
+    others: transaction.Transaction,
+) -> None:
+    claim = Claim(
+        stream=UUID(int=3),
+        event=transaction.TransactionClaimed(payment=MINE, use="A1"),
+        taken=Reason.TRANSACTION_TAKEN,
+        pointer="/transaction",
+    )
+    with pytest.raises(Refused) as no:
+        refuse_if_taken(others, claim)
+    assert (no.value.reason, no.value.pointer) == (Reason.TRANSACTION_TAKEN, "/transaction")
+    refuse_if_taken(transaction.Transaction(payment=MINE, use="A1", known_at=AT), claim)
