@@ -4,14 +4,21 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from commands.log import migrate as module
+from commands.log.event_log import AppendOutcome, AppendResult
 from commands.log.migrate import OtherMigrationsError, digest, migrate
+from domain.record import AnyEvent
+from integration.servers.postgres import PostgresServer
 from tests.store.conftest import LogDatabase
+from tests.store.test_event_log import OPENED, SUSPENDED, append, running
 
 NEXT = "0099_next.sql"
 
@@ -113,3 +120,32 @@ def test_a_database_from_before_the_digests_is_refused(database: LogDatabase, fi
 def test_how_lines_end_does_not_matter() -> None:
     assert digest(b"SELECT 1;\r\nSELECT 2;\r\n") == digest(b"SELECT 1;\nSELECT 2;\n")
     assert digest(b"SELECT 1;\n") != digest(b"SELECT 1; ")
+
+
+def test_answers_that_were_given_before_they_ended_in_parts_are_given_again(
+    postgres: PostgresServer, files: Path
+) -> None:
+    """A database of the program before, with an answer in it, becomes one of this program."""
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE of_before")
+    database = LogDatabase(
+        make_conninfo(postgres.dsn, dbname="of_before"),
+        make_conninfo(postgres.app_dsn, dbname="of_before"),
+    )
+    later = [file for file in sorted(files.glob("*.sql")) if file.name >= "0005"]
+    kept = {file: file.read_bytes() for file in later}
+    for file in later:
+        file.unlink()
+    run(database)
+    stream = uuid4()
+
+    async def send(event: AnyEvent, expected: int) -> AppendResult:
+        async with running(database.app) as log:
+            return await log.append(append(stream, expected, event, key="k"))
+
+    first = asyncio.run(send(OPENED, 0))
+    for file, content in kept.items():
+        file.write_bytes(content)
+    assert run(database) == [file.name for file in later]
+    again = asyncio.run(send(SUSPENDED, 1))
+    assert again == replace(first, outcome=AppendOutcome.REPEATED)
