@@ -80,6 +80,8 @@ class given:  # noqa: N801  reads as a sentence
         self.dossier = dossier
         for fact in facts:
             self.state = evolve(self.state, fact, self.at)
+            assert self.state is not None
+            assert self.state.known_at == self.at, "nothing may happen before what is known"
             self.at += timedelta(minutes=1)
 
     def when(self, command: Command, at: datetime | None = None, **who: Any) -> Self:

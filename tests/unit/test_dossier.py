@@ -863,3 +863,69 @@ def test_a_catalogue_that_lost_a_case_refuses_to_go_on_with_it() -> None:
     given(replace(LODGED, procedure="9.999999")).when(c.AcceptDossier()).refused(
         Reason.PROCEDURE_UNKNOWN
     )
+
+
+def folded_of(*facts: e.DossierEvent) -> Dossier:
+    state = given(LODGED, *facts).state
+    assert isinstance(state, Dossier)
+    return state
+
+
+def test_each_fact_leaves_its_mark_on_the_state() -> None:
+    begun = MONDAY_9 + timedelta(minutes=1)
+    second = begun + timedelta(minutes=1)
+    turned_away = e.DossierTurnedAway(clause="k", explanation="x")
+    stopped = e.DossierStopped(clause="k", explanation="x")
+    for fact, status in ((turned_away, e.Status.TURNED_AWAY), (stopped, e.Status.STOPPED)):
+        state = folded_of(fact)
+        assert (state.status, state.finished_at) == (status, begun)
+    accepted = folded_of(ACCEPTED)
+    assert (accepted.status, accepted.accepted_at) == (e.Status.IN_PROGRESS, begun)
+    assert (accepted.due_at, accepted.code) == (THURSDAY_17, CODE)
+    assert accepted.calendar_version == CATALOGUE.calendar.version
+    assert accepted.catalogue_version == CATALOGUE.version
+    assigned = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="examine"))
+    assert (assigned.assignee, assigned.step) == (OTHER, "examine")
+    there = e.DossierForwarded(
+        from_step="examine", to_step="sign", from_agency=COMMUNE, to_agency=ELSEWHERE
+    )
+    forwarded = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="examine"), there)
+    assert (forwarded.assignee, forwarded.step, forwarded.holder) == (None, "sign", ELSEWHERE)
+    resumed = e.DossierResumed(due_before=THURSDAY_17, due_at=LATER, paused_minutes=1)
+    assert folded_of(ACCEPTED, SUSPENDED).suspension is not None
+    state = folded_of(ACCEPTED, SUSPENDED, resumed)
+    assert (state.suspension, state.due_at) == (None, LATER)
+    assert folded_of(ACCEPTED, DENIED).finished_at == second
+    assert folded_of(ACCEPTED, DENIED).denied
+    issued = folded_of(ACCEPTED, APPROVED, SIGNED, ISSUED)
+    assert (issued.status, issued.finished_at) == (e.Status.ISSUED, begun + timedelta(minutes=3))
+    closed = folded_of(ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED, CLOSED)
+    assert (closed.status, closed.finished_at) == (e.Status.CLOSED, issued.finished_at)
+
+
+def test_papers_and_pages_add_up() -> None:
+    one, two = (e.SubmittedPaper(code=code, pages=pages) for code, pages in (("a", 2), ("b", 3)))
+    state = given(
+        replace(LODGED, papers=(one,)), SENT_BACK, e.DossierSupplemented(papers=(two,))
+    ).state
+    assert isinstance(state, Dossier)
+    assert (state.papers, state.pages) == (frozenset({"a", "b"}), 5)
+    assert state.status is e.Status.LODGED
+
+
+def test_overdue_is_what_comes_after_the_moment_and_not_what_was_finished_by_it() -> None:
+    accepted = folded_of(ACCEPTED)
+    assert not accepted.is_overdue(THURSDAY_17)
+    assert accepted.is_overdue(THURSDAY_17 + timedelta(microseconds=1))
+    assert not folded_of(ACCEPTED, DENIED).is_overdue(THURSDAY_17 + timedelta(days=9))
+    assert not folded_of(replace(ACCEPTED, due_at=None)).is_overdue(THURSDAY_17 + timedelta(days=9))
+
+
+def test_whom_a_dossier_concerns() -> None:
+    state = given(replace(LODGED, applicant=replace(APPLICANT, national_id="079199990001"))).state
+    assert isinstance(state, Dossier)
+    assert state.concerns(OWNER)
+    assert state.concerns(OTHER, "079199990001")
+    assert not state.concerns(OTHER, "079199990002")
+    assert not state.concerns(OTHER, None)
+    assert not state.concerns(OTHER)
