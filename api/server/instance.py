@@ -44,8 +44,11 @@ HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.2
 RESTART_AFTER_S = 0.5
 SERVER_RETRY_S = 3.0
-ANSWERS_LOOK_S = 86_400.0
 """After a server did not start, perhaps because its disk is full."""
+ANSWERS_LOOK_S = 86_400.0
+"""A day between two looks for answers that were kept long enough."""
+ANSWERS_RETRY_S = 600.0
+"""After they could not be ended, perhaps because a dump was reading them."""
 READY_S = 60.0
 KINDS = ("api", "relay", "views", "feeds")
 """Of worker processes."""
@@ -176,15 +179,17 @@ class Instance:
             self._restart_at[name] = time.monotonic() + SERVER_RETRY_S
 
     async def _end_answers(self) -> None:
-        """Once a day, end the answers that were kept long enough; what fails is tried tomorrow."""
+        """Once a day, end the answers that were kept long enough; what fails is tried again soon."""
         keep = self.settings.keep_answers
         while True:
+            pause_s = ANSWERS_LOOK_S
             try:
                 if await answers_ended(self.owner_dsn(), keep):
                     log.info("answers_ended", kept_days=keep.days)
             except (Error, DatabaseAwayError) as error:
                 log.warning("answers_not_ended", error=type(error).__name__)
-            await asyncio.sleep(ANSWERS_LOOK_S)
+                pause_s = ANSWERS_RETRY_S
+            await asyncio.sleep(pause_s)
 
     def _end_unwell_nats(self) -> None:
         """End NATS where the relay found that it takes nothing any more."""

@@ -1,6 +1,7 @@
 """Answers end after a time, in a part at once; until then a key is for one command."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -91,6 +92,30 @@ def test_appends_go_on_while_answers_end(database: LogDatabase) -> None:
                 outcomes = [result.outcome for result in results]
                 assert outcomes.count(AppendOutcome.DONE) == len(keys)
                 assert outcomes.count(AppendOutcome.REPEATED) == len(keys)
+
+    asyncio.run(check())
+
+
+def test_a_dump_holds_up_neither_appends_nor_the_next_try(database: LogDatabase) -> None:
+    """It reads every table in one transaction, for hours if the log is large."""
+
+    async def check() -> None:
+        async with (
+            running(database.app) as log,
+            await AsyncConnection.connect(database.owner) as dump,
+            await AsyncConnection.connect(database.owner, autocommit=True) as owner,
+        ):
+            await dump.execute("LOCK TABLE answer_0, answer_1 IN ACCESS SHARE MODE")
+            await owner.execute("UPDATE answer_now SET since = since - interval '91 days'")
+            ending = asyncio.create_task(end_answers(owner, KEEP))
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            await log.append(append(uuid4(), 0, OPENED, key="meanwhile"))
+            assert time.monotonic() - started < 2.0
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await ending
+            await dump.rollback()
+            assert await end_answers(owner, KEEP)
 
     asyncio.run(check())
 
