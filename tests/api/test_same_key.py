@@ -27,6 +27,7 @@ SELECT pid FROM pg_stat_activity
 WHERE usename = 'hoso_app' AND wait_event_type = 'Lock' AND query LIKE '%append_commands%'
 """
 SOON_S = 20.0
+WITHOUT_A_TIME = "735e845d-22a1-40a5-bc04-c52b551a47d3"
 WITH_A_TIME = "0199f0a1-7c3e-7d2a-9b1e-5d3c1f0a2b4c"
 AT_ONCE = 16
 """So many connections do not all fall to the same one of two processes."""
@@ -132,7 +133,9 @@ def answers_end(instance: Instance) -> None:
             asyncio.run(asyncio.wait_for(instance.keep_alive(), 2))
 
 
-@pytest.mark.parametrize(("key", "begun"), [(str(uuid4()), 2), (WITH_A_TIME, 1)])
+@pytest.mark.parametrize(
+    ("key", "begun"), [(WITHOUT_A_TIME, 2), (WITH_A_TIME, 1)], ids=["without", "with"]
+)
 def test_a_repeat_after_its_answer_ended_is_a_new_command(
     instance: Instance, officer: Person, key: str, begun: int
 ) -> None:
