@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from litestar.exceptions import ValidationException
 from msgspec import Struct
 
 from api import problems
@@ -16,6 +17,7 @@ from api.server.cors import Cors
 from api.server.limits import Gate, Limits
 from api.server.paths import Paths
 from api.v1 import asyncapi, openapi, operations, reference, routes
+from api.v1.parameters import not_taken
 from api.v1.queries.asking import Identified, Shared
 from api.v1.receive_command import BODY_MAX, CommandReceiver
 from api.v1.requests import request_id_of
@@ -57,6 +59,8 @@ def _framework(
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         if isinstance(error, ConnectionResetError):
             raise error  # nobody waits for an answer
+        if isinstance(error, ValidationException):
+            error = not_taken(error, request.route_handler)
         problem = gate.ended(request.scope, problems.of_error(asked_in(request.scope), error))
         request_id = request_id_of(request.headers)
         tell_refusal(request.scope, request_id, problem)

@@ -39,6 +39,8 @@ class Backend:
         """
         self.dsn = dsn
         self.tokens = tokens
+        self.stopping = False
+        """Whether whoever waits for news should have his answer now, because the process ends."""
         self.metrics = Metrics()
         self.commands = CommandService.on(dsn, issuers)
         self._free: asyncio.Queue[Database] = asyncio.Queue()

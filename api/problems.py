@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import msgspec
 import structlog
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException
 from msgspec import Struct
 
 from commands.handler import InFlightError, KeyReusedError
@@ -186,19 +186,10 @@ def _from(error: Exception) -> Problem:  # noqa: PLR0911  one return for each ki
 
 
 def _of_framework(error: HTTPException) -> Problem:
-    if isinstance(error, ValidationException):
-        return Problem(S.BAD_REQUEST, "query-invalid", _of_parameters(error))
     status = HTTPStatus(error.status_code)
     code = "-".join(re.findall(r"[a-z]+", status.phrase.lower()))
     headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
     return Problem(status, code, headers=headers)
-
-
-def _of_parameters(error: ValidationException) -> str:
-    """Which parameters do not do and what they take; never a value, which may be a person's."""
-    faults = [fault for fault in error.extra or () if isinstance(fault, dict)]
-    told = [f"parameter {fault.get('key')}: {fault.get('message')}" for fault in faults]
-    return "; ".join(told) or error.detail
 
 
 def of_error(what: str | None, error: Exception) -> Problem:

@@ -36,7 +36,7 @@ from api.v1.read_models import faults
 from commands.log.bulk import export_file, import_file
 from commands.log.database import BULK, DatabaseAwayError, connect
 from integration.agency.access import AccessNotToldError, AgencyAccess
-from integration.agency.connection import credentials_for, deliver_again, looked_at
+from integration.agency.connection import FeedAwayError, credentials_for, deliver_again, looked_at
 from integration.follow.rebuilding import rebuild_views
 from integration.nats.accounts import AGENCY_DAYS, AGENCY_DAYS_MAX, NatsAccounts
 from integration.nats.trouble import troubles
@@ -49,8 +49,8 @@ from projections.views.registry import VIEWS
 
 Result = TypeVar("Result")
 EXPECTED = (
-    *(AccessNotToldError, AlreadyRunningError, DatabaseAwayError, ServerFailedError),
-    *(OSError, ValueError),
+    *(AccessNotToldError, AlreadyRunningError, DatabaseAwayError, FeedAwayError),
+    *(ServerFailedError, OSError, ValueError),
 )
 app = App(
     name="hoso",
@@ -318,8 +318,13 @@ def tail(agency: str, *, since: Since = 0) -> None:
 async def _tail(addresses: Addresses, agency: str, since: int) -> None:
     await _refuse_without_agreement(addresses, agency)
     shown = looked_at(addresses.nats_url, addresses.nats_credentials, agency, since)
-    async for event in shown:
-        print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201  what is asked for, for a pipe
+    last = since
+    try:
+        async for event in shown:
+            print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201  what is asked for, for a pipe
+            last = int(event["sequence"])
+    except FeedAwayError as error:
+        raise UserError(f"{error} To go on: hoso feed tail {agency} --since {last}") from error
 
 
 @feed.command

@@ -20,6 +20,7 @@ from domain.payment import payment_id
 from domain.record import Stored, Unreadable
 from projections import queries
 
+BY = {past.Clock.HAPPENED: "happened", past.Clock.RECORDED: "were recorded"}
 console = Console()
 encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -38,7 +39,10 @@ def replay(
 
     Example: `hoso replay H29.101-251117-0001 --as-of 2025-11-18T12:00:00+07:00`
     """
-    instant = None if as_of is None else instant_of(as_of)
+    try:
+        instant = None if as_of is None else instant_of(as_of)
+    except ValueError as error:
+        raise UserError(f"--as-of: {error}") from error
     replayed = asyncio.run(_replayed(reached().dsn, code, instant, clock, payment=payment))
     if not replayed.version and instant is None:
         raise UserError(f"Nothing is recorded of {'the payment of ' * payment}{code}.")
@@ -48,8 +52,8 @@ def replay(
     for record in replayed.records:
         _tell_fact(record)
     console.print(
-        f"\n[bold]State after {replayed.version} facts[/bold], by when they {replayed.clock},"
-        f" as of {_local(replayed.as_of)}:"
+        f"\n[bold]State after {replayed.version} facts[/bold], by when they {BY[replayed.clock]},"
+        f" as of {_local(replayed.as_of)} (all times are the city's, UTC+7):"
     )
     _tell_state(replayed.state)
 

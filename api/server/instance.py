@@ -16,14 +16,13 @@ from urllib.request import Request, urlopen
 import msgspec
 import structlog
 from msgspec import Struct
-from psycopg import Error
 
 from api.app import Interface
 from api.server.settings import Settings
 from api.server.workers import NATS_UNWELL, WorkerSettings
 from commands.catalogue import load_catalogue, publish
 from commands.log.answers import end_answers
-from commands.log.database import BULK, UPKEEP, DatabaseAwayError, connect
+from commands.log.database import BULK, UPKEEP, connect
 from commands.log.migrate import migrate
 from integration.servers.founding import found
 from integration.servers.issuer import LocalIssuer
@@ -179,14 +178,19 @@ class Instance:
             self._restart_at[name] = time.monotonic() + SERVER_RETRY_S
 
     async def _end_answers(self) -> None:
-        """Once a day, end the answers that were kept long enough; what fails is tried again soon."""
+        """Once a day, end the answers that were kept long enough; what fails is tried again soon.
+
+        Only where the owner of the database is known: nobody else may (`hoso prune`).
+        """
+        if self.postgres is None and self.settings.owner_database_url is None:
+            return
         keep = self.settings.keep_answers
         while True:
             pause_s = ANSWERS_LOOK_S
             try:
                 if await answers_ended(self.owner_dsn(), keep):
                     log.info("answers_ended", kept_days=keep.days)
-            except (Error, DatabaseAwayError) as error:
+            except Exception as error:  # noqa: BLE001  serving goes on whatever this meets
                 log.warning("answers_not_ended", error=type(error).__name__)
                 pause_s = ANSWERS_RETRY_S
             await asyncio.sleep(pause_s)
@@ -234,11 +238,13 @@ class Instance:
 
     async def keep_alive(self) -> None:
         """Tend until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._end_answers())
+        upkeep = asyncio.create_task(self._end_answers())
+        try:
             while True:
                 self.tend()
                 await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            upkeep.cancel()
 
     def stop(self) -> None:
         """Stop every process that this instance started, the servers last."""

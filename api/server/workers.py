@@ -102,7 +102,19 @@ async def serve(backend: Backend, host: str, port: int, interface: Interface = D
         proxy_headers=False,
         headers=[("X-Content-Type-Options", "nosniff")],
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await _Server(config, backend).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Has those answered who wait for news before it waits for their connections to end."""
+
+    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+        super().__init__(config)
+        self._backend = backend
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._backend.stopping = True
+        await super().shutdown(sockets)
 
 
 async def _api(settings: WorkerSettings) -> None:

@@ -47,6 +47,7 @@ OFTEN = {
     "503": ("unavailable", ""),
 }
 """A problem that comes with each status."""
+OF_METRICS = "The token of `HOSO_METRICS_TOKEN`, or of the data folder's `metrics.token`."
 RECEIPT = {
     "id": "0199f0a1-7c3e-7d2a-9b1e-5d3c1f0a2b4c",
     "version": 1,
@@ -201,7 +202,10 @@ def document() -> dict[str, Any]:
     kinds: list[Any] = [*shapes.met.values(), *(route.command for route in COMMAND_ROUTES)]
     described["components"] = {
         "schemas": schemas_of([*kinds, Receipt, ProblemBody]),
-        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "metrics": {"type": "http", "scheme": "bearer", "description": OF_METRICS},
+        },
     }
     described["security"] = [{"bearer": []}]
     _use_ecma_patterns(described["paths"])
@@ -255,7 +259,7 @@ def _complete(operation: dict[str, Any], route: CommandRoute | None) -> None:
         _complete_command(operation, route, answers)
         meanings = OF_COMMANDS
     elif name in operations.OPEN:
-        operation["security"] = []
+        operation["security"] = [{"metrics": []}] if name == "metrics" else []
         meanings = OF_STRANGERS
     else:
         meanings = OF_QUERIES

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from litestar.exceptions import ValidationException
+from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Struct
 
@@ -22,6 +24,8 @@ CODE = r"[A-Z][0-9.]{2,34}-[0-9]{6}-[0-9]{4,7}"
 PROCEDURE = r"[0-9]\.[0-9]{6}"
 PAGE = 100
 WINDOW_DAYS_MAX = 400
+MISSING = re.compile(r"Missing required [a-z]+ parameter '([a-z_]+)'")
+"""How litestar begins to say so."""
 
 Parsed = TypeVar("Parsed")
 
@@ -95,6 +99,25 @@ def days(
 def invalid(name: str, detail: str = "") -> Problem:
     """400 for one parameter."""
     return Problem(HTTPStatus.BAD_REQUEST, "query-invalid", detail or f"parameter {name}")
+
+
+def not_taken(error: ValidationException, handler: BaseRouteHandler) -> Problem:
+    """400 for the parameters that a handler does not take, by their names in the interface.
+
+    Never a value, which may be a person's: msgspec quotes one, and litestar the whole address.
+    """
+    named = handler.parsed_fn_signature.parameters
+    told = []
+    faults = [fault for fault in error.extra or () if isinstance(fault, dict)]
+    for fault in faults:
+        name, message = str(fault.get("key")), str(fault.get("message"))
+        kwarg = named[name].kwarg_definition if name in named else None
+        message = "none of its values" if message.startswith("Invalid enum value") else message
+        told.append(f"parameter {getattr(kwarg, 'name', None) or name}: {message}")
+    if not told:
+        missing = MISSING.match(error.detail)
+        told = [f"parameter {missing[1]} is missing" if missing else ""]
+    return invalid("", "; ".join(told))
 
 
 def read_instant(name: str, text: str | None) -> datetime | None:

@@ -19,9 +19,13 @@ class ClientGoneError(ConnectionResetError):
 class FeedWatch:
     """Waits for feeds to grow."""
 
-    def __init__(self, look: Look) -> None:
-        """`look` gives the newest sequence of each of some agencies' feeds."""
+    def __init__(self, look: Look, is_ending: Callable[[], bool] = lambda: False) -> None:
+        """`look` gives the newest sequence of each of some agencies' feeds.
+
+        Once `is_ending` says so, everybody's time is up.
+        """
         self._look = look
+        self._is_ending = is_ending
         self._waiting: dict[asyncio.Future[None], tuple[str, int]] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -61,7 +65,8 @@ class FeedWatch:
                         news.set_exception(error)
             else:
                 for news, (agency, sequence) in self._waiting.items():
-                    if heads.get(agency, 0) > sequence and not news.done():
+                    due = heads.get(agency, 0) > sequence or self._is_ending()
+                    if due and not news.done():
                         news.set_result(None)
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -16,6 +16,8 @@ from api.v1.requests import AnyRequest, conditional, tag_of
 
 SCRIPT = Path(__file__).parent / "vendored" / "scalar.js.gz"
 PUBLIC = "public, max-age=300"
+GZIP = re.compile(r"(?<![^\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))(?=[\s,;]|$)", re.IGNORECASE)
+"""In `Accept-Encoding`: gzip, unless it is refused there (RFC 9110, section 12.5.3)."""
 INLINE = re.compile(r"<script[^>]*?>(.*?)</script>", re.DOTALL)
 OPTIONS = {
     "theme": "default",
@@ -37,21 +39,30 @@ OPTIONS = {
 
 
 class Document:
-    """What is the same for everybody until the program changes; encoded once."""
+    """What is the same for everybody until the program changes.
 
-    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
-        """`body` is compressed with gzip; `headers` come besides those of every document."""
-        self._body = body
-        self._headers = {"Content-Type": media_type, "Vary": "Accept-Encoding", **headers}
+    Strangers may ask for it, so both of its forms are made once, with their entity tags.
+    """
+
+    def __init__(self, packed: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+        """`packed` is compressed with gzip; `headers` come besides those of every document."""
+        plain = gzip.decompress(packed)
+        common = {
+            "Content-Type": media_type,
+            "Vary": "Accept-Encoding",
+            "Cache-Control": PUBLIC,
+            **headers,
+        }
+        self._plain = (plain, {**common, "ETag": tag_of(plain)})
+        self._packed = (
+            packed,
+            {**common, "Content-Encoding": "gzip", "ETag": tag_of(packed)},
+        )
 
     def answer(self, request: AnyRequest) -> Response[bytes]:
         """The document, or that the client has it already."""
-        body, headers = self._body, {**self._headers, "Cache-Control": PUBLIC}
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["Content-Encoding"] = "gzip"
-        else:
-            body = gzip.decompress(body)
-        return conditional(request, body, {**headers, "ETag": tag_of(body)})
+        packed = GZIP.search(request.headers.get("accept-encoding", ""))
+        return conditional(request, *(self._packed if packed else self._plain))
 
 
 class _Reference(ScalarRenderPlugin):

@@ -241,7 +241,8 @@ def _settings(connection: AsyncConnection, timeouts: Timeouts) -> bytes:
         bounds["transaction_timeout"] = timeouts.transaction
     statements = [f"SET {name} = {seconds * 1000:.0f}" for name, seconds in bounds.items()]
     if timeouts.by_index:
-        statements.append("SET enable_seqscan = off")
+        # What can only be read from end to end looks dear then, and would be compiled first.
+        statements += ["SET enable_seqscan = off", "SET jit = off"]
     return "; ".join(statements).encode()
 
 

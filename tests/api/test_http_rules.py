@@ -215,6 +215,48 @@ def test_a_forged_cursor_is_no_cursor(auditor: Person, officer: Person, path: st
             assert code_of(answer) == "query-invalid", text
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/agreements?state=Nguyen", "parameter state: none of its values"),
+        ("/v1/my/dossiers?as=Nguyen", "parameter as: none of its values"),
+        ("/v1/feeds/G15.901?id=Nguyen", "parameter id: Invalid UUID"),
+        (f"/v1/agencies/{COMMUNE}/dossiers", "parameter q is missing"),
+        ("/v1/agencies/Nguyen/counters?from=Nguyen", "parameter before is missing"),
+    ],
+)
+def test_a_parameter_is_named_as_it_was_sent_and_its_value_is_not(
+    auditor: Person, path: str, told: str
+) -> None:
+    problem = auditor.http.get(path)
+    assert (problem.status_code, code_of(problem)) == (400, "query-invalid")
+    assert problem.json()["detail"] == told
+
+
+@pytest.mark.parametrize(
+    ("given", "coding"),
+    [
+        ("gzip, deflate", "gzip"),
+        ("br;q=1.0, GZIP;q=0.8", "gzip"),
+        ("gzip;q=0, identity", None),
+        ("gzip; q=0.000", None),
+        ("xgzip, gzipped", None),
+        ("identity", None),
+    ],
+)
+def test_a_document_is_coded_as_the_client_takes_it(
+    officer: Person, given: str, coding: str | None
+) -> None:
+    answer = officer.http.get("/openapi.json", headers={"Accept-Encoding": given})
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.json()["openapi"] == "3.1.0"
+    known = officer.http.get(
+        "/openapi.json",
+        headers={"Accept-Encoding": given, "If-None-Match": answer.headers["etag"]},
+    )
+    assert known.status_code == 304
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
 def test_documents_are_asked_for_once(officer: Person, path: str) -> None:
     first = officer.http.get(path)

@@ -268,6 +268,20 @@ def test_polls_of_one_account_are_bounded(strict: Instance, inside: People) -> N
 
 
 @pytest.mark.usefixtures("agreed")
+def test_who_waits_is_answered_when_the_process_ends(strict: Instance, inside: People) -> None:
+    head = inside.admin.ask(f"/v1/feeds/{FEED}")["head"]
+    ending = strict.workers["api-0"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(polling, strict, inside.admin, head, 30)
+        time.sleep(1.0)
+        ending.terminate()
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["events"]) == (200, [])
+    ending.wait(CLOSED_S)
+    strict.wait_until_answering()
+
+
+@pytest.mark.usefixtures("agreed")
 def test_beyond_a_feeds_end_nothing_is_waited_for(strict: Instance, inside: People) -> None:
     answer = inside.admin.http.get(f"/v1/feeds/{FEED}", params={"since": 10_000, "wait": 20})
     assert (answer.status_code, code_of(answer)) == (400, "feed-position-unknown")

@@ -7,10 +7,12 @@ of the log is held meanwhile, so that it is known how far the command has come.
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -131,6 +133,22 @@ def answers_end(instance: Instance) -> None:
             owner.execute("UPDATE answer_now SET since = since - interval '91 days'")
         with suppress(TimeoutError):
             asyncio.run(asyncio.wait_for(instance.keep_alive(), 2))
+
+
+def test_what_ends_an_instance_is_told_as_it_is(tmp_path: Path) -> None:
+    """One sentence for the operator: its folder was taken away, so no worker can be brought back."""
+    given = Settings(
+        data_folder=tmp_path / "gone",
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        owner_database_url="postgresql://nobody@127.0.0.1:1/none",
+        nats_url="nats://127.0.0.1:1",
+    )
+    instance = Instance(given)
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    instance.workers["api-0"] = ended
+    with pytest.raises(FileNotFoundError, match="gone"):
+        asyncio.run(asyncio.wait_for(instance.keep_alive(), SOON_S))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Dossiers are found by name, code and number, in the reach of whoever asks."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
@@ -72,6 +75,38 @@ def test_odd_questions_find_nothing_or_are_refused(desk: Person, q: str) -> None
         assert answer.json()["items"] == []
     else:
         assert (answer.status_code, code_of(answer)) == (400, "query-invalid")
+
+
+def test_a_page_without_cards_is_not_the_end(instance: Instance, desk: Person) -> None:
+    """The cards of the newer half are away, as where their read model stands still for them."""
+    done = [desk.done("/v1/dossiers", of(f"Mạc Thị Vắng {nth}")) for nth in range(4)]
+    ids = sorted((one["id"] for one in done), reverse=True)
+    assert search(desk, COMMUNE, "mac vang", done[-1]["position"]) == ids
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    with cards_away(instance, ids[:2]):
+        for _ in ids:
+            page = desk.ask(f"/v1/agencies/{COMMUNE}/dossiers", q="mac vang", limit=1, **cursor)
+            found += [card["dossier"] for card in page["items"]]
+            cursor = {"cursor": page["next"]}
+    assert found == ids[2:]
+
+
+@contextmanager
+def cards_away(instance: Instance, dossiers: list[str]) -> Iterator[None]:
+    """They are put back at the end."""
+    key = {"dossiers": dossiers}
+    with psycopg.connect(instance.owner_dsn(), autocommit=True) as owner:
+        owner.execute(
+            "CREATE TEMPORARY TABLE away AS SELECT * FROM view.card"
+            " WHERE dossier = ANY(%(dossiers)s::uuid[])",
+            key,
+        )
+        owner.execute("DELETE FROM view.card WHERE dossier = ANY(%(dossiers)s::uuid[])", key)
+        try:
+            yield
+        finally:
+            owner.execute("INSERT INTO view.card SELECT * FROM away")
 
 
 def test_words_that_too_many_have_are_not_enough(

@@ -31,7 +31,7 @@ from domain.dossier import (
 from domain.event import Context
 from integration.agency import subscriber as subscriber_module
 from integration.agency.access import AgencyAccess
-from integration.agency.connection import looked_at
+from integration.agency.connection import FeedAwayError, deliver_again, looked_at
 from integration.agency.subscriber import RESTARTED_TYPE, FeedGapError, follow
 from integration.nats.accounts import (
     AGENCY_CONNECTIONS_MAX,
@@ -245,6 +245,25 @@ async def test_who_looks_moves_nothing_of_the_agency(
         assert await place() == before
         async with contextlib.aclosing(followed(nats, LAND)) as events:
             assert await take(events, 14) == up_to(7, 20)
+
+
+async def test_a_feed_that_is_not_there_or_goes_away_is_told_in_words(
+    database: Database, nats: NatsServer, bus: Bus
+) -> None:
+    service = nats.credentials
+    with pytest.raises(FeedAwayError, match=f"{LAND} is not made yet"):
+        await deliver_again(nats.url, service, LAND, 0)
+    with pytest.raises(FeedAwayError, match=f"{LAND} is not made yet"):
+        await anext(looked_at(nats.url, service, LAND, 0))
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 3)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 3)
+        async with contextlib.aclosing(looked_at(nats.url, service, LAND, 0)) as events:
+            assert await take(events, 3) == up_to(1, 3)
+            nats.kill()
+            with pytest.raises(FeedAwayError, match=f"the feed of {LAND} was lost"):
+                await anext(events)
 
 
 PLAIN_CLIENT = """

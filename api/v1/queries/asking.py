@@ -1,8 +1,7 @@
 """A question on its way to its answer: who asks, what he may read, and what goes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -64,7 +63,7 @@ class Shared:
         """The catalogue is encoded when somebody first asks for it."""
         self.backend = backend
         self.gate = gate
-        self.watch = FeedWatch(self._heads)
+        self.watch = FeedWatch(self._heads, lambda: backend.stopping)
         self._pages: CataloguePages | None = None
 
     @property
@@ -196,16 +195,10 @@ class Asked:
         parked = bool(models.parked(view))
         if after:
             parked = (await models.caught_up(view, after)).parked
-        async with self.reader() as database:
+        async with self.backend.reader() as database:
             if parked and view not in UNTOLD:
                 await self._mark(database, view, after, streams)
             return await database.run(lambda connection: query(connection, *key))
-
-    @asynccontextmanager
-    async def reader(self) -> AsyncIterator[Database]:
-        """A connection that only reads."""
-        async with self.backend.reader() as database:
-            yield database
 
     async def _mark(
         self, database: Database, view: str, after: int, streams: tuple[UUID, ...]
