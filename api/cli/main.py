@@ -180,7 +180,7 @@ def rebuild(*views: str, all_: Annotated[bool, Parameter(name="--all")] = False)
 
     It changes the read models that are named, never the log.
 
-    Example: `hoso rebuild worklist card`, `hoso rebuild --all`
+    Example: `hoso rebuild card ledger`, `hoso rebuild --all`
     """
     names = tuple(VIEWS) if all_ else views
     unknown = [name for name in names if name not in VIEWS]

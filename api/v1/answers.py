@@ -14,13 +14,12 @@ from domain.event import Context
 from domain.payment import FeeLine
 from domain.record import Stored, Unreadable
 from projections.queries import LedgerSums, Parked, Progress, Sums
-from projections.views.card import Card
+from projections.views.card import Card, WorkItem
 from projections.views.counters import AgencyDay
 from projections.views.directory import Entry
 from projections.views.feed import ActiveAgreement
 from projections.views.ledger import LedgerDay, LedgerEntry
 from projections.views.timeline import Happening
-from projections.views.worklist import WorkItem
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -45,7 +45,6 @@ SELECT count(*), count(*) FILTER (
 FROM event
 """
 HELD_BY_CARD = "SELECT dossier, holder FROM view.card WHERE status <> 'closed'"
-HELD_BY_WORKLIST = "SELECT dossier, holder FROM view.worklist"
 CITY_SUMS = """
 SELECT coalesce(sum(assessed_vnd), 0)::bigint, coalesce(sum(waived_vnd), 0)::bigint,
        coalesce(sum(paid_vnd), 0)::bigint, coalesce(sum(settled_vnd), 0)::bigint,
@@ -319,11 +318,10 @@ async def _folded(dsn: str) -> Folded:
 
 
 async def held_by_one_agency(places: Places, folded: Folded) -> Found:
-    """Log, card and worklist name the same holder for the same open dossiers."""
+    """Log and cards name the same holder for the same open dossiers."""
     async with await AsyncConnection.connect(places.dsn) as connection:
         cards = await (await connection.execute(HELD_BY_CARD)).fetchall()
-        listed = await (await connection.execute(HELD_BY_WORKLIST)).fetchall()
-    same = dict(cards) == folded.holders == dict(listed) and len(listed) == len(folded.holders)
+    same = dict(cards) == folded.holders
     by_agency = len(set(folded.holders.values()))
     return same, f"{len(folded.holders):,} open dossiers with {by_agency} agencies"
 

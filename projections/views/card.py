@@ -1,14 +1,17 @@
-"""Dossier card: everything a person at a counter wants to see of one dossier."""
+"""Dossier card: everything a person at a counter wants to see of one dossier.
+
+The open ones are the work lists of the agencies' officers too.
+"""
 
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from domain import dossier as e
-from domain.dossier import DossierEvent, DossierLodged, Status
+from domain.dossier import Dossier, Status, evolve
 from domain.record import Record, event_types
 from projections.engine.view import Out, StreamView, Table
 
@@ -54,100 +57,107 @@ class Card(Struct, frozen=True, kw_only=True):
     position: int
 
 
+class WorkItem(Struct, frozen=True, kw_only=True):
+    """One open dossier on a list, without its applicant's name: who needs that opens the card."""
+
+    dossier: UUID
+    holder: str
+    """Agency on whose list it is."""
+    code: str | None = None
+    procedure: str
+    case_key: str
+    channel: str
+    status: Status = Status.LODGED
+    step: str = "reception"
+    assignee: UUID | None = None
+    lodged_at: datetime
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+    """Issued, denied or stopped: from then on it cannot become late any more."""
+    suspended: str | None = None
+    rescheduled: bool = False
+    version: int
+
+
+class CardRow(Card, frozen=True, kw_only=True):
+    """As it is stored: with the state that the domain folds, from which it goes on."""
+
+    state: Dossier
+
+
 CARD = Table(
     name="card",
-    row=Card,
+    row=CardRow,
     key=("dossier",),
     indexes=(
         "(code)",
         "(applicant_account, dossier) WHERE applicant_account IS NOT NULL",
         "(submitter, dossier) WHERE submitter IS NOT NULL",
+        "(holder, coalesce(due_at, 'infinity'), dossier) WHERE status <> 'closed'",
+        "(holder, assignee, coalesce(due_at, 'infinity'), dossier) WHERE status <> 'closed'",
     ),
 )
+OF_STATE = tuple(name for name in CardRow.__struct_fields__ if name in Dossier.__struct_fields__)
+"""The columns that are the state's own fields."""
 
 
-def lodged(event: DossierLodged, record: Record) -> Card:
+def lodged(event: e.DossierLodged, record: Record, state: Dossier) -> CardRow:
     """The card that a dossier begins with; the receiving agency holds it."""
-    return Card(
+    return CardRow(
+        **{name: getattr(state, name) for name in OF_STATE},
         dossier=record.stream,
-        procedure=event.procedure,
         case_key=event.case,
-        channel=event.channel,
-        holder=event.receiving_agency,
-        receiving_agency=event.receiving_agency,
-        competent_agency=event.competent_agency,
         applicant_name=event.applicant.name,
         applicant_kind=event.applicant.kind,
-        applicant_account=event.applicant.account,
-        submitter=event.submitter,
         delivery=event.delivery,
-        lodged_at=record.context.effective_at,
         version=record.version,
         position=record.position,
+        state=state,
     )
 
 
-def changes(card: Card, event: DossierEvent, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912  one case for each event
-    """The fields of the card that one more fact changes."""
+COUNTED: dict[type[Struct], str] = {
+    e.SupplementRequested: "supplements_asked",
+    e.DossierSupplemented: "supplements",
+    e.ConsultationRequested: "consultations_asked",
+    e.ConsultationAnswered: "consultations_answered",
+}
+"""Which column counts an event."""
+
+
+def own_changes(card: CardRow, event: Any, at: datetime) -> dict[str, Any]:
+    """What a fact changes of the fields that the state does not have."""
+    count = COUNTED.get(type(event))
+    if count is not None:
+        return {count: getattr(card, count) + 1}
     match event:
-        case e.DossierLodged():
-            return {}
-        case e.DossierSupplemented():
-            waiting = card.status == Status.AWAITING_SUPPLEMENT
-            status = Status.LODGED if waiting else card.status
-            return {"status": status, "supplements": card.supplements + 1}
-        case e.DossierAccepted(code=code, due_at=due_at):
-            due = {"due_at": due_at, "original_due_at": due_at}
-            return {"status": Status.IN_PROGRESS, "code": code, "accepted_at": at, **due}
-        case e.DossierTurnedAway():
-            return {"status": Status.TURNED_AWAY, "finished_at": at}
-        case e.DossierAssigned(officer=officer, step=step):
-            return {"assignee": officer, "step": step}
-        case e.DossierForwarded(to_step=step, to_agency=agency, officer=officer):
-            return {"step": step, "holder": agency, "assignee": officer}
-        case e.ConsultationRequested():
-            return {"consultations_asked": card.consultations_asked + 1}
-        case e.ConsultationAnswered():
-            return {"consultations_answered": card.consultations_answered + 1}
-        case e.DossierSuspended(ground=ground):
-            return {"suspended": ground, "suspended_at": at}
-        case e.DossierResumed(due_at=due_at):
-            return {"suspended": None, "suspended_at": None, "due_at": due_at}
-        case e.SupplementRequested(at_reception=at_reception):
-            status = Status.AWAITING_SUPPLEMENT if at_reception else card.status
-            return {"status": status, "supplements_asked": card.supplements_asked + 1}
-        case e.DossierRescheduled(due_at=due_at):
-            return {"due_at": due_at, "rescheduled": True}
-        case e.ResultApproved():
-            return {"status": Status.APPROVED}
-        case e.ResultSigned():
-            return {"status": Status.SIGNED}
-        case e.ResultIssued():
-            return {"status": Status.ISSUED, "finished_at": at}
-        case e.DossierDenied():
-            return {"status": Status.DENIED, "finished_at": at}
-        case e.WithdrawalRequested():
-            return {"withdrawal_pending": True}
-        case e.WithdrawalDecided():
-            return {"withdrawal_pending": False}
-        case e.DossierStopped():
-            return {"status": Status.STOPPED, "finished_at": at}
-        case e.ResultReturned():
-            return {"status": Status.RETURNED}
+        case e.DossierAccepted(due_at=due_at):
+            return {"original_due_at": due_at}
         case e.DossierClosed(outcome=outcome):
-            return {"status": Status.CLOSED, "outcome": outcome, "closed_at": at}
+            return {"outcome": outcome, "closed_at": at}
         case _:
-            assert_never(event)
+            return {}
 
 
-def fold(card: Card | None, record: Record, _out: Out) -> Card:
+def fold(card: CardRow | None, record: Record, _out: Out) -> CardRow:
     """The card after one more fact."""
     event: Any = record.event
-    if isinstance(event, DossierLodged):
-        return lodged(event, record)
-    assert card is not None, "a dossier's first event is dossier.lodged"
-    changed = changes(card, event, record.context.effective_at)
-    return replace(card, **changed, version=record.version, position=record.position)
+    at = record.context.effective_at
+    state = evolve(card.state if card else None, event, at)
+    if card is None:
+        # Numbers of persons are for decisions alone.
+        return lodged(event, record, replace(state, national_ids=()))
+    stands = state.suspension
+    return replace(
+        card,
+        **{name: getattr(state, name) for name in OF_STATE},
+        suspended=stands.ground if stands else None,
+        suspended_at=stands.since if stands else None,
+        **own_changes(card, event, at),
+        version=record.version,
+        position=record.position,
+        state=state,
+    )
 
 
 VIEW = StreamView(

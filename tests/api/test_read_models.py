@@ -142,7 +142,7 @@ def test_history_and_replay_show_what_can_be_shown(desk: Person, broken: Any) ->
 
 
 def test_operators_are_told(own: Instance, broken: Any) -> None:
-    parked = {"card", "counters", "feed", "search", "timeline", "worklist"}
+    parked = {"card", "counters", "feed", "search", "timeline"}
     eventually(lambda: set(ready(own)[1].get("parked_streams", ())) == parked)
     assert ready(own)[0] == 200
     assert ready(own)[1]["status"] == "degraded"
@@ -210,7 +210,7 @@ def test_a_read_model_of_another_definition_answers_nobody_and_ends_no_process(
 
 def test_a_read_model_of_another_log_answers_nobody(own: Instance, desk: Person) -> None:
     with psycopg.connect(own.owner_dsn(), autocommit=True) as connection:
-        moved = "UPDATE view.progress SET position = position + 1000 WHERE view = 'worklist'"
+        moved = "UPDATE view.progress SET position = position + 1000 WHERE view = 'card'"
         connection.execute(moved)
     eventually(lambda: ready(own)[0] == 503)
     path = f"/v1/agencies/{COMMUNE}/worklist"
@@ -218,5 +218,5 @@ def test_a_read_model_of_another_log_answers_nobody(own: Instance, desk: Person)
     assert code_of(desk.http.get(path)) == "read-model-ahead"
     faults = People(own).admin.ask("/v1/status")["faults"]
     assert [one for one in faults if one["state"] == "ahead"] == [
-        {"view": "worklist", "state": "ahead", "remedy": "hoso rebuild worklist"}
+        {"view": "card", "state": "ahead", "remedy": "hoso rebuild card"}
     ]

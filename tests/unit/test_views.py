@@ -22,7 +22,7 @@ from domain.record import (
     personal_fields,
 )
 from projections.engine.view import Out, StreamView, shape
-from projections.views import card, counters, directory, feed, ledger, timeline, worklist
+from projections.views import card, counters, directory, feed, ledger, timeline
 from projections.views.registry import VIEWS
 
 AT = datetime(2025, 11, 17, 2, 0, tzinfo=UTC)
@@ -195,17 +195,17 @@ def test_every_personal_field_of_every_event_stays_out_of_the_timeline(name: str
     assert set(timeline.PERSONAL[name]) == set(personal_fields(event_types()[name]))
 
 
-def test_a_dossier_is_on_the_list_of_its_holder_until_it_is_closed() -> None:
+def test_a_dossier_is_held_by_whom_it_was_forwarded_to() -> None:
     forwarded = d.DossierForwarded(
         from_step="reception", to_step="examine", from_agency="H29.7", to_agency="H29.7.1"
     )
-    row = Folded(worklist.VIEW, LODGED, ACCEPTED, forwarded).row
+    row = Folded(card.VIEW, LODGED, ACCEPTED, forwarded).row
     assert (row.holder, row.step, row.due_at) == ("H29.7.1", "examine", DUE)
-    assert Folded(worklist.VIEW, LODGED, ACCEPTED, forwarded, CLOSED).row is None
+    assert Folded(card.VIEW, LODGED, ACCEPTED, forwarded, CLOSED).row.status == "closed"
 
 
-def test_what_is_finished_in_time_stays_on_the_list_with_its_finishing_time() -> None:
-    row = Folded(worklist.VIEW, LODGED, ACCEPTED, ISSUED).row
+def test_what_is_finished_has_its_finishing_time() -> None:
+    row = Folded(card.VIEW, LODGED, ACCEPTED, ISSUED).row
     assert row.finished_at == AT + timedelta(hours=2)
 
 

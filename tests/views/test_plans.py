@@ -45,7 +45,6 @@ BIG_TABLES = {
     "answer",
     "card",
     "timeline",
-    "worklist",
     "payment",
     "ledger_entry",
     "feed_item",

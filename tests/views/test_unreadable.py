@@ -66,7 +66,7 @@ def test_an_unreadable_event_parks_its_stream_in_each_view_of_its_kind_and_nothi
         async with opened(dsn) as live:
             await project(live, records, 70)  # type: ignore[arg-type]
             assert live.position == len(records)
-        views = ("card", "counters", "feed", "search", "timeline", "worklist")
+        views = ("card", "counters", "feed", "search", "timeline")
         parked = [(view, bad.stream, bad.position) for view in views]
         assert await fetch(dsn, PARKED) == parked
         stopped = f"SELECT version FROM view.card WHERE dossier = '{bad.stream}'"
@@ -95,8 +95,8 @@ def test_an_unreadable_event_parks_its_stream_in_each_view_of_its_kind_and_nothi
 @pytest.mark.parametrize(
     ("name", "views"),
     [
-        ("dossier.archived", {"card", "counters", "feed", "search", "timeline", "worklist"}),
-        ("dossier.assigned", {"card", "feed", "timeline", "worklist"}),
+        ("dossier.archived", {"card", "counters", "feed", "search", "timeline"}),
+        ("dossier.assigned", {"card", "feed", "timeline"}),
         ("account.archived", {"directory", "timeline"}),
         ("shelf.filled", set(VIEWS)),
     ],
@@ -177,7 +177,7 @@ def test_an_amount_beyond_a_bigint_parks_its_payment_alone(dsn: str, history: Hi
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("view", ["card", "worklist", "counters"])
+@pytest.mark.parametrize("view", ["card", "counters"])
 def test_an_instant_of_any_offset_is_held(dsn: str, history: History, view: str) -> None:
     async def story() -> None:
         due_at = datetime(2026, 6, 1, 17, tzinfo=timezone(timedelta(hours=16)))
@@ -228,7 +228,7 @@ def test_many_parked_streams_are_kept_apart_without_reading_them_all(
             if isinstance(record.event, DossierAccepted) and len(parked) < 10:
                 parked[record.stream] = record.position
                 records[record.position - 1] = unreadable(record)
-        async with opened(dsn, VIEWS["card"], VIEWS["worklist"]) as live:
+        async with opened(dsn, VIEWS["card"], VIEWS["counters"]) as live:
             await project(live, records, 11)  # type: ignore[arg-type]
         rows = await fetch(dsn, PARKED)
         assert {(r[1], r[2]) for r in rows} == set(parked.items())

@@ -74,7 +74,7 @@ async def worklist(  # noqa: PLR0913  a filter of a list each
     )
     last = page.last(tuple[datetime | None, UUID])
     key = (agency, wanted, last, page.limit)
-    rows = await asked.ask("worklist", queries.worklist, *key, after=after)
+    rows = await asked.ask("card", queries.worklist, *key, after=after)
     items, following = asked.page(rows, page, "due_at", "dossier")
     return asked.answer(answers.WorklistPage(items=items, next=following))
 
