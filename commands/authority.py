@@ -1,7 +1,9 @@
 """Who may do and read what: one table for acting, one for reading, and what looks into them."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,9 +26,11 @@ class Where(StrEnum):
     """The agency that has the dossier now."""
     RECEIVING = "receiving"
     INVOLVED = "involved"
-    """Receiving, competent or holding."""
+    """Receiving, competent, holding, or about to."""
     CONSULTED = "consulted"
     """Asked, and not yet answered."""
+    OFFERED = "offered"
+    """It is offered to that agency, which has not accepted yet."""
     AGENCY = "agency"
     """The agency that the request names, or whose matter it is."""
     OWN = "own"
@@ -71,6 +75,7 @@ class Matter(Value, frozen=True, kw_only=True):
     receiving: str | None = None
     competent: str | None = None
     consulted: tuple[str, ...] = ()
+    offered: str | None = None
     agency: str | None = None
     owners: tuple[UUID | None, ...] = ()
     hidden: bool = False
@@ -81,10 +86,10 @@ class Matter(Value, frozen=True, kw_only=True):
         match where:
             case Where.CITY:
                 return (CITY,)
-            case Where.HOLDER | Where.RECEIVING | Where.AGENCY:
+            case Where.HOLDER | Where.RECEIVING | Where.OFFERED | Where.AGENCY:
                 return (getattr(self, where.value),)
             case Where.INVOLVED:
-                return (self.holder, self.receiving, self.competent)
+                return (self.holder, self.receiving, self.competent, self.offered)
             case Where.CONSULTED:
                 return self.consulted
             case Where.OWN:
@@ -164,22 +169,33 @@ ACTING: dict[type, Rules] = {
     d.AcceptDossier: _FRONT_DESK,
     d.TurnAwayDossier: _FRONT_DESK,
     d.RequestSupplement: (*_FRONT_DESK, *_CASE),
+    d.AcceptSupplement: (*_FRONT_DESK, *_CASE),
+    d.RefuseSupplement: (*_FRONT_DESK, *_CASE),
+    d.RevokeAcceptance: (*_FRONT_DESK, *_APPROVER),
     d.AssignDossier: _all((Role.TEAM_LEAD, Role.APPROVER, Role.FRONT_DESK), Where.HOLDER),
     d.ForwardDossier: _all(AT_A_DESK, Where.HOLDER),
+    d.OfferHandover: _all(AT_A_DESK, Where.HOLDER),
+    d.AcceptHandover: _all(AT_A_DESK, Where.OFFERED),
+    d.RefuseHandover: _all(AT_A_DESK, Where.OFFERED),
+    d.RecallHandover: _all(AT_A_DESK, Where.HOLDER),
     d.RequestConsultation: _CASE,
     d.AnswerConsultation: _all(WHO_KNOW_THE_CASE, Where.CONSULTED),
+    d.LapseConsultation: _CASE,
     d.SuspendDossier: _CASE,
     d.ResumeDossier: _CASE,
-    d.RescheduleDossier: _all((Role.TEAM_LEAD, Role.APPROVER), Where.HOLDER),
+    d.ApologiseForDelay: _APPROVER,
+    d.ExtendDeadline: _APPROVER,
     d.ApproveResult: _APPROVER,
     d.SignResult: _APPROVER,
     d.IssueResult: _all((Role.CLERK,), Where.HOLDER),
-    d.DenyDossier: _APPROVER,
+    d.RevokeResult: _APPROVER,
     d.RequestWithdrawal: (OWN, *_FRONT_DESK),
     d.DecideWithdrawal: _CASE,
     d.StopDossier: _APPROVER,
     d.ReturnResult: _FRONT_DESK,
     d.CloseDossier: _FRONT_DESK,
+    d.ReopenDossier: _APPROVER,
+    d.CorrectDossier: _all((Role.TEAM_LEAD, Role.APPROVER), Where.HOLDER),
     p.AssessFee: (OWN, *_TILL),
     p.RequestPayment: (OWN, *_TILL),
     p.StartAttempt: (OWN, *_TILL),
@@ -271,6 +287,10 @@ ON_OTHERS: tuple[type, ...] = (
 )
 """What nobody does to his own account."""
 
+AGENCY_WORK = frozenset({*AT_A_DESK})
+"""Roles that do an agency's own work: they act within its seal, and may read beyond it."""
+NO_SEATS: Mapping[str, str] = MappingProxyType({})
+
 ACT_FOR_OTHERS = frozenset({Role.IMPORTER, Role.SIMULATOR})
 """Roles with which software may act with a person's authority."""
 TIME_ROLES = ACT_FOR_OTHERS | {Role.LATE_PAPER}
@@ -279,8 +299,16 @@ LATE_PAPER_WITHIN = timedelta(days=730)
 """How far back paper may be entered afterwards."""
 
 
-def authorise(what: type | Reading, caller: Caller, matter: Matter, at: datetime) -> Capacity:
+def authorise(
+    what: type | Reading,
+    caller: Caller,
+    matter: Matter,
+    at: datetime,
+    seats: Mapping[str, str] = NO_SEATS,
+) -> Capacity:
     """The capacity in which the caller may do or read this.
+
+    `seats` names for each agency the one with a seal that it belongs to; it bounds acting alone.
 
     Raises `Refused`: account or software unknown, suspended or without rights; no fitting role; or
     the role held elsewhere. For what is hidden the answer does not depend on whether it exists.
@@ -299,7 +327,8 @@ def authorise(what: type | Reading, caller: Caller, matter: Matter, at: datetime
     if own and (account is None or account.kind is not AccountKind.SERVICE):
         capacity: Capacity | None = Capacity(places=matter.home)
     else:
-        capacity = _held(rules, grants, matter)
+        bounds = NO_SEATS if isinstance(what, Reading) else seats
+        capacity = _held(rules, grants, matter, bounds)
     if capacity is None or not _reach(acting, capacity.places):
         knows = _knows(grants, acting, matter)
         raise _refusal(what, grants, tell=knows or not matter.hidden)
@@ -369,14 +398,20 @@ def earliest(caller: Caller, capacity: Capacity, at: datetime, since: datetime) 
     return floor
 
 
-def _held(rules: Rules, grants: tuple[Grant, ...], matter: Matter) -> Capacity | None:
+def _held(
+    rules: Rules,
+    grants: tuple[Grant, ...],
+    matter: Matter,
+    seats: Mapping[str, str] = NO_SEATS,
+) -> Capacity | None:
     """The first rule that a grant fulfils where the matter is."""
     for role, where, sight in rules:
         for grant in grants:
             if grant.role is not role:
                 continue
             agencies = matter.agencies(where)
-            places = frozenset(a for a in agencies if a is not None and grant.covers(a))
+            bounds = seats if role in AGENCY_WORK else NO_SEATS
+            places = frozenset([a for a in agencies if a is not None and grant.acts_at(a, bounds)])
             if places:
                 return Capacity(role=role, agency=grant.agency, places=places, sight=sight)
     return None

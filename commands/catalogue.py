@@ -13,8 +13,25 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from domain.calendar import Calendar, DayKind, Hours, SpecialDay, is_working_day
-from domain.catalogue.procedure import Agency, AgencyKind, Catalogue, OnlineLevel, Procedure, Waiver
+from domain.calendar import (
+    Calendar,
+    DayKind,
+    Hours,
+    SpecialDay,
+    is_working_day,
+    minutes_of,
+)
+from domain.catalogue.procedure import (
+    Agency,
+    AgencyKind,
+    Case,
+    Catalogue,
+    LifeRules,
+    OnlineLevel,
+    Place,
+    Procedure,
+    Waiver,
+)
 from domain.catalogue.synthetic import PUBLISHED_FULL, PUBLISHED_PARTIAL, PUBLISHED_PROCEDURES, fill
 
 PACKAGED = Path(__file__).parent.parent / "domain" / "catalogue"
@@ -62,6 +79,13 @@ class WaiverFile(Struct, frozen=True):
     waivers: tuple[Waiver, ...]
 
 
+class RulesFile(Struct, frozen=True):
+    """`rules.json`."""
+
+    source: str
+    rules: LifeRules
+
+
 class CalendarFile(Struct, frozen=True):
     """`calendar.json`."""
 
@@ -77,6 +101,7 @@ def load_catalogue(folder: Path = PACKAGED) -> Catalogue:
     procedures = _read(folder / "procedures.json", ProcedureFile)
     waivers = _read(folder / "waivers.json", WaiverFile).waivers
     days = _read(folder / "calendar.json", CalendarFile)
+    rules = _read(folder / "rules.json", RulesFile).rules
     calendar = Calendar(version=days.version, hours=days.hours, special_days=days.special_days)
     everything = procedures.procedures + fill(procedures.procedures)
 
@@ -92,6 +117,7 @@ def load_catalogue(folder: Path = PACKAGED) -> Catalogue:
         procedures={procedure.code: procedure for procedure in everything},
         waivers=waivers,
         calendar=calendar,
+        rules=rules,
     )
 
 
@@ -227,7 +253,6 @@ def _procedure_faults(procedures: tuple[Procedure, ...], kinds: set[AgencyKind])
         if not procedure.handled_by or not kinds.issuperset(procedure.handled_by):
             yield f"{at}.handled_by", "no agency is competent"
         yield from _case_faults(procedure, at)
-        yield from _step_faults(procedure, at)
     scale = (
         len(procedures),
         sum(procedure.online is OnlineLevel.FULL for procedure in procedures),
@@ -248,16 +273,23 @@ def _case_faults(procedure: Procedure, at: str) -> Faults:
             yield f"{at}.cases[{n}].fees", f"repeated code {code!r}"
         for code in _repeated(paper.code for paper in case.papers):
             yield f"{at}.cases[{n}].papers", f"repeated code {code!r}"
+        yield from _step_faults(case, f"{at}.cases[{n}]")
 
 
-def _step_faults(procedure: Procedure, at: str) -> Faults:
-    if not procedure.steps:
+def _step_faults(case: Case, at: str) -> Faults:
+    if not case.steps:
         yield f"{at}.steps", "no step"
-    for key in _repeated(step.key for step in procedure.steps):
+    for key in _repeated(step.key for step in case.steps):
         yield f"{at}.steps", f"repeated key {key!r}"
-    for n, step in enumerate(procedure.steps):
+    for n, step in enumerate(case.steps):
         if step.role not in STEP_ROLES:
             yield f"{at}.steps[{n}].role", f"unknown role {step.role!r}"
+    approved = any(s.role == "approver" and s.place is Place.COMPETENT for s in case.steps)
+    if not approved:
+        yield f"{at}.steps", "nobody at the competent agency approves"
+    minutes = sum(step.minutes for step in case.steps)
+    if case.limit is not None and minutes != minutes_of(case.limit):
+        yield f"{at}.steps", f"{minutes} minutes, the limit has {minutes_of(case.limit)}"
 
 
 def _waiver_faults(waivers: tuple[Waiver, ...], codes: set[str]) -> Faults:

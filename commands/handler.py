@@ -216,7 +216,8 @@ class CommandHandler:
     def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
         """In what capacity the actor does it; raises `Refused`."""
         matter = matter_of(wish, seen.target.state, seen.dossier, self._issuers)
-        return authorise(type(wish.command), seen.caller, matter, now)
+        seats = self._catalogue.seats
+        return authorise(type(wish.command), seen.caller, matter, now, seats)
 
     def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
         """When it happens and in what capacity the actor does it; raises `Refused`."""
@@ -243,6 +244,7 @@ class CommandHandler:
             account=seen.caller.account,
             role=capacity.role,
             agency=capacity.agency,
+            places=capacity.places,
             via=wish.via,
             named=seen.named,
             dossier=seen.dossier,
@@ -297,7 +299,7 @@ class CommandHandler:
 
     async def _code(self, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
-        if not isinstance(state, Dossier) or state.status is not Status.LODGED:
+        if not isinstance(state, Dossier) or state.status is not Status.LODGED or state.code:
             return None
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)

@@ -10,9 +10,10 @@ from commands.streams import NOTHING, State, Versioned
 from commands.wish import Wish
 from domain.account import Account, Issuers, account_id
 from domain.city import CITY
-from domain.dossier import Channel, Dossier
+from domain.dossier import Channel, Dossier, Status
 from domain.payment import Payment
 
+WAITS_FOR_ANSWERS = frozenset({Status.IN_PROGRESS, Status.APPROVED, Status.SIGNED})
 NAMED_BY_COMMAND = frozenset(
     {
         dossier.LodgeDossier,
@@ -70,7 +71,8 @@ def matter_of_state(state: State | None) -> Matter:
                 holder=state.holder,
                 receiving=state.receiving_agency,
                 competent=state.competent_agency,
-                consulted=tuple([agency for _, agency in state.consultations]),
+                consulted=_asked(state),
+                offered=state.handover.to_agency if state.handover else None,
                 agency=state.receiving_agency,
                 owners=state.owners,
                 hidden=True,
@@ -82,6 +84,13 @@ def matter_of_state(state: State | None) -> Matter:
             return Matter(agency=state.agency or CITY, owners=(own,), hidden=True)
         case _:
             return Matter(hidden=True)
+
+
+def _asked(dossier: Dossier) -> tuple[str, ...]:
+    """The agencies whose answer is waited for: nobody waits once there is a result, or an end."""
+    if dossier.status not in WAITS_FOR_ANSWERS:
+        return ()
+    return tuple([one.agency for one in dossier.consultations])
 
 
 def of_kind(found: Versioned, kind: type[State]) -> Versioned:

@@ -57,6 +57,7 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
         _refuse_serving_oneself(applicant, representative, setting)
     if applicant.account is not None:
         kinds = OWN_KINDS if applicant.account == setting.actor else KINDS
+        _refuse_number_of_another(command, setting)
         account = _named(applicant.account, setting, kinds[applicant.kind], "/applicant/account")
         _check_number(account, applicant.national_id, "/applicant/national_id")
     if representative is not None and representative.account is not None:
@@ -64,6 +65,19 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
         account = _named(representative.account, setting, REPRESENTATIVES, at)
         _check_number(account, representative.national_id, "/representative/national_id")
     return applicant
+
+
+def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
+    """Online one lodges oneself; at a counter the officer enters who came, and never himself."""
+    presenter = command.presenter
+    if presenter is None:
+        return
+    online = command.channel is Channel.ONLINE
+    refuse_if(online, Reason.PRESENTER_NOT_ONLINE, pointer="/presenter")
+    number = setting.account.national_id if setting.account else None
+    own = setting.actor == presenter.account
+    own = own or (number is not None and number == presenter.national_id)
+    refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 
 def verified_ids(command: c.LodgeDossier, setting: Setting) -> tuple[str, ...]:
@@ -88,7 +102,7 @@ def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting
         account is not None
         and account.kind is AccountKind.OFFICER
         and any(
-            grant.role in CASE_ROLES and f"{agency}.".startswith(f"{grant.agency}.")
+            grant.role in CASE_ROLES and grant.acts_at(agency, setting.catalogue.seats)
             for grant in account.roles(setting.entered_at or setting.at)
         )
     )
@@ -142,6 +156,19 @@ def _named(
     if account is None or account.suspended or account.kind not in kinds:
         raise Refused(Reason.NAMED_ACCOUNT_UNFIT, "no such account of this kind", pointer)
     return account
+
+
+def _refuse_number_of_another(command: c.LodgeDossier, setting: Setting) -> None:
+    """Online nobody tries out numbers on another's account: the account knows its own."""
+    applicant = command.applicant
+    others = applicant.account not in (None, setting.actor)
+    tried = others and applicant.national_id is not None
+    refuse_if(
+        tried and command.channel is Channel.ONLINE,
+        Reason.NUMBER_OF_ANOTHER,
+        "leave it out",
+        "/applicant",
+    )
 
 
 def _account(account_id: UUID, setting: Setting) -> Account | None:

@@ -125,7 +125,8 @@ class CommandService:
             return False
         try:
             matter = matter_for(state, asked.dossier)
-            capacity = authorise(command, asked.caller, matter, asked.at)
+            seats = self.catalogue.seats
+            capacity = authorise(command, asked.caller, matter, asked.at, seats)
         except Refused:
             return False
         return MAY_FOLLOW[command](state, command, self._setting(asked, capacity))
@@ -138,6 +139,7 @@ class CommandService:
             account=asked.caller.account,
             role=capacity.role,
             agency=capacity.agency,
+            places=capacity.places,
             via=asked.caller.via,
             dossier=asked.dossier,
             dossier_id=asked.dossier_id,

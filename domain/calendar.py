@@ -32,11 +32,40 @@ class LimitUnit(StrEnum):
     SAME_DAY = "same_day"
 
 
-class Limit(Value, frozen=True, kw_only=True):
+class Start(StrEnum):
+    """From which day the days of a limit are counted; the first counted is the one after it."""
+
+    EVENT = "event"
+    """The true day of the event, worked or not (BLDS 2015, art. 147)."""
+    OPENING = "opening"
+    """The day of the next opening: what comes in outside working time counts as received then."""
+
+
+class Limit(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Thời hạn giải quyết: `amount` is ignored for `same_day`."""
 
     amount: Annotated[int, Meta(ge=0)]
     unit: LimitUnit
+    starts: Start = Start.EVENT
+    """Of limits in days; hours always begin at the next opening."""
+    basis: str | None = None
+    """What says so, where a limit's own law does."""
+
+
+def minutes_of(limit: Limit) -> int:
+    """Working minutes of a limit, as the steps of a case share them out.
+
+    Of a week of calendar days five are worked.
+    """
+    match limit.unit:
+        case LimitUnit.SAME_DAY:
+            return MINUTES_A_DAY
+        case LimitUnit.WORKING_HOUR:
+            return limit.amount * 60
+        case LimitUnit.WORKING_DAY:
+            return limit.amount * MINUTES_A_DAY
+        case LimitUnit.CALENDAR_DAY:
+            return limit.amount * 5 // 7 * MINUTES_A_DAY
 
 
 class DayKind(StrEnum):
@@ -123,47 +152,81 @@ def is_working_time(calendar: Calendar, at: datetime) -> bool:
     )
 
 
-class NotPublishedError(Exception):
-    """The due date lies in a year whose days off are not published yet: nobody can know it."""
+class Deadline(Value, frozen=True, kw_only=True):
+    """Ngày hẹn trả, with what it was counted from."""
+
+    limit: Limit
+    unrolled_at: datetime
+    """Where the count ends; pauses move this."""
+    due_at: datetime
+    """The last instant that is on time: a calendar day that is off moves on to the next working day."""
+    calendar_version: str
+    provisional: bool
+    """In a year whose days off are not published: only the weekly days off were counted there."""
 
 
-def due(
-    calendar: Calendar, limit: Limit, received_at: datetime, *, provisional: bool = False
-) -> datetime:
-    """Ngày hẹn trả: the last instant at which a dossier received then is still on time.
+def due(calendar: Calendar, limit: Limit, received_at: datetime) -> Deadline:
+    """By when a dossier received then is to be done.
 
-    - `working_day`: the day of reception is not counted (BLDS 2015 Điều 147); due when the N-th
-      working day after it closes. What comes in on a day off or after closing counts as received
-      at the next opening.
-    - `calendar_day`: every day after the day of reception counts, be that a day off or not; a last
-      day that is off moves on to the next working day (BLDS 2015 Điều 148).
+    - `working_day`: the day of the event is not counted (BLDS 2015, art. 147), whether it is worked
+      or not; due when the N-th working day after it closes.
+    - `calendar_day`: every day after the day of the event counts, be that a day off or not; a last
+      day that is off moves on to the next working day (BLDS 2015, art. 148).
     - `working_hour`: lunch, nights and days off are skipped; starts at the next opening.
     - `same_day`: received until 15:00 of a working day, due when it closes; received later, when
-      the next working day closes (NĐ 23/2015 Điều 7; hộ tịch likewise).
-
-    Raises `NotPublishedError` for a date after the last year that the calendar publishes, unless a
-    provisional one will do: there only the weekly days off count.
+      the next working day closes (NĐ 23/2015, art. 7; hộ tịch likewise).
     """
-    due_at = _due(calendar, limit, received_at)
-    if not provisional and not is_published(calendar, due_at):
-        msg = f"calendar {calendar.version} ends before {calendar.published_before}"
-        raise NotPublishedError(msg)
-    return due_at
+    return _rolled(calendar, limit, _count_ends(calendar, limit, _in_city(received_at)))
 
 
-def _due(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
-    received_at = _in_city(received_at)
-    opened_at = _next_opening(calendar, received_at)
+def after_pause(
+    calendar: Calendar, limit: Limit, unrolled_at: datetime, since: datetime, until: datetime
+) -> Deadline:
+    """The deadline after the clock stood still, half-open [since, until).
+
+    A limit in calendar days moves by the days between the two dates, from where its count ended;
+    every other by the working time between the two instants.
+    """
+    if limit.unit is LimitUnit.CALENDAR_DAY:
+        days = (_in_city(until).date() - _in_city(since).date()).days
+        return _rolled(calendar, limit, _in_city(unrolled_at) + max(days, 0) * DAY)
+    minutes = working_minutes_between(calendar, since, until)
+    return _rolled(calendar, limit, add_working_minutes(calendar, unrolled_at, minutes))
+
+
+def _rolled(calendar: Calendar, limit: Limit, ends_at: datetime) -> Deadline:
+    due_at = ends_at
+    if limit.unit is LimitUnit.CALENDAR_DAY:
+        due_at = _closing(calendar, _first_working_day(calendar, ends_at.date()))
+    return Deadline(
+        limit=limit,
+        unrolled_at=ends_at,
+        due_at=due_at,
+        calendar_version=calendar.version,
+        provisional=not is_published(calendar, due_at),
+    )
+
+
+def _count_ends(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
+    started_on = received_at.date()
+    if limit.starts is Start.OPENING:
+        started_on = _next_opening(calendar, received_at).date()
     match limit.unit:
         case LimitUnit.WORKING_HOUR:
+            opened_at = _next_opening(calendar, received_at)
             return add_working_minutes(calendar, opened_at, limit.amount * 60)
         case LimitUnit.WORKING_DAY:
-            last_day = _nth_working_day_after(calendar, opened_at.date(), limit.amount)
+            last = _nth_working_day_after(calendar, started_on, limit.amount)
+            return _closing(calendar, _first_working_day(calendar, last))
         case LimitUnit.CALENDAR_DAY:
-            last_day = max(received_at.date() + timedelta(limit.amount), opened_at.date())
+            return _closing(calendar, started_on + timedelta(limit.amount))
         case LimitUnit.SAME_DAY:
-            last_day = received_at.date() + timedelta(received_at.time() > SAME_DAY_UNTIL)
-    return _midnight(_first_working_day(calendar, last_day)) + calendar.periods[-1][1]
+            last = received_at.date() + timedelta(received_at.time() > SAME_DAY_UNTIL)
+            return _closing(calendar, _first_working_day(calendar, last))
+
+
+def _closing(calendar: Calendar, day: date) -> datetime:
+    return _midnight(day) + calendar.periods[-1][1]
 
 
 def working_minutes_between(calendar: Calendar, start: datetime, end: datetime) -> int:

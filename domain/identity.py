@@ -17,6 +17,7 @@ ProcedureCode = Annotated[str, Meta(pattern=r"^[0-9]\.[0-9]{6}\Z", max_length=8)
 DossierCode = Annotated[str, Meta(pattern=r"^[A-Z][0-9.]+-[0-9]{6}-[0-9]{4,7}\Z", max_length=50)]
 """Mã hồ sơ: opaque once given, never recomputed."""
 
+_TAX_CODE = re.compile(r"[0-9]{10}(-[0-9]{3})?")
 _DOSSIER_CODE = re.compile(r"(?P<agency>.+)-(?P<day>[0-9]{6})-(?P<number>[0-9]{4,7})")
 
 
@@ -51,6 +52,8 @@ def national_id_fault(national_id: str, this_year: int) -> str | None:
 
 def tax_code_fault(tax_code: str) -> str | None:
     """What is wrong with a tax code: the tenth digit checks the first nine (TT 105/2020)."""
+    if _TAX_CODE.fullmatch(tax_code) is None:
+        return "must be 10 digits, and 3 more after a hyphen for a branch"
     weights = (31, 29, 23, 19, 17, 13, 7, 5, 3)
     digits = [int(c) for c in tax_code[:10]]
     check = 10 - sum(w * d for w, d in zip(weights, digits[:9], strict=True)) % 11

@@ -19,7 +19,7 @@ import structlog
 from jwt.algorithms import get_default_algorithms
 from msgspec import Struct
 
-from api.identity.issuer_keys import Key, KeySource, discovered_keys, keys_of
+from api.identity.issuer_keys import FETCH_MAX_S, Key, KeySource, discovered_keys, keys_of
 from api.problems import Problem
 from domain.account import account_id
 from domain.value import Value
@@ -256,8 +256,11 @@ class Tokens:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "issuer-away", detail, headers=headers)
 
 
-async def _ended(asking: asyncio.Task[None] | None, within_s: float | None = None) -> None:
-    """Wait for a request that others wait for too: one who leaves does not end it."""
+async def _ended(asking: asyncio.Task[None] | None, within_s: float = FETCH_MAX_S) -> None:
+    """Wait for a request that others wait for too: one who leaves does not end it.
+
+    No longer than `within_s`, however slowly the issuer answers.
+    """
     if asking is not None:
         await asyncio.wait([asking], timeout=within_s)
 

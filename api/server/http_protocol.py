@@ -26,6 +26,9 @@ TARGET_MAX = 8_192
 HEAD_MAX = 32_768
 """Bytes of a request's head: line and fields. A token alone may have 8 KiB."""
 FIELDS_MAX = 100
+FRAMING_MAX = 32_768
+"""Bytes that a body may come with besides itself: sizes of chunks, their extensions, trailers; eight
+more for each of its own, for whoever sends it byte by byte."""
 UNREAD_MAX = 2_097_152
 """Bytes of a body that are still taken after its refusal, so that the client comes to read it."""
 LINGER_MAX = 262_144
@@ -34,6 +37,7 @@ LINGER_S = 2
 CLOSING_S = 5
 MUTE_S = 5
 """Whoever sent nothing for so long is not told that his time is up: nobody seems to be there."""
+VERSIONS = ("1.1", "1.0")
 NOTHING, HEAD, BODY = 0, 1, 2
 """What of a request is being read."""
 
@@ -122,6 +126,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._ended_one = False
         """Whether what came last holds the end of a request, so that not all of it is the next head."""
         self._unread = 0
+        self._framing = 0
+        """Bytes that came since the head, less eight for each that was the body's own."""
         self._refusal: Problem | None = None
         self._heard_at = self._register.tick
         self._lingers = False
@@ -152,8 +158,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._heard_at = self._register.tick
         self._head_bytes = len(data) + (self._head_bytes if self._reading == HEAD else 0)
         self._ended_one = False
+        if self._reading == BODY:
+            self._framing += len(data)
         super().data_received(data)
-        if self._reading == HEAD:
+        if self._lingers:
+            # Refused while it was read: it is told once.
+            return
+        if self._reading == BODY and self._framing > FRAMING_MAX:
+            self._refuse(self._trailing())
+        elif self._reading == HEAD:
             if self._ended_one:
                 self._head_bytes = 0
             elif self._head_bytes > HEAD_MAX:
@@ -172,6 +185,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._reading = HEAD
         self.since = self._register.tick
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As in httptools; what comes after the body is no field of the head.
+
+        Nobody who stands before us looked at it (RFC 9110, section 6.5.1).
+        """
+        if self._reading == HEAD:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """As in httptools."""
+        self._framing -= 9 * len(body)
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """As in httptools."""
         # Only when so much came at all is it worth counting what was the head.
@@ -179,8 +205,12 @@ class HttpProtocol(HttpToolsProtocol):
         if many and self._is_too_large():
             self._refusal = self._too_large()
             raise ValueError(self._refusal.code)
+        if b"#" in self.url or self.parser.get_http_version() not in VERSIONS:
+            self._refusal = self._unspoken()
+            raise ValueError(self._refusal.code)
         self._reading = BODY
         self._unread = 0
+        self._framing = 0
         self.since = self._register.tick
         super().on_headers_complete()
 
@@ -260,6 +290,18 @@ class HttpProtocol(HttpToolsProtocol):
             or len(self.url) + fields > HEAD_MAX
             or len(self.headers) > FIELDS_MAX
         )
+
+    def _unspoken(self) -> Problem:
+        """RFC 9112, section 3.2: a target has no fragment; RFC 9110, section 15.6.6: a version."""
+        if b"#" in self.url:
+            return Problem(HTTPStatus.BAD_REQUEST, "request-malformed", "a fragment in the target")
+        status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        return Problem(status, "http-version-not-supported", "HTTP/1.1 or 1.0")
+
+    def _trailing(self) -> Problem:
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        detail = f"chunk extensions and trailers have at most {FRAMING_MAX} bytes"
+        return Problem(status, "head-too-large", detail)
 
     def _too_large(self) -> Problem:
         if len(self.url) > TARGET_MAX:

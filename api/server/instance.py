@@ -33,6 +33,7 @@ from integration.servers.processes import (
     DataFolder,
     HeldPort,
     is_alive,
+    is_taken,
     replace_whole,
     spawn,
     stop,
@@ -344,7 +345,12 @@ async def prepare(owner_dsn: str, dsn: str) -> None:
 
 
 def found_running(settings: Settings) -> Addresses | None:
-    """The instance that runs on this data folder now, if one does."""
+    """The instance that runs on this data folder now, if one does.
+
+    After a kill another program may have the number that is written there: the lock says.
+    """
+    if not is_taken(settings.data_folder):
+        return None
     try:
         written = (settings.data_folder / "instance.json").read_bytes()
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ from integration.servers.log_lines import Lines
 CAUSES_MAX = 5
 FRAMES_MAX = 20
 SAID_MAX = 200
+SAID_EVERY_S = 1.0
+SAID_KEPT = 1_000
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -87,16 +90,34 @@ def described(error: object) -> list[str]:
 
 
 class _OfLibraries(logging.Handler):
-    """What libraries say by way of the standard library, without their words about a request."""
+    """What libraries say by way of the standard library, without their words about a request.
+
+    The same thing is said once a second at most, with how often it was: what strangers send must
+    not wash the lines away that tell who read what.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        """When each thing was last said, and how often it was left unsaid since."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """As in `logging.Handler`."""
-        log = structlog.get_logger()
-        error = record.exc_info[1] if record.exc_info else None
-        fields = {"exc_info": error} if error is not None else {}
         # The first line of what was not yet filled in: asyncio fills it in itself, from the second on.
         said = str(record.msg).partition("\n")[0][:SAID_MAX]
-        log.log(
+        now = time.monotonic()
+        if len(self._said) > SAID_KEPT:
+            self._said.clear()
+        last, unsaid = self._said.get((record.name, said), (-SAID_EVERY_S, 0))
+        if now - last < SAID_EVERY_S:
+            self._said[record.name, said] = (last, unsaid + 1)
+            return
+        self._said[record.name, said] = (now, 0)
+        error = record.exc_info[1] if record.exc_info else None
+        fields: dict[str, Any] = {"exc_info": error} if error is not None else {}
+        if unsaid:
+            fields["also"] = unsaid
+        structlog.get_logger().log(
             max(record.levelno, logging.WARNING), "library", of=record.name, said=said, **fields
         )
 

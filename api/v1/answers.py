@@ -183,12 +183,19 @@ class Replay(Struct, frozen=True, kw_only=True):
     """The first of them, up to about 1 MiB; `history` has all."""
 
 
+WHO = ("kind", "name", "account")
+"""What a replayed state shows of its applicant."""
+
+
 def state_shown(state: State | None) -> dict[str, Any] | None:
     """A replayed state as JSON values, without what is kept in it to know persons by."""
     if state is None:
         return None
     fields: dict[str, Any] = msgspec.to_builtins(state)
     fields.pop("national_ids", None)
+    applicant = fields.get("applicant")
+    if applicant is not None:
+        fields["applicant"] = {key: applicant[key] for key in WHO if key in applicant}
     return fields
 
 

@@ -31,7 +31,9 @@ WORDS: dict[str, Words] = {
         "reception then. Online one lodges for oneself or with a mandate; at the counter and by post an officer enters it.",
     ),
     "SupplementDossier": Words(
-        LODGING, "Supplement a dossier", "Hands in the papers that were asked for."
+        LODGING,
+        "Supplement a dossier",
+        "Hands in the papers that were asked for. During examination the clock stands still until they are accepted.",
     ),
     "RequestWithdrawal": Words(
         LODGING,
@@ -42,6 +44,19 @@ WORDS: dict[str, Words] = {
         RECEPTION,
         "Accept a dossier",
         "Gives it its code and its date: both follow from the catalogue in force, whose version is pinned.",
+    ),
+    "AcceptSupplement": Words(
+        RECEPTION,
+        "Accept a supplement",
+        "When all that was asked for has come; the clock runs on.",
+    ),
+    "RefuseSupplement": Words(
+        RECEPTION, "Refuse a supplement", "With the reason; the clock goes on standing still."
+    ),
+    "RevokeAcceptance": Words(
+        RECEPTION,
+        "Revoke an acceptance",
+        "While nothing is decided: the dossier waits for reception again, and keeps its code.",
     ),
     "TurnAwayDossier": Words(
         RECEPTION,
@@ -54,15 +69,44 @@ WORDS: dict[str, Words] = {
         "Names the papers that are missing or unreadable. During examination it also stops the clock.",
     ),
     "ReturnResult": Words(RECEPTION, "Hand over the result", "Says how, and who took it."),
-    "CloseDossier": Words(RECEPTION, "Close a dossier", "Nothing more can be done to it then."),
+    "CloseDossier": Words(
+        RECEPTION,
+        "Close a dossier",
+        "It can be corrected or opened again then, and nothing else.",
+    ),
+    "ReopenDossier": Words(
+        DECISION, "Reopen a dossier", "It stands again where it stood before it was ended."
+    ),
+    "CorrectDossier": Words(
+        DECISION,
+        "Correct what was recorded",
+        "By another officer than the one who entered it; what was recorded stays in the history.",
+    ),
     "AssignDossier": Words(
         PROCESSING, "Assign a dossier", "To an officer of the agency that has it."
     ),
     "ForwardDossier": Words(
         PROCESSING,
         "Forward a dossier",
-        "To the next step; the step says which of the dossier's agencies has it then.",
+        "To the next step, if the agency that has it does that too. Another step needs a reason; a step of "
+        "another agency is handed over.",
     ),
+    "OfferHandover": Words(
+        PROCESSING,
+        "Offer a dossier to another agency",
+        "With the papers that go along. It changes hands when that agency accepts.",
+    ),
+    "AcceptHandover": Words(
+        PROCESSING,
+        "Accept a dossier from another agency",
+        "Code, clock and due date stay; the new holder has a date of his own.",
+    ),
+    "RefuseHandover": Words(
+        PROCESSING,
+        "Refuse a dossier from another agency",
+        "With the reason; who offered it keeps it.",
+    ),
+    "RecallHandover": Words(PROCESSING, "Recall an offer", "Before it is accepted."),
     "RequestConsultation": Words(
         PROCESSING,
         "Ask another agency",
@@ -70,6 +114,11 @@ WORDS: dict[str, Words] = {
     ),
     "AnswerConsultation": Words(
         PROCESSING, "Answer another agency", "Says whether one agrees, and why."
+    ),
+    "LapseConsultation": Words(
+        PROCESSING,
+        "Let a question lapse",
+        "The other agency was silent until its date. Where the law says so, silence is consent.",
     ),
     "SuspendDossier": Words(
         PROCESSING, "Suspend the time", "The clock stands still, on a ground that the law knows."
@@ -79,10 +128,21 @@ WORDS: dict[str, Words] = {
         "Resume the time",
         "The clock runs on; the date moves by the working time that it stood still.",
     ),
-    "RescheduleDossier": Words(
-        PROCESSING, "Apologise and give a new date", "Once, to a later date, with the reason."
+    "ApologiseForDelay": Words(
+        PROCESSING,
+        "Apologise and give a new date",
+        "Once, a day before the date at the latest; the statutory date stays what it was.",
     ),
-    "ApproveResult": Words(DECISION, "Approve the result", "What is decided, in a sentence."),
+    "ExtendDeadline": Words(
+        PROCESSING,
+        "Extend the time as a law allows",
+        "Once, before the date has passed, with the provision; no apology is used up.",
+    ),
+    "ApproveResult": Words(
+        DECISION,
+        "Approve the result, or its denial",
+        "What is decided, in a sentence; a denial names the provision that it rests on. Both are signed, numbered and returned.",
+    ),
     "SignResult": Words(
         DECISION,
         "Sign the result",
@@ -91,9 +151,13 @@ WORDS: dict[str, Words] = {
     "IssueResult": Words(
         DECISION,
         "Issue the result",
-        "Gives the signed document its number.",
+        "Gives the document that was signed its number; no other file can be issued.",
     ),
-    "DenyDossier": Words(DECISION, "Deny a dossier", "With the clause and the reason."),
+    "RevokeResult": Words(
+        DECISION,
+        "Revoke a result",
+        "With the provision and the reason; the dossier is in progress again.",
+    ),
     "DecideWithdrawal": Words(
         DECISION, "Decide a withdrawal", "Granted, the dossier ends; not granted, it goes on."
     ),

@@ -358,6 +358,7 @@ PLACES = {
     "receiving": "of the receiving agency",
     "involved": "of an agency involved",
     "consulted": "of an agency that was asked",
+    "offered": "of the agency that it is offered to",
     "agency": "of the agency concerned",
 }
 

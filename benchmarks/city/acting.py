@@ -1,9 +1,10 @@
 """Who acts in a plan, as the deciders are told: stand-ins for the accounts that the server knows.
 
 A plan is made without the log. Its officers are chosen by their posts, so their stand-ins hold all
-case roles in the whole city; the server, and tests/unit/test_city_day.py, check the real accounts.
+case roles at the agency that has the dossier; the server, and tests/unit/test_city_day.py, check the real accounts.
 """
 
+from functools import cache
 from typing import Any
 
 from benchmarks.city.population import PLATFORM, SINCE
@@ -15,26 +16,36 @@ from domain.city import CITY
 from integration.servers.issuer import LOCAL_ISSUER
 
 
-def _stand_in(kind: AccountKind, *roles: Role) -> Account:
-    grants = tuple(Grant(role, CITY, SINCE, None) for role in roles)
+def _stand_in(kind: AccountKind, agency: str, *roles: Role) -> Account:
+    grants = tuple(Grant(role, agency, SINCE, None) for role in roles)
     return Account(
         kind=kind, issuer=LOCAL_ISSUER, subject="stand-in", known_at=SINCE, grants=grants
     )
 
 
-CITIZEN = _stand_in(AccountKind.CITIZEN)
-OFFICER = _stand_in(AccountKind.OFFICER, *sorted(CASE_ROLES))
+CITIZEN = _stand_in(AccountKind.CITIZEN, CITY)
+
+
+@cache
+def _officer(agency: str) -> Account:
+    return _stand_in(AccountKind.OFFICER, agency, *sorted(CASE_ROLES))
+
+
 ROLES = {"monitor": Role.PAYMENT_MONITOR, "officer": Role.CASHIER}
 """In which role the holder of such a subject takes money."""
 
 
-def acting(subject: str, command: Command) -> dict[str, Any]:
-    """The fields of a `Setting` that say who acts, and whom the command names."""
+def acting(subject: str, command: Command, holder: str = CITY) -> dict[str, Any]:
+    """The fields of a `Setting` that say who acts, and whom the command names.
+
+    `holder` is the agency that has the dossier.
+    """
     kind = subject.partition("-")[0]
-    named = CITIZEN if isinstance(command, LodgeDossier) else OFFICER
+    officer = _officer(holder)
+    named = CITIZEN if isinstance(command, LodgeDossier) else officer
     return {
         "actor": account_id(LOCAL_ISSUER, subject),
-        "account": CITIZEN if kind == "citizen" else OFFICER,
+        "account": CITIZEN if kind == "citizen" else officer,
         "role": Role.PAYMENT_PLATFORM if subject == PLATFORM else ROLES.get(kind),
         "named": dict.fromkeys(named_accounts(command), named),
     }

@@ -53,7 +53,7 @@ PURPOSES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...
     (
         "G13.901",
         "Cập nhật cơ sở dữ liệu đất đai",
-        ("dossier.accepted", "dossier.suspended", "dossier.result_issued", "dossier.denied"),
+        ("dossier.accepted", "dossier.suspended", "dossier.result_issued", "dossier.stopped"),
         ("code", "due_at", "ground", "number", "clause"),
         ("1.013831", "1.012783"),
     ),

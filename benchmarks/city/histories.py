@@ -16,6 +16,7 @@ from commands.log.event_log import Append
 from commands.streams import State, evolve
 from domain.account import Role, account_id
 from domain.catalogue.procedure import AgencyKind, Catalogue
+from domain.city import CITY
 from domain.dossier import Applicant, ApplicantKind, Channel, Delivery, Dossier, Opinion
 from domain.dossier import SubmittedPaper as Paper
 from domain.event import Context, stream_id
@@ -28,7 +29,7 @@ Act = tuple[Command, str, bool]
 """What, whose subject did it, and whether to the dossier's payment."""
 History = tuple[UUID, Context, tuple[AnyEvent, ...]]
 """A stream, as bulk append takes it."""
-ROUNDS = 5
+ROUNDS = 4
 """Supplements and consultations of the long life: six events each."""
 EXPLANATION = "Đề nghị bổ sung giấy tờ còn thiếu."
 
@@ -42,8 +43,9 @@ def lived(catalogue: Catalogue, life: Life, run: str) -> list[Append]:
 def lived_long(
     catalogue: Catalogue, population: Population, run: str, at: datetime
 ) -> list[Append]:
-    """A dossier of exactly 40 events: five times asked for papers and for another's opinion."""
-    agency = next(a.id for a in catalogue.agencies.values() if a.kind is AgencyKind.COMMUNE)
+    """A dossier of exactly 40 events: four times asked for papers and for another's opinion."""
+    communes = (a.id for a in catalogue.agencies.values() if a.kind is AgencyKind.COMMUNE)
+    agency, other, *_ = communes
     officer = population.staff[agency, Role.EXAMINER][0]
     applicant = Applicant(kind=ApplicantKind.CITIZEN, name="Người dân mô phỏng")
     papers = tuple(Paper(code=code, sha256=SHA) for code in ("declaration", "identity"))
@@ -62,18 +64,21 @@ def lived_long(
     for nth in range(ROUNDS):
         key = f"opinion-{nth}"
         asked = d.RequestConsultation(
-            consultation=key, agency=agency, question=EXPLANATION, due_at=at + timedelta(days=90)
+            consultation=key, agency=other, question=EXPLANATION, due_at=at + timedelta(days=90)
         )
         commands += [
             asked,
             d.AnswerConsultation(consultation=key, opinion=Opinion.AGREES, answer="Đồng ý."),
             d.RequestSupplement(clause="TT 03/2025, mẫu 02", explanation=EXPLANATION),
             d.SupplementDossier(papers=papers),
+            d.AcceptSupplement(),
         ]
     commands += [
+        d.ForwardDossier(to_step="review"),
         d.ForwardDossier(to_step="approve"),
         d.ApproveResult(summary="Đủ điều kiện."),
         d.SignResult(document_sha256=SHA, signature_sha256=SHA),
+        d.ForwardDossier(to_step="issue"),
         d.IssueResult(number="1/2025", document_sha256=SHA),
         d.ReturnResult(delivery=Delivery.COUNTER),
         d.CloseDossier(),
@@ -116,7 +121,7 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
         main = states[False]
         setting = Setting(
             at=at,
-            **acting(subject, command),
+            **acting(subject, command, main.holder if isinstance(main, Dossier) else CITY),
             catalogue=catalogue,
             dossier=main if isinstance(main, Dossier) else None,
             dossier_id=dossier,

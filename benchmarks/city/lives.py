@@ -27,16 +27,28 @@ from domain.calendar import (
     is_working_time,
     working_minutes_between,
 )
-from domain.catalogue.procedure import AgencyKind, Case, Catalogue, OnlineLevel, Procedure
+from domain.catalogue.procedure import (
+    AgencyKind,
+    Case,
+    Catalogue,
+    OnlineLevel,
+    Place,
+    Procedure,
+    Step,
+)
+from domain.city import CITY
 from domain.dossier import (
+    ApologyChannel,
     Applicant,
     ApplicantKind,
     Channel,
+    Decision,
     Delivery,
     Dossier,
     Ground,
     Opinion,
     Outcome,
+    Status,
     SubmittedPaper,
 )
 from domain.identity import dossier_code
@@ -59,9 +71,12 @@ ARRIVALS: tuple[tuple[int, int, float], ...] = (
     (17, 24, 0.04),
 )
 """From hour, before hour, share of the day; two humps and a trickle at night."""
-LATE = 0.038
-LATE_LAND = 4 * LATE
+LATE_COMMUNE = 0.007
+LATE_OTHERS = 0.152
+"""Share of dossiers that are late: communes, and all else (published for 1/7 to 3/11/2025)."""
 APOLOGY_OF_LATE = 0.6
+ASSISTED = 0.03
+"""Of what comes through the portal: lodged at a counter with an officer's help."""
 STAYS_OPEN = 0.04
 WITHIN_HALF_A_DAY = 0.85
 """Of the same-day procedures."""
@@ -94,6 +109,16 @@ STEPS_MIN = 3
 """What a dossier that stays open has behind it at least."""
 CASH_STANDS_FOR = timedelta(days=7)
 """A counter closes over the weekend, longer than a request stands by itself."""
+
+
+HANDS = {
+    "front_desk": Role.FRONT_DESK,
+    "examiner": Role.EXAMINER,
+    "team_lead": Role.TEAM_LEAD,
+    "approver": Role.APPROVER,
+    "clerk": Role.CLERK,
+}
+"""Who does a step of that role."""
 
 
 class Kind(Struct, frozen=True):
@@ -151,20 +176,22 @@ class Life(Struct, frozen=True):
 
 PATHS: dict[type[Command], str] = {
     d.SupplementDossier: "supplement",
+    d.AcceptSupplement: "accept-supplement",
     d.AcceptDossier: "accept",
     d.TurnAwayDossier: "turn-away",
     d.RequestSupplement: "request-supplement",
     d.AssignDossier: "assign",
     d.ForwardDossier: "forward",
+    d.OfferHandover: "offer-handover",
+    d.AcceptHandover: "accept-handover",
     d.RequestConsultation: "request-consultation",
     d.AnswerConsultation: "answer-consultation",
     d.SuspendDossier: "suspend",
     d.ResumeDossier: "resume",
-    d.RescheduleDossier: "reschedule",
+    d.ApologiseForDelay: "apologise",
     d.ApproveResult: "approve",
     d.SignResult: "sign",
     d.IssueResult: "issue",
-    d.DenyDossier: "deny",
     d.RequestWithdrawal: "request-withdrawal",
     d.DecideWithdrawal: "decide-withdrawal",
     d.ReturnResult: "return-result",
@@ -247,7 +274,6 @@ class _LifePlan:
         self.steps: list[PlannedCommand] = []
         self.versions = {False: 0, True: 0}
         self.citizen = planner.population.citizen(chance.randrange(1 << 30))
-        self.land = AgencyKind.LAND_OFFICE in self.procedure.handled_by
 
     def life(self) -> Life:
         """Play it through and cut some off, which stay open."""
@@ -293,7 +319,7 @@ class _LifePlan:
         target: State | None = self.payment if to_payment else self.dossier
         setting = Setting(
             at=self.at,
-            **acting(subject, command),
+            **acting(subject, command, self.dossier.holder if self.dossier else CITY),
             catalogue=self.catalogue,
             dossier=self.dossier,
             dossier_id=UUID(int=self.number + 1),
@@ -340,7 +366,8 @@ class _LifePlan:
                 self.arrives_at = self.at
             return Channel.COUNTER
         if at_night or self.chance.random() < 0.93:
-            return Channel.ONLINE
+            assisted = not at_night and self.chance.random() < ASSISTED
+            return Channel.ASSISTED if assisted else Channel.ONLINE
         return Channel.COUNTER if self.chance.random() < 0.8 else Channel.POST
 
     def _lodge(self) -> None:
@@ -472,21 +499,66 @@ class _LifePlan:
     # Handling
 
     def _handle(self, end: PlannedEnd) -> None:
+        """Through the steps of the case, in their order."""
         self._soon(900)
-        desk = self._desk()
-        examine = next(step for step in self.procedure.steps if step.role == "examiner")
-        self._act(d.ForwardDossier(to_step=examine.key), desk)
-        self._soon(600)
+        examined = False
+        for step in self.case.steps[1:]:
+            self._go_to(step)
+            if step.role == "examiner" and not examined:
+                examined = True
+                if not self._examine(end):
+                    return
+            elif step.role == "approver" and self._decide(step, end):
+                break
+            elif step.key == "to_tax" and self.chance.random() < 0.6:
+                self._wait_for_tax()
+        clerk = self.case.steps[-1]
+        if self._state.step != clerk.key:
+            self._go_to(clerk)
+        number = f"{self.number + 1}/{self.at:%Y}"
+        self._act(d.IssueResult(number=number, document_sha256=SHA), self._worker(Role.CLERK))
+        self._give_back()
+
+    def _go_to(self, step: Step) -> None:
+        """Forwarded, or handed over where another agency does the step."""
+        keys = [one.key for one in self.case.steps]
+        in_order = keys.index(step.key) == keys.index(self._state.step) + 1
+        reason = None if in_order else "Hồ sơ bị từ chối, không qua các bước còn lại."
+        holder = self._state.holder
+        receives = step.place is Place.RECEIVING
+        agency = self._state.receiving_agency if receives else self._state.competent_agency
+        hand = self.planner.officer(holder, HANDS[self._role_here()])
+        if agency == holder:
+            self._act(d.ForwardDossier(to_step=step.key, reason=reason), hand)
+        else:
+            offer = d.OfferHandover(to_agency=agency, to_step=step.key, reason=reason)
+            self._act(offer, hand)
+            self._later(5, 40)
+            self._act(d.AcceptHandover(), self.planner.officer(agency, HANDS[step.role]))
+        self._soon(30)
+
+    def _role_here(self) -> str:
+        return next(step.role for step in self.case.steps if step.key == self._state.step)
+
+    def _examine(self, end: PlannedEnd) -> bool:
+        """Whether it goes on to a decision."""
         examiner = self._worker(Role.EXAMINER)
         officer = account_id(LOCAL_ISSUER, examiner)
         self._act(d.AssignDossier(officer=officer), self._worker(Role.TEAM_LEAD))
         if end is PlannedEnd.WITHDRAWN:
             self._withdraw(examiner)
-            return
+            return False
         self._detours(examiner)
         self._towards_the_due_date()
-        self._decide(end)
-        self._give_back()
+        return True
+
+    def _wait_for_tax(self) -> None:
+        clerk = self._worker(Role.EXAMINER)
+        basis = "Thông báo thuế, NĐ 126/2020"
+        suspend = d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis=basis)
+        self._act(suspend, clerk)
+        self._later(300, 1900)
+        self._act(d.ResumeDossier(), clerk)
 
     def _withdraw(self, examiner: str) -> None:
         self._later(20, 300)
@@ -509,13 +581,6 @@ class _LifePlan:
             and self.chance.random() < 0.25
         ):
             self._consult(examiner)
-        if self.land and self.chance.random() < 0.6:
-            self._later(30, 300)
-            basis = "Thông báo thuế, NĐ 126/2020"
-            suspend = d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis=basis)
-            self._act(suspend, examiner)
-            self._later(300, 1900)
-            self._act(d.ResumeDossier(), examiner)
 
     def _supplement(self, examiner: str) -> None:
         self._later(20, 200)
@@ -526,10 +591,14 @@ class _LifePlan:
         self._later(200, 1500)
         papers = (SubmittedPaper(code=self.case.papers[0].code, sha256=SHA),)
         self._act(d.SupplementDossier(papers=papers), self._submitter)
+        self._later(5, 60)
+        self._act(d.AcceptSupplement(), examiner)
 
     def _consult(self, examiner: str) -> None:
         self._later(10, 100)
         other = self.planner.place(AgencyKind.COMMUNE)
+        if other == self._state.holder:
+            return
         due_at = add_working_minutes(self.catalogue.calendar, self.at, 960)
         ask = d.RequestConsultation(
             consultation="residence",
@@ -552,41 +621,45 @@ class _LifePlan:
             return
         calendar = self.catalogue.calendar
         left = working_minutes_between(calendar, self.at, due_at)
-        late = self.chance.random() < (LATE_LAND if self.land else LATE)
+        commune = AgencyKind.COMMUNE in self.procedure.handled_by
+        late = self.chance.random() < (LATE_COMMUNE if commune else LATE_OTHERS)
         if not late:
             half_a_day = left <= 480 and self.chance.random() < WITHIN_HALF_A_DAY
             most = min(left - 12, 220 if half_a_day else left - 12)
             if most > 0:
                 self._later(max(1, int(most * 0.2)), most)
             return
-        apologises = left > 60 and self.chance.random() < APOLOGY_OF_LATE
         overrun = self.chance.randint(60, 1400)
-        if apologises:
-            self._later(max(1, left // 2), left - 30)
-            again = add_working_minutes(calendar, due_at, overrun + 600)
-            reschedule = d.RescheduleDossier(
-                due_at=again, explanation="Khối lượng hồ sơ tăng đột biến, xin lỗi ông/bà."
+        # The last day for an apology is the one before the date.
+        in_time = self.at.astimezone(CITY_TIME).date() < due_at.astimezone(CITY_TIME).date()
+        if in_time and self.chance.random() < APOLOGY_OF_LATE:
+            self._soon()
+            apology = d.ApologiseForDelay(
+                due_at=add_working_minutes(calendar, due_at, overrun + 600),
+                explanation="Khối lượng hồ sơ tăng đột biến, xin lỗi ông/bà.",
+                channel=self.chance.choice((ApologyChannel.LETTER, ApologyChannel.SMS)),
             )
-            self._act(reschedule, self._worker(Role.TEAM_LEAD))
+            self._act(apology, self._worker(Role.APPROVER))
         self.at = add_working_minutes(calendar, max(self.at, due_at), overrun)
 
-    def _decide(self, end: PlannedEnd) -> None:
-        decision = next((s for s in self.procedure.steps if s.role == "approver"), None)
-        if decision is not None:
-            self._act(d.ForwardDossier(to_step=decision.key), self._worker(Role.EXAMINER))
-            self._soon(120)
+    def _decide(self, step: Step, end: PlannedEnd) -> bool:
+        """Approve at the first approver's step, sign at the last; a denial is signed at once."""
         approver = self._worker(Role.APPROVER)
-        if end is PlannedEnd.DENIED:
-            clause = self.procedure.source[:100]
-            explanation = "Không đủ điều kiện theo quy định."
-            self._act(d.DenyDossier(clause=clause, explanation=explanation), approver)
-            return
-        self._act(d.ApproveResult(summary="Đủ điều kiện."), approver)
-        self._soon(60)
+        denied = end is PlannedEnd.DENIED
+        if self._state.status is Status.IN_PROGRESS:
+            approval = d.ApproveResult(
+                decision=Decision.DENIED if denied else Decision.GRANTED,
+                summary="Không đủ điều kiện theo quy định." if denied else "Đủ điều kiện.",
+                clause=self.procedure.source[:100] if denied else None,
+            )
+            self._act(approval, approver)
+            self._soon(60)
+        last = [one for one in self.case.steps if one.role == "approver"][-1]
+        if not denied and step.key != last.key:
+            return False
         self._act(d.SignResult(document_sha256=SHA, signature_sha256=SHA), approver)
         self._soon(60)
-        number = f"{self.number + 1}/{self.at:%Y}"
-        self._act(d.IssueResult(number=number, document_sha256=SHA), self._worker(Role.CLERK))
+        return True
 
     def _give_back(self) -> None:
         self._later(5, 400)

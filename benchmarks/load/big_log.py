@@ -5,7 +5,7 @@ The agencies are those of the plans, by Zipf's law; people recur, some more ofte
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -19,7 +19,6 @@ from domain.account import account_id
 from domain.dossier import (
     DossierAccepted,
     DossierClosed,
-    DossierDenied,
     DossierLodged,
     DossierTurnedAway,
 )
@@ -41,10 +40,13 @@ OUTLINE = (
     DossierLodged,
     DossierAccepted,
     DossierTurnedAway,
-    DossierDenied,
     DossierClosed,
 )
 """What is kept of a closed dossier's events when only its rows in the read models matter."""
+
+
+DATES = ("due_at", "original_due_at", "unrolled_at", "step_due_at")
+"""Fields of events that move with the dossier's own time."""
 
 
 class Pattern(Struct, frozen=True):
@@ -176,14 +178,12 @@ def _event(event: AnyEvent, told: Told) -> AnyEvent:
     if isinstance(event, DossierLodged):
         person = replace(event.applicant, name=told.name, account=told.applicant)
         submitter = told.applicant if event.submitter else None
-        return replace(event, applicant=person, submitter=submitter)
+        answer_by = event.receive_by and event.receive_by + told.shift
+        return replace(event, applicant=person, submitter=submitter, receive_by=answer_by)
     if isinstance(event, DossierAccepted):
-        return replace(event, code=told.code, due_at=_shifted(event.due_at, told.shift))
+        event = replace(event, code=told.code)
     if isinstance(event, FeeAssessed):
         return replace(event, dossier=told.dossier, payer=told.applicant)
-    due_at = getattr(event, "due_at", None)
-    return event if due_at is None else replace(event, due_at=due_at + told.shift)
-
-
-def _shifted(at: datetime | None, shift: timedelta) -> datetime | None:
-    return at if at is None else at + shift
+    dates = {name: getattr(event, name, None) for name in DATES}
+    moved = {name: at + told.shift for name, at in dates.items() if at is not None}
+    return replace(event, **moved) if moved else event

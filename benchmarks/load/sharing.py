@@ -28,7 +28,7 @@ INTERESTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("ground", "to_step"),
     ),
     (
-        ("dossier.result_issued", "dossier.denied", "dossier.result_returned", "dossier.closed"),
+        ("dossier.result_issued", "dossier.result_returned", "dossier.closed"),
         ("number", "outcome"),
     ),
 )

@@ -21,6 +21,10 @@ BODY = to_append(
         trace="4bf92f3577b34da6a3ce929d0e0e4736",
     ),
     DossierAccepted(
-        code="H29.101-251117-0042", due_at=_AT, catalogue_version=1, calendar_version="2025.1"
+        code="H29.101-251117-0042",
+        due_at=_AT,
+        catalogue_version=1,
+        calendar_version="2025.1",
+        step="receive",
     ),
 ).state

@@ -110,6 +110,8 @@ def open_account(account: Account | None, command: OpenAccount, setting: Setting
 
 def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Events:
     """A level never falls, and a number once verified is that person's for good."""
+    software = account.kind is AccountKind.SERVICE
+    refuse_if(software, Reason.NO_PERSON, "software has no identity card")
     if fault := national_id_fault(command.national_id, setting.at.year):
         raise Refused(Reason.NATIONAL_ID_INVALID, fault, "/national_id")
     same_number = account.national_id in (None, command.national_id)
@@ -144,7 +146,8 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
     known = command.agency in setting.catalogue.agencies
     refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
     valid_from = command.valid_from or setting.at
-    empty = command.valid_before is not None and command.valid_before <= valid_from
+    before = command.valid_before
+    empty = before is not None and before <= max(valid_from, setting.entered_at or setting.at)
     refuse_if(empty, Reason.VALIDITY_EMPTY, pointer="/valid_before")
     granted = e.RoleGranted(
         role=command.role,

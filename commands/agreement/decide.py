@@ -78,7 +78,8 @@ def sign(command: SignAgreement, setting: Setting) -> Events:
     for name in sorted(command.fields - offered):
         raise Refused(Reason.FIELD_UNKNOWN, name, "/fields")
     valid_from = command.valid_from or setting.at
-    empty = command.valid_before is not None and command.valid_before <= valid_from
+    before = command.valid_before
+    empty = before is not None and before <= max(valid_from, setting.entered_at or setting.at)
     refuse_if(empty, Reason.VALIDITY_EMPTY, pointer="/valid_before")
     return (
         AgreementSigned(

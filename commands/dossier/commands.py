@@ -7,11 +7,16 @@ from msgspec import Meta
 
 from commands.command import Command
 from domain.dossier import (
+    ApologyChannel,
     Applicant,
     Channel,
+    CorrectedField,
+    Decision,
     Delivery,
     Ground,
+    HandoverKind,
     Opinion,
+    Presenter,
     Representative,
     SubmittedPaper,
 )
@@ -38,6 +43,8 @@ class LodgeDossier(Command, frozen=True, kw_only=True):
     copies: Annotated[int, Meta(ge=1, le=1000)] = 1
     delivery: Delivery = Delivery.COUNTER
     representative: Representative | None = None
+    presenter: Presenter | None = None
+    """Who came to the counter, or sent the post, where that is neither of the two; never online."""
 
 
 class SupplementDossier(Command, frozen=True, kw_only=True):
@@ -47,8 +54,25 @@ class SupplementDossier(Command, frozen=True, kw_only=True):
     note: Text | None = None
 
 
+class AcceptSupplement(Command, frozen=True, kw_only=True):
+    """Chấp nhận hồ sơ bổ sung: ends the pause."""
+
+
+class RefuseSupplement(Command, frozen=True, kw_only=True):
+    """Hồ sơ bổ sung chưa đạt: the pause goes on."""
+
+    explanation: Text
+
+
 class AcceptDossier(Command, frozen=True, kw_only=True):
     """Tiếp nhận hồ sơ: code, due date and the pinned versions follow from the catalogue."""
+
+
+class RevokeAcceptance(Command, frozen=True, kw_only=True):
+    """Hủy tiếp nhận."""
+
+    basis: ShortText
+    explanation: Text
 
 
 class TurnAwayDossier(Command, frozen=True, kw_only=True):
@@ -74,10 +98,36 @@ class AssignDossier(Command, frozen=True, kw_only=True):
 
 
 class ForwardDossier(Command, frozen=True, kw_only=True):
-    """Chuyển bước xử lý: the step says which of the dossier's agencies holds it next."""
+    """Chuyển bước xử lý within the agency; another step than the next needs a `reason`."""
 
     to_step: Key
     officer: UUID | None = None
+
+
+class OfferHandover(Command, frozen=True, kw_only=True):
+    """Chuyển hồ sơ sang cơ quan khác."""
+
+    kind: HandoverKind = HandoverKind.STEP
+    to_agency: AgencyId
+    to_step: Key
+    papers: Annotated[tuple[ShortText, ...], Meta(max_length=200)] = ()
+    """The bundle of paper that goes along."""
+
+
+class AcceptHandover(Command, frozen=True, kw_only=True):
+    """Nhận hồ sơ chuyển đến."""
+
+    officer: UUID | None = None
+
+
+class RefuseHandover(Command, frozen=True, kw_only=True):
+    """Từ chối nhận hồ sơ chuyển đến."""
+
+    explanation: Text
+
+
+class RecallHandover(Command, frozen=True, kw_only=True):
+    """Thu hồi việc chuyển hồ sơ."""
 
 
 class RequestConsultation(Command, frozen=True, kw_only=True):
@@ -97,6 +147,12 @@ class AnswerConsultation(Command, frozen=True, kw_only=True):
     answer: Text
 
 
+class LapseConsultation(Command, frozen=True, kw_only=True):
+    """Quá hạn cho ý kiến: the consulted agency was silent until its date."""
+
+    consultation: Key
+
+
 class SuspendDossier(Command, frozen=True, kw_only=True):
     """Tạm dừng tính thời hạn."""
 
@@ -108,17 +164,30 @@ class ResumeDossier(Command, frozen=True, kw_only=True):
     """Tiếp tục xử lý."""
 
 
-class RescheduleDossier(Command, frozen=True, kw_only=True):
-    """Xin lỗi và hẹn lại."""
+class ApologiseForDelay(Command, frozen=True, kw_only=True):
+    """Xin lỗi và hẹn lại (mẫu 04)."""
 
     due_at: Moment
+    explanation: Text
+    channel: ApologyChannel
+    document_sha256: Sha256 | None = None
+
+
+class ExtendDeadline(Command, frozen=True, kw_only=True):
+    """Gia hạn thời hạn giải quyết theo luật định."""
+
+    due_at: Moment
+    basis: ShortText
     explanation: Text
 
 
 class ApproveResult(Command, frozen=True, kw_only=True):
-    """Phê duyệt kết quả."""
+    """Phê duyệt kết quả, or its denial."""
 
+    decision: Decision = Decision.GRANTED
     summary: Text
+    clause: ShortText | None = None
+    """Of a denial: the provision that it rests on."""
 
 
 class SignResult(Command, frozen=True, kw_only=True):
@@ -135,10 +204,10 @@ class IssueResult(Command, frozen=True, kw_only=True):
     document_sha256: Sha256
 
 
-class DenyDossier(Command, frozen=True, kw_only=True):
-    """Từ chối giải quyết."""
+class RevokeResult(Command, frozen=True, kw_only=True):
+    """Thu hồi, hủy kết quả."""
 
-    clause: ShortText
+    basis: ShortText
     explanation: Text
 
 
@@ -174,26 +243,54 @@ class CloseDossier(Command, frozen=True, kw_only=True):
     """Kết thúc hồ sơ."""
 
 
+class ReopenDossier(Command, frozen=True, kw_only=True):
+    """Mở lại hồ sơ đã kết thúc."""
+
+    basis: ShortText
+    explanation: Text
+
+
+class CorrectDossier(Command, frozen=True, kw_only=True):
+    """Đính chính; also after closing."""
+
+    field: CorrectedField
+    after: ShortText
+    basis: ShortText
+    corrects: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """Version of the event that said it wrongly; 1 is the lodging."""
+
+
 DossierCommand = (
     LodgeDossier
     | SupplementDossier
+    | AcceptSupplement
+    | RefuseSupplement
     | AcceptDossier
+    | RevokeAcceptance
     | TurnAwayDossier
     | RequestSupplement
     | AssignDossier
     | ForwardDossier
+    | OfferHandover
+    | AcceptHandover
+    | RefuseHandover
+    | RecallHandover
     | RequestConsultation
     | AnswerConsultation
+    | LapseConsultation
     | SuspendDossier
     | ResumeDossier
-    | RescheduleDossier
+    | ApologiseForDelay
+    | ExtendDeadline
     | ApproveResult
     | SignResult
     | IssueResult
-    | DenyDossier
+    | RevokeResult
     | RequestWithdrawal
     | DecideWithdrawal
     | StopDossier
     | ReturnResult
     | CloseDossier
+    | ReopenDossier
+    | CorrectDossier
 )

@@ -154,6 +154,7 @@ def start(payment: Payment, command: StartAttempt, setting: Setting) -> Events:
     """One attempt at a time, so that nobody pays twice while an outcome is unknown."""
     known = payment.attempts.get(command.attempt)
     if known is not None:
+        refuse_if(known.state is AttemptState.DECLINED, Reason.ATTEMPT_DECIDED, "declined")
         return _already(same=known.method is command.method)
     refuse_if(len(payment.attempts) >= OF_A_PAYMENT_MAX, Reason.TOO_MANY, "attempts")
     expires_at = payment.request_expires_at

@@ -1,5 +1,6 @@
 """What the events of an account add up to."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -56,6 +57,15 @@ class Grant(Value, frozen=True):
     def covers(self, agency: str) -> bool:
         """Whether the agency is the one that the role is held for, or a unit within it."""
         return agency == self.agency or agency.startswith(self.agency + ".")
+
+    def acts_at(self, agency: str, seats: Mapping[str, str]) -> bool:
+        """Whether the role does an agency's work there: within its own agency, not beyond a seal.
+
+        `seats` names for each agency the one with a seal that it belongs to: a department's approver
+        signs for its offices, and not for its land branch, which has a seal of its own.
+        """
+        seat = seats.get(agency, self.agency)
+        return self.covers(agency) and f"{self.agency}.".startswith(f"{seat}.")
 
 
 class Account(Value, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -50,6 +51,15 @@ class Paper(Struct, frozen=True, kw_only=True):
     required: bool = True
 
 
+class Place(StrEnum):
+    """Which of a dossier's agencies does a step."""
+
+    RECEIVING = "receiving"
+    COMPETENT = "competent"
+    COMMUNE = "commune"
+    """The commune where the matter lies; whoever hands the dossier over names it."""
+
+
 class Step(Struct, frozen=True, kw_only=True):
     """One step of the internal process (quy trình nội bộ) and the time it has, in working minutes."""
 
@@ -57,6 +67,7 @@ class Step(Struct, frozen=True, kw_only=True):
     name: str
     role: str
     minutes: Annotated[int, Meta(ge=0)]
+    place: Place = Place.COMPETENT
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -68,8 +79,12 @@ class Case(Struct, frozen=True, kw_only=True):
     key: str
     name: str
     limit: Limit | None
+    steps: tuple[Step, ...]
+    """In their order; their minutes add up to the limit."""
     fees: tuple[Fee, ...] = ()
     papers: tuple[Paper, ...] = ()
+    silence_is_consent: str | None = None
+    """The provision by which a consulted agency that is silent until its date consents."""
 
 
 class OnlineLevel(StrEnum):
@@ -113,7 +128,6 @@ class Procedure(Struct, frozen=True, kw_only=True):
     online: OnlineLevel
     handled_by: tuple[AgencyKind, ...]
     cases: tuple[Case, ...]
-    steps: tuple[Step, ...]
     result: str
     source: str
     synthetic: bool = False
@@ -151,7 +165,17 @@ class Waiver(Struct, frozen=True, kw_only=True):
         )
 
 
-class Catalogue(Struct, frozen=True, kw_only=True):
+class LifeRules(Struct, frozen=True, kw_only=True):
+    """What the law says of every dossier, whatever its procedure."""
+
+    reception: Limit
+    """Within which an online lodging must be answered."""
+    apology_days_before: Annotated[int, Meta(ge=0)]
+    """Calendar days before the due date by which an apology must have been issued."""
+    basis: str
+
+
+class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """Everything that is published together under one version number."""
 
     version: int
@@ -161,6 +185,17 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     procedures: dict[str, Procedure]
     waivers: tuple[Waiver, ...]
     calendar: Calendar
+    rules: LifeRules
+
+    @cached_property
+    def seats(self) -> dict[str, str]:
+        """For each agency the one with a seal of its own (con dấu) that it is, or belongs to."""
+        return {one: self._seat_of(agency) for one, agency in self.agencies.items()}
+
+    def _seat_of(self, agency: Agency) -> str:
+        while agency.kind is AgencyKind.DEPARTMENT_UNIT and agency.parent in self.agencies:
+            agency = self.agencies[agency.parent]
+        return agency.id
 
     def waiver(self, procedure: str, fee: Fee, *, online: bool, lodged_on: date) -> Waiver | None:
         """The first rule that waives the line, in published order."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TypeAlias
 
-from domain.calendar import MINUTES_A_DAY, Limit, LimitUnit
+from domain.calendar import Limit, LimitUnit, minutes_of
 from domain.catalogue.procedure import (
     AgencyKind,
     Case,
@@ -13,6 +13,7 @@ from domain.catalogue.procedure import (
     FeeUnit,
     OnlineLevel,
     Paper,
+    Place,
     Procedure,
     Step,
 )
@@ -168,7 +169,14 @@ def _procedure(index: int, online: OnlineLevel) -> Procedure:
     (sector, handled_by), fees = _sector_and_fees(index)
     limit = LIMITS[index * 7 % len(LIMITS)]
     papers = PAPERS[: 1 + index % len(PAPERS)]
-    case = Case(key="standard", name="Thông thường", limit=limit, fees=fees, papers=papers)
+    case = Case(
+        key="standard",
+        name="Thông thường",
+        limit=limit,
+        steps=STEPS_BY_LIMIT[limit],
+        fees=fees,
+        papers=papers,
+    )
     return Procedure(
         code=f"9.{number:06d}",
         name=f"Thủ tục mô phỏng số {number:04d} ({sector})",
@@ -176,7 +184,6 @@ def _procedure(index: int, online: OnlineLevel) -> Procedure:
         online=online,
         handled_by=handled_by,
         cases=(case,),
-        steps=STEPS_BY_LIMIT[limit],
         result="Kết quả mô phỏng",
         source=SOURCE,
         synthetic=True,
@@ -195,14 +202,15 @@ def _sector_and_fees(index: int) -> tuple[Sector, tuple[Fee, ...]]:
 
 def _steps(limit: Limit) -> tuple[Step, ...]:
     """The limit in tenths: 1 received, 6 examined, 1 each reviewed, approved, issued."""
-    minutes = {
-        LimitUnit.SAME_DAY: MINUTES_A_DAY,
-        LimitUnit.WORKING_HOUR: limit.amount * 60,
-        LimitUnit.WORKING_DAY: limit.amount * MINUTES_A_DAY,
-        LimitUnit.CALENDAR_DAY: limit.amount * 5 // 7 * MINUTES_A_DAY,
-    }[limit.unit]
+    minutes = minutes_of(limit)
     return tuple(
-        Step(key=key, name=name, role=role, minutes=(ends - begins) * minutes // 10)
+        Step(
+            key=key,
+            name=name,
+            role=role,
+            minutes=(ends - begins) * minutes // 10,
+            place=Place.RECEIVING if role == "front_desk" else Place.COMPETENT,
+        )
         for (key, name, role), (begins, ends) in zip(STEPS, pairwise(STEP_TENTHS), strict=True)
     )
 

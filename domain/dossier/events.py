@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from domain.calendar import Limit
 from domain.event import (
     OF_APPLICANT,
     OF_MENTIONED,
@@ -27,6 +28,8 @@ class Channel(StrEnum):
     ONLINE = "online"
     COUNTER = "counter"
     POST = "post"
+    ASSISTED = "assisted"
+    """Online at a counter, with an officer's help: neither the applicant's own act nor paper."""
 
 
 class Delivery(StrEnum):
@@ -58,6 +61,46 @@ class Opinion(StrEnum):
     AGREES = "agrees"
     DISAGREES = "disagrees"
     NEEDS_MORE = "needs_more"
+
+
+class Decision(StrEnum):
+    """What is decided: both are results, with document, signature, number and return."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    """Từ chối giải quyết: a written answer with its reasons, within the same limit."""
+
+
+class HandoverKind(StrEnum):
+    """Why a dossier goes to another agency."""
+
+    STEP = "step"
+    """To do the next step of it."""
+    COMPETENCE = "competence"
+    """Because that agency is the competent one, now or from the beginning."""
+
+
+class ApologyChannel(StrEnum):
+    """How the applicant gets the apology (QĐ 5157/QĐ-UBND of 2016, practice since)."""
+
+    LETTER = "letter"
+    SMS = "sms"
+    EMAIL = "email"
+    IN_PERSON = "in_person"
+    PORTAL = "portal"
+
+
+class CorrectedField(StrEnum):
+    """What a correction (đính chính) may be of."""
+
+    NAME = "name"
+    NATIONAL_ID = "national_id"
+    TAX_CODE = "tax_code"
+    PHONE = "phone"
+    EMAIL = "email"
+    ADDRESS = "address"
+    NUMBER = "number"
+    """Of the result."""
 
 
 class Outcome(StrEnum):
@@ -95,6 +138,19 @@ class Representative(
     account: UUID | None = None
 
 
+class Presenter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Người nộp: who came to the counter, or sent the post, where that is not the applicant.
+
+    He gets no rights over the dossier: whoever acts for the applicant is its representative.
+    """
+
+    name: Annotated[ShortText, OF_REPRESENTATIVE]
+    national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
+    account: UUID | None = None
+    authority: Annotated[ShortText | None, OF_REPRESENTATIVE] = None
+    """On what authority: kinship, an office, a paper by its number and day."""
+
+
 class SubmittedPaper(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -120,6 +176,12 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     copies: int = 1
     delivery: Delivery = Delivery.COUNTER
     representative: Representative | None = None
+    presenter: Presenter | None = None
+    """Absent: the applicant or the representative himself."""
+    entered_by: UUID | None = None
+    """Officer who entered it, at the counter, from the post, or helping online."""
+    receive_by: Moment | None = None
+    """Online: by when it must be answered; later is a late reception (NĐ 118/2025, art. 17, 18)."""
     verified_ids: Annotated[tuple[NationalId, ...], OF_APPLICANT] = ()
     """Verified numbers of the accounts whose matter it is, where the application does not name them."""
     catalogue_version: int = 0
@@ -127,10 +189,20 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
 
 
 class DossierSupplemented(Event, frozen=True, kw_only=True, tag="dossier.supplemented"):
-    """Bổ sung hồ sơ."""
+    """Bổ sung hồ sơ: what came in; whether it is enough is said by `supplement_accepted`."""
 
     papers: tuple[SubmittedPaper, ...]
     note: Annotated[str | None, OF_APPLICANT] = None
+
+
+class SupplementAccepted(Event, frozen=True, kw_only=True, tag="dossier.supplement_accepted"):
+    """Chấp nhận hồ sơ bổ sung: all that was asked for is there, and the pause ends."""
+
+
+class SupplementRefused(Event, frozen=True, kw_only=True, tag="dossier.supplement_refused"):
+    """Hồ sơ bổ sung chưa đạt: the pause goes on."""
+
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
@@ -138,12 +210,27 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
 
     code: DossierCode
     due_at: Moment | None
+    unrolled_at: Moment | None = None
+    """Where the count of calendar days ends, if that is a day off; pauses move this date."""
     catalogue_version: int
     """Legal rules are those in force at reception."""
     calendar_version: str
     """Which edition of the calendar of working days the date was counted by."""
+    limit: Limit | None = None
+    """Time that the law allowed at reception; None: no due date."""
+    step: str
+    """The first of the case's steps."""
+    step_due_at: Moment | None = None
+    """By when that step is to be done."""
     provisional: bool = False
     """The due date lies in a year whose days off that calendar does not publish yet."""
+
+
+class AcceptanceRevoked(Event, frozen=True, kw_only=True, tag="dossier.acceptance_revoked"):
+    """Hủy tiếp nhận: as if not accepted yet; the code stays this dossier's."""
+
+    basis: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class DossierTurnedAway(Event, frozen=True, kw_only=True, tag="dossier.turned_away"):
@@ -161,16 +248,58 @@ class DossierAssigned(Event, frozen=True, kw_only=True, tag="dossier.assigned"):
 
 
 class DossierForwarded(Event, frozen=True, kw_only=True, tag="dossier.forwarded"):
-    """Chuyển bước xử lý (phiếu kiểm soát, mẫu 06)."""
+    """Chuyển bước xử lý within the agency that holds it (phiếu kiểm soát, mẫu 06)."""
 
     from_step: str
     """Step that it leaves."""
     to_step: str
+    officer: UUID | None = None
+    step_due_at: Moment | None = None
+    """By when the new step is to be done."""
+    out_of_order: bool = False
+    """The process has another step next; the reason stands in the context."""
+
+
+class HandoverOffered(Event, frozen=True, kw_only=True, tag="dossier.handover_offered"):
+    """Chuyển hồ sơ sang cơ quan khác: it changes hands when that agency accepts."""
+
+    kind: HandoverKind
+    from_agency: AgencyId
+    to_agency: AgencyId
+    to_step: str
+    """Step that the other agency is to do."""
+    papers: tuple[ShortText, ...] = ()
+    """The bundle of paper that goes along, as the list on its cover says."""
+    out_of_order: bool = False
+    """As in `DossierForwarded`."""
+
+
+class HandoverAccepted(Event, frozen=True, kw_only=True, tag="dossier.handover_accepted"):
+    """Nhận hồ sơ chuyển đến; code, clock and due date stay."""
+
+    kind: HandoverKind
     from_agency: AgencyId
     """Agency that held it."""
     to_agency: AgencyId
     """Agency that holds it from now on."""
+    from_step: str
+    to_step: str
     officer: UUID | None = None
+    step_due_at: Moment | None = None
+    """The new holder's own date."""
+
+
+class HandoverRefused(Event, frozen=True, kw_only=True, tag="dossier.handover_refused"):
+    """Từ chối nhận hồ sơ chuyển đến: the old holder keeps it."""
+
+    to_agency: AgencyId
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
+class HandoverRecalled(Event, frozen=True, kw_only=True, tag="dossier.handover_recalled"):
+    """Thu hồi việc chuyển hồ sơ before it was accepted."""
+
+    to_agency: AgencyId
 
 
 class ConsultationRequested(Event, frozen=True, kw_only=True, tag="dossier.consultation_requested"):
@@ -192,6 +321,17 @@ class ConsultationAnswered(Event, frozen=True, kw_only=True, tag="dossier.consul
     answer: Annotated[Text, OF_MENTIONED]
 
 
+class ConsultationLapsed(Event, frozen=True, kw_only=True, tag="dossier.consultation_lapsed"):
+    """Quá hạn cho ý kiến: the consulted agency was silent; nobody waits for it any more."""
+
+    consultation: str
+    agency: AgencyId
+    deemed_consent: bool
+    """Whether the law takes silence for consent."""
+    basis: Annotated[ShortText | None, OF_MENTIONED] = None
+    """The provision that says so."""
+
+
 class DossierSuspended(Event, frozen=True, kw_only=True, tag="dossier.suspended"):
     """Tạm dừng tính thời hạn."""
 
@@ -200,11 +340,18 @@ class DossierSuspended(Event, frozen=True, kw_only=True, tag="dossier.suspended"
 
 
 class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
-    """Tiếp tục xử lý; the due date moves by the working time that was paused."""
+    """Tiếp tục xử lý; both dates move by the time that was paused."""
 
     due_before: Moment | None
     """The promised time until now."""
     due_at: Moment | None
+    original_due_at: Moment | None = None
+    """The statutory date, which no apology or extension has moved."""
+    unrolled_at: Moment | None = None
+    """As in `DossierAccepted`, of the statutory date."""
+    step_due_at: Moment | None = None
+    calendar_version: str
+    """By which edition of the calendar the time was counted."""
     paused_minutes: int
     """Working minutes."""
     provisional: bool = False
@@ -216,6 +363,8 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
 
     at_reception: bool
     """Whether it was asked for before acceptance."""
+    nth: int = 1
+    """Of this dossier; one complete notice is the rule, and a second counts as late (QĐ 766, 2.1)."""
     papers: tuple[str, ...]
     clause: Annotated[ShortText, OF_MENTIONED]
     explanation: Annotated[Text, OF_MENTIONED]
@@ -224,19 +373,35 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
     """Whether `reply_by` lies in a year whose days off are not published yet."""
 
 
-class DossierRescheduled(Event, frozen=True, kw_only=True, tag="dossier.rescheduled"):
-    """Xin lỗi và hẹn lại ngày trả kết quả (mẫu 04), at most once."""
+class ApologyIssued(Event, frozen=True, kw_only=True, tag="dossier.apology_issued"):
+    """Xin lỗi và hẹn lại ngày trả kết quả (mẫu 04): once, and a day before the date at the latest."""
 
     due_before: Moment | None
     """The promised time until now."""
     due_at: Moment
     explanation: Annotated[Text, OF_MENTIONED]
+    channel: ApologyChannel
+    document_sha256: Sha256 | None = None
+    """The form as it was sent."""
+
+
+class DeadlineExtended(Event, frozen=True, kw_only=True, tag="dossier.deadline_extended"):
+    """Gia hạn thời hạn giải quyết as a law allows it; no apology, and none is used up by it."""
+
+    due_before: Moment | None
+    """The promised time until now."""
+    due_at: Moment
+    basis: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class ResultApproved(Event, frozen=True, kw_only=True, tag="dossier.result_approved"):
-    """Phê duyệt kết quả."""
+    """Phê duyệt kết quả, or its denial."""
 
+    decision: Decision = Decision.GRANTED
     summary: Annotated[Text, OF_MENTIONED]
+    clause: Annotated[ShortText | None, OF_MENTIONED] = None
+    """Of a denial: the provision that it rests on."""
 
 
 class ResultSigned(Event, frozen=True, kw_only=True, tag="dossier.result_signed"):
@@ -247,17 +412,22 @@ class ResultSigned(Event, frozen=True, kw_only=True, tag="dossier.result_signed"
 
 
 class ResultIssued(Event, frozen=True, kw_only=True, tag="dossier.result_issued"):
-    """Cấp số, phát hành kết quả."""
+    """Cấp số, phát hành kết quả: the file that was signed, no other."""
 
     number: ShortText
     document_sha256: Sha256
+    decision: Decision = Decision.GRANTED
 
 
-class DossierDenied(Event, frozen=True, kw_only=True, tag="dossier.denied"):
-    """Từ chối giải quyết: a result with its reasons, not a non-acceptance."""
+class ResultRevoked(Event, frozen=True, kw_only=True, tag="dossier.result_revoked"):
+    """Thu hồi, hủy kết quả: the dossier is in progress again, at the step where it was approved."""
 
-    clause: Annotated[ShortText, OF_MENTIONED]
+    number: ShortText
+    document_sha256: Sha256
+    """Of the result that is no longer good."""
+    basis: Annotated[ShortText, OF_MENTIONED]
     explanation: Annotated[Text, OF_MENTIONED]
+    step: str
 
 
 class WithdrawalRequested(Event, frozen=True, kw_only=True, tag="dossier.withdrawal_requested"):
@@ -289,6 +459,26 @@ class ResultReturned(Event, frozen=True, kw_only=True, tag="dossier.result_retur
     tracking: Annotated[ShortText | None, OF_APPLICANT] = None
 
 
+class DossierReopened(Event, frozen=True, kw_only=True, tag="dossier.reopened"):
+    """Mở lại hồ sơ đã kết thúc."""
+
+    status: str
+    """Where it stands again: as before it was ended."""
+    basis: Annotated[ShortText, OF_MENTIONED]
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
+class DossierCorrected(Event, frozen=True, kw_only=True, tag="dossier.corrected"):
+    """Đính chính: what was recorded stays, and what is right stands beside it."""
+
+    field: CorrectedField
+    before: Annotated[ShortText | None, OF_APPLICANT]
+    after: Annotated[ShortText, OF_APPLICANT]
+    basis: Annotated[ShortText, OF_MENTIONED]
+    corrects: int
+    """Version, in this stream, of the event that said it wrongly."""
+
+
 class DossierClosed(Event, frozen=True, kw_only=True, tag="dossier.closed"):
     """Kết thúc hồ sơ."""
 
@@ -298,23 +488,34 @@ class DossierClosed(Event, frozen=True, kw_only=True, tag="dossier.closed"):
 DossierEvent = (
     DossierLodged
     | DossierSupplemented
+    | SupplementAccepted
+    | SupplementRefused
     | DossierAccepted
+    | AcceptanceRevoked
     | DossierTurnedAway
     | DossierAssigned
     | DossierForwarded
+    | HandoverOffered
+    | HandoverAccepted
+    | HandoverRefused
+    | HandoverRecalled
     | ConsultationRequested
     | ConsultationAnswered
+    | ConsultationLapsed
     | DossierSuspended
     | DossierResumed
     | SupplementRequested
-    | DossierRescheduled
+    | ApologyIssued
+    | DeadlineExtended
     | ResultApproved
     | ResultSigned
     | ResultIssued
-    | DossierDenied
+    | ResultRevoked
     | WithdrawalRequested
     | WithdrawalDecided
     | DossierStopped
     | ResultReturned
+    | DossierReopened
+    | DossierCorrected
     | DossierClosed
 )

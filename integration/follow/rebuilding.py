@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.log.database import BULK, connect
 from commands.log.event_log import read_wanted
-from integration.servers.processes import calm_collector
+from integration.servers.processes import calm_collector, end_with_parent
 from projections.engine.rebuild import rebuild_together
 from projections.engine.view import View
 from projections.views.registry import VIEWS
@@ -34,7 +34,7 @@ def rebuild_views(dsn: str, names: Iterable[str]) -> Iterator[Rebuilt]:
     """
     groups = _groups(names, os.cpu_count() or 1)
     # Spawned, because a forked process would share connections.
-    with ProcessPoolExecutor(len(groups), get_context("spawn")) as processes:
+    with ProcessPoolExecutor(len(groups), get_context("spawn"), end_with_parent) as processes:
         yield from processes.map(partial(_rebuild, dsn), groups)
 
 

@@ -62,6 +62,21 @@ class DataFolder:
             self._lock = None
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether some process has the folder now, by its lock and not by what is written in it."""
+    try:
+        handle = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def make_unlisted(folder: Path) -> None:
     """Let others pass through our own folder, and see nothing of what is in it.
 
@@ -257,6 +272,12 @@ def _prepare(uid: int | None, death_signal: signal.Signals) -> Callable[[], None
             libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
 
     return prepare
+
+
+def end_with_parent() -> None:
+    """In a worker of a pool: end when the process that made the pool does, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _appear_as(libc: ctypes.CDLL, uid: int) -> bool:

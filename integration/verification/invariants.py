@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from commands.log.event_log import head_position, read_rows, read_wanted
 from integration.nats.bus import EVENTS, Bus, Pull, stream_state, to_message
+from integration.servers.processes import end_with_parent
 from integration.verification.folded import Folded, fold_city
 from projections import queries
 from projections.engine.difference import Difference, difference
@@ -160,7 +161,7 @@ async def nats_stream_equals_log(places: Places) -> Found:
         parts = [await _compare_part(places, Part(0, last, end))]
     else:
         loop = asyncio.get_running_loop()
-        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        with ProcessPoolExecutor(2, get_context("spawn"), end_with_parent) as processes:
             parts = list(
                 await asyncio.gather(
                     loop.run_in_executor(processes, part_compared, places, Part(0, middle, middle)),
@@ -269,7 +270,7 @@ async def _compare_views(places: Places, reached: Callable[[Finding], None]) -> 
     """Each read model against its rebuild, two at a time, each in a process of its own."""
     loop = asyncio.get_running_loop()
     slots = asyncio.Semaphore(2)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(2, get_context("spawn"), end_with_parent) as processes:
 
         async def compare(view: str) -> None:
             async with slots:

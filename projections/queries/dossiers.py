@@ -34,6 +34,8 @@ class WorklistFilter(Struct, frozen=True, kw_only=True):
     overdue_at: datetime | None = None
     """Due date missed as seen at this instant; what was finished in time never is."""
     due_before: datetime | None = None
+    receive_before: datetime | None = None
+    """Reception has not answered yet, and must before this instant."""
 
 
 class FoundDossier(Struct, frozen=True):
@@ -54,6 +56,7 @@ NARROWED = {
     "assignee": "AND assignee = %(assignee)s",
     "overdue_at": "AND due_at < coalesce(finished_at, %(overdue_at)s)",
     "due_before": "AND due_at < %(due_before)s",
+    "receive_before": "AND receive_by < %(receive_before)s",
 }
 """Conditions of a worklist's filter, likewise."""
 

@@ -41,20 +41,27 @@ class Sums(Struct, frozen=True, kw_only=True):
 
     agency: str | None
     lodged_online: int
+    lodged_assisted: int
     lodged_counter: int
     lodged_post: int
     accepted: int
+    received_late: int
     turned_away: int
     supplements_asked: int
-    rescheduled: int
+    supplements_repeated: int
+    apologies: int
+    extensions: int
     issued: int
     denied: int
+    revoked: int
     withdrawn: int
     stopped: int
     returned: int
     closed: int
+    reopened: int
     finished_on_time: int
     finished_late: int
+    finished_past_original: int
 
 
 COUNTERS = ", ".join(f"coalesce(sum({c}), 0) AS {c}" for c in Sums.__struct_fields__[1:])

@@ -51,9 +51,11 @@ def fold(row: Findable | None, record: Record, _out: Out) -> Findable | None:
     match event:
         case e.DossierAccepted(code=code):
             return _with(row, folded(code))
+        case e.DossierCorrected(field=e.CorrectedField.NAME | e.CorrectedField.NUMBER):
+            return _with(row, *folded(event.after).split())
         case e.ResultIssued(number=number):
             return _with(row, *folded(number).split())
-        case e.DossierForwarded(to_agency=agency):
+        case e.HandoverOffered(to_agency=agency):
             return _with(row, *map(reach_of, _above(agency)))
         case _:
             return row
@@ -62,7 +64,13 @@ def fold(row: Findable | None, record: Record, _out: Out) -> Findable | None:
 VIEW = StreamView(
     name="search",
     events=frozenset(
-        {"dossier.lodged", "dossier.accepted", "dossier.forwarded", "dossier.result_issued"}
+        {
+            "dossier.lodged",
+            "dossier.accepted",
+            "dossier.handover_offered",
+            "dossier.result_issued",
+            "dossier.corrected",
+        }
     ),
     table=SEARCH,
     fold=fold,

@@ -324,3 +324,69 @@ def test_metrics_are_for_who_has_their_token(instance: Instance, officer: Person
     assert "hoso_log_position" in shown.text
     kept = instance.settings.data_folder / "metrics.token"
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def chunked(fields: str, trailers: bytes) -> bytes:
+    """A lodging in one chunk, with these fields before it and these trailers after it."""
+    body = json.dumps(lodging()).encode()
+    head = (
+        f"POST /v1/dossiers HTTP/1.1\r\nHost: x\r\n{fields}Content-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+
+def test_what_comes_after_the_body_is_no_field_of_the_head(
+    instance: Instance, officer: Person
+) -> None:
+    """RFC 9110, section 6.5.1: nobody who stands before us looked at a trailer."""
+    token = f"Authorization: Bearer {officer.token}\r\n"
+    key = "Idempotency-Key: trailing\r\n"
+    for fields, trailers, status in (
+        ("", (token + key).encode(), b"401"),
+        (token, key.encode(), b"400"),
+        (token + key, b"Idempotency-Key: another\r\nHost: y\r\n", b"201"),
+    ):
+        answer = raw(instance, chunked(fields, trailers))
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+
+
+@pytest.mark.parametrize("kind", ["trailers", "one trailer", "extensions"])
+def test_what_comes_beside_a_body_is_bounded(
+    instance: Instance, officer: Person, kind: str
+) -> None:
+    head = (
+        f"POST /v1/dossiers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {officer.token}\r\n"
+        "Idempotency-Key: endless\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    ).encode()
+    endless = {
+        "trailers": b"0\r\n" + b"X: 1\r\n" * 20_000,
+        "one trailer": b"0\r\nX: " + b"1" * 120_000,
+        "extensions": b"1;" + b"x" * 120_000,
+    }[kind]
+    url = urlsplit(instance.addresses.base_url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(head)
+        received = b""
+        for start in range(0, len(endless), 8_192):
+            try:
+                connection.sendall(endless[start : start + 8_192])
+            except OSError:
+                break
+        while part := connection.recv(65_536):
+            received += part
+    assert b" 431 " in received.partition(b"\r\n")[0] or b'"head-too-large"' in received, received
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET /v1/me#x HTTP/1.1", b"400"),
+        ("GET /health/live HTTP/2.0", b"505"),
+        ("GET /health/live HTTP/1.1", b"200"),
+    ],
+)
+def test_a_request_line_is_one_of_http_1(instance: Instance, line: str, status: bytes) -> None:
+    answer = raw(instance, f"{line}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 " + status), answer

@@ -343,3 +343,24 @@ def test_logs_are_not_for_everybody(instance: Instance) -> None:
     assert instance.nats is not None
     for file in (*folder.iterdir(), instance.postgres.log, instance.nats.log):
         assert file.stat().st_mode & 0o777 == 0o640, file
+
+
+FLOOD = """
+import logging, time
+from api.server.observability import configure_logs
+configure_logs()
+for _ in range(500): logging.getLogger("lib").warning("the same")
+logging.getLogger("lib").warning("another")
+time.sleep(1.1)
+logging.getLogger("lib").warning("the same")
+"""
+
+
+def test_what_a_library_repeats_is_said_once_a_second_with_how_often_it_was(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    assert run(FLOOD, log).returncode == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    said = [(line["said"], line.get("also")) for line in lines]
+    assert said == [("the same", None), ("another", None), ("the same", 499)]

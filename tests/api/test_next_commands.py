@@ -12,7 +12,6 @@ ALL_BODIES: dict[str, Any] = {
     "approve": {"summary": "x"},
     "sign": {"document_sha256": "0" * 64, "signature_sha256": "1" * 64},
     "issue": {"number": "1", "document_sha256": "0" * 64},
-    "deny": {"clause": "x", "explanation": "x"},
     "stop": {"clause": "x", "explanation": "x"},
     "decide-withdrawal": {"granted": False, "explanation": "x"},
     "return-result": {"delivery": "counter", "receiver": "x"},
@@ -33,14 +32,16 @@ def test_what_is_told_follows_the_state(people: People, officer: Person) -> None
     assert at_reception == dict.fromkeys(
         ("accept", "turn-away", "request-supplement", "request-withdrawal"), '"1"'
     )
-    assert set(told(approver, dossier)) == {"request-supplement"}
+    assert set(told(approver, dossier)) == {"request-supplement", "correct"}
     officer.done(f"/v1/dossiers/{dossier}/accept", None, 1)
     assert "accept" not in told(officer, dossier)
-    assert {"approve", "suspend", "deny", "stop", "request-consultation"} <= told(
-        approver, dossier
-    ).keys()
-    approver.done(f"/v1/dossiers/{dossier}/suspend", ALL_BODIES["suspend"], 2)
-    assert told(approver, dossier)["resume"] == '"3"'
+    assert {"suspend", "stop", "request-consultation"} <= told(approver, dossier).keys()
+    assert "approve" not in told(approver, dossier), "not yet at the approver's step"
+    there = {"to_step": "sign", "reason": "Hồ sơ đơn giản."}
+    approver.done(f"/v1/dossiers/{dossier}/forward", there, 2)
+    assert "approve" in told(approver, dossier)
+    approver.done(f"/v1/dossiers/{dossier}/suspend", ALL_BODIES["suspend"], 3)
+    assert told(approver, dossier)["resume"] == '"4"'
     assert "approve" not in told(approver, dossier)
 
 

@@ -38,8 +38,11 @@ def live(officer: Person) -> tuple[str, str, int]:
         return step
 
     code = do("accept")["code"]
+    for key in ("examine", "record", "sign"):
+        do("forward", to_step=key)
     do("approve", summary="Đủ điều kiện.")
     do("sign", document_sha256=SHA, signature_sha256=SHA)
+    do("forward", to_step="issue")
     do("issue", number="125/KS", document_sha256=SHA)
     do("return-result", delivery="counter", receiver="Nguyễn Thị Mẫu")
     do("close")
@@ -61,8 +64,10 @@ def test_a_dossier_goes_through_the_whole_chain(
     assert names == [
         "dossier.lodged",
         "dossier.accepted",
+        *(3 * ["dossier.forwarded"]),
         "dossier.result_approved",
         "dossier.result_signed",
+        "dossier.forwarded",
         "dossier.result_issued",
         "dossier.result_returned",
         "dossier.closed",

@@ -310,7 +310,9 @@ def test_events_and_streams_have_their_bounds_in_a_file_too(
 
 
 def accepted(stream: UUID, code: str) -> bytes:
-    event = DossierAccepted(code=code, due_at=AT, catalogue_version=1, calendar_version="2026")
+    event = DossierAccepted(
+        code=code, due_at=AT, catalogue_version=1, calendar_version="2026", step="receive"
+    )
     return fact(stream, 1, event)
 
 

@@ -280,3 +280,18 @@ def test_a_number_that_cannot_be_one_is_no_proof() -> None:
     given(OPENED).when(unborn).refused(Reason.NATIONAL_ID_INVALID, "/national_id")
     unchecked = c.OpenOrganisation(issuer="i", subject="c", name="M", tax_code="0000000000")
     given().when(unchecked).refused(Reason.TAX_CODE_INVALID, "/tax_code")
+
+
+def test_software_has_no_identity_to_verify() -> None:
+    verify = c.VerifyIdentity(level=1, national_id="079199990001", evidence="x")
+    given(SERVICE).when(verify).refused(Reason.NO_PERSON)
+
+
+def test_a_role_that_is_over_already_is_not_given() -> None:
+    over = c.GrantRole(
+        role=Role.EXAMINER,
+        agency="H29.101",
+        valid_from=MONDAY_9 - timedelta(days=9),
+        valid_before=MONDAY_9 - timedelta(days=1),
+    )
+    given(OFFICER).when(over).refused(Reason.VALIDITY_EMPTY, "/valid_before")

@@ -39,7 +39,7 @@ from commands.matter import matter_of
 from commands.wish import Wish
 from domain.account import Account, AccountKind, Grant, Issuers, Role
 from domain.refusal import Reason, Refused
-from tests.given import ACTOR, MONDAY_9, OTHER
+from tests.given import ACTOR, CATALOGUE, MONDAY_9, OTHER
 
 TABLE = Path(__file__).parents[1] / "rights.txt"
 SINCE = MONDAY_9 - timedelta(days=1000)
@@ -121,6 +121,43 @@ def table() -> list[str]:
             if places:
                 lines.append(f"{name}: {role.value} at {places}{shown}")
     return lines
+
+
+@pytest.mark.parametrize(
+    ("held", "agency", "acts"),
+    [
+        ("H29.8", "H29.8", True),
+        ("H29.8", "H29.8.1.1", False),  # the land branch has a seal of its own
+        ("H29.8.1", "H29.8.1.1", False),
+        ("H29.8.1.1", "H29.8.1.1", True),
+        ("H29.3", "H29.3.1", True),  # an office within the department
+        ("H29.3.1", "H29.3.1", True),
+        ("H29.3.1", "H29.3", False),
+        ("H29", "H29.3", False),
+        ("H29", "H29.3.1", False),
+        ("H29", "H29.101", False),
+    ],
+)
+def test_an_approver_signs_within_the_seal_of_his_agency_and_may_read_beyond_it(
+    held: str, agency: str, acts: bool
+) -> None:
+    """Luật Tổ chức chính quyền địa phương: who has a seal answers for what it seals."""
+    matter = Matter(holder=agency, receiving=agency, competent=agency, hidden=True)
+    approver = caller(officer(Role.APPROVER, held))
+    if acts:
+        assert authorise(d.SignResult, approver, matter, MONDAY_9, CATALOGUE.seats).role
+    else:
+        with pytest.raises(Refused) as no:
+            authorise(d.SignResult, approver, matter, MONDAY_9, CATALOGUE.seats)
+        assert no.value.reason is Reason.NOT_YOUR_AGENCY
+    if f"{agency}.".startswith(f"{held}."):
+        assert authorise(Reading.DOSSIER, approver, matter, MONDAY_9, CATALOGUE.seats).role
+
+
+def test_who_administers_reaches_over_seals() -> None:
+    matter = Matter(agency="H29.8.1.1")
+    admin = caller(officer(Role.ACCOUNT_ADMIN, "H29.8"))
+    assert authorise(a.OpenOfficer, admin, matter, MONDAY_9, CATALOGUE.seats).places
 
 
 def test_every_command_and_every_reading_has_its_line_in_the_table() -> None:

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands.catalogue import load_catalogue
@@ -12,8 +12,9 @@ from domain.calendar import (
     Calendar,
     Limit,
     LimitUnit,
-    NotPublishedError,
+    Start,
     add_working_minutes,
+    after_pause,
     due,
     is_working_day,
     is_working_time,
@@ -32,6 +33,10 @@ def working_days(amount: int) -> Limit:
     return Limit(amount=amount, unit=LimitUnit.WORKING_DAY)
 
 
+def from_opening(amount: int) -> Limit:
+    return Limit(amount=amount, unit=LimitUnit.WORKING_DAY, starts=Start.OPENING)
+
+
 def calendar_days(amount: int) -> Limit:
     return Limit(amount=amount, unit=LimitUnit.CALENDAR_DAY)
 
@@ -45,7 +50,12 @@ instants = st.datetimes(
     max_value=datetime(2027, 12, 1),  # noqa: DTZ001  hypothesis adds the zone
     timezones=st.just(CITY_TIME),
 )
-limits = st.builds(Limit, amount=st.integers(0, 40), unit=st.sampled_from(LimitUnit))
+limits = st.builds(
+    Limit,
+    amount=st.integers(1, 40),
+    unit=st.sampled_from(LimitUnit),
+    starts=st.sampled_from(Start),
+)
 pauses = st.integers(0, 20_000)
 
 
@@ -90,14 +100,21 @@ def test_offices_work_on(day: str, works: bool) -> None:
         # before opening and at lunch it is still that day's
         ("2025-11-17 06:00", working_days(1), "2025-11-18 17:00"),
         ("2025-11-17 12:15", working_days(1), "2025-11-18 17:00"),
-        # at closing, after it, and on a Saturday: the next opening
-        ("2025-11-17 17:00", working_days(1), "2025-11-19 17:00"),
-        ("2025-11-21 18:00", working_days(1), "2025-11-25 17:00"),
-        ("2025-11-22 09:00", working_days(1), "2025-11-25 17:00"),
+        # at closing, after it, and on a Saturday: counted from the true day (BLDS 2015, art. 147)
+        ("2025-11-17 17:00", working_days(1), "2025-11-18 17:00"),
+        ("2025-11-21 18:00", working_days(1), "2025-11-24 17:00"),
+        ("2025-11-22 09:00", working_days(1), "2025-11-24 17:00"),
+        ("2026-03-14 09:00", working_days(3), "2026-03-18 17:00"),
+        ("2026-03-13 17:20", working_days(3), "2026-03-18 17:00"),
+        ("2026-11-20 23:59", working_days(1), "2026-11-23 17:00"),
+        # where a limit's own law counts from the next opening
+        ("2025-11-22 09:00", from_opening(1), "2025-11-25 17:00"),
+        ("2025-11-21 18:00", from_opening(1), "2025-11-25 17:00"),
+        ("2025-11-21 16:00", from_opening(1), "2025-11-24 17:00"),
         # across Tết 2026: Thursday, Friday, nine days off, Monday
         ("2026-02-12 10:00", working_days(1), "2026-02-13 17:00"),
         ("2026-02-12 10:00", working_days(2), "2026-02-23 17:00"),
-        ("2026-02-15 10:00", working_days(1), "2026-02-24 17:00"),
+        ("2026-02-15 10:00", working_days(1), "2026-02-23 17:00"),
         # over a made-up Saturday: it counts
         ("2026-01-09 10:00", working_days(1), "2026-01-10 17:00"),
         ("2026-01-10 10:00", working_days(1), "2026-01-12 17:00"),
@@ -120,7 +137,7 @@ def test_offices_work_on(day: str, works: bool) -> None:
     ],
 )
 def test_due(received: str, limit: Limit, expected: str) -> None:
-    assert due(CALENDAR, limit, at(received)) == at(expected)
+    assert due(CALENDAR, limit, at(received)).due_at == at(expected)
 
 
 @pytest.mark.parametrize(
@@ -139,13 +156,14 @@ def test_due(received: str, limit: Limit, expected: str) -> None:
 def test_a_same_day_dossier_received_after_15h_is_due_on_the_next_working_day(
     received: str, expected: str
 ) -> None:
-    assert due(CALENDAR, SAME_DAY, at(received)) == at(expected)
+    assert due(CALENDAR, SAME_DAY, at(received)).due_at == at(expected)
 
 
 def test_an_instant_means_the_same_in_every_time_zone() -> None:
     received_at = datetime.fromisoformat("2025-11-17T08:00:00+00:00")
-    assert due(CALENDAR, SAME_DAY, received_at) == at("2025-11-17 17:00")
-    assert due(CALENDAR, SAME_DAY, received_at + timedelta(minutes=1)) == at("2025-11-18 17:00")
+    assert due(CALENDAR, SAME_DAY, received_at).due_at == at("2025-11-17 17:00")
+    later = received_at + timedelta(minutes=1)
+    assert due(CALENDAR, SAME_DAY, later).due_at == at("2025-11-18 17:00")
 
 
 def test_an_instant_without_a_time_zone_is_refused() -> None:
@@ -172,7 +190,7 @@ def test_working_minutes_between(start: str, end: str, minutes: int) -> None:
 
 
 def test_a_pause_of_a_day_over_tet_moves_the_due_date_by_a_working_day() -> None:
-    was_due_at = due(CALENDAR, working_days(3), at("2026-02-10 09:00"))
+    was_due_at = due(CALENDAR, working_days(3), at("2026-02-10 09:00")).due_at
     assert was_due_at == at("2026-02-13 17:00")
     paused = working_minutes_between(CALENDAR, at("2026-02-12 09:00"), at("2026-02-13 09:00"))
     assert paused == 480
@@ -189,7 +207,7 @@ def test_a_pause_that_lies_within_tet_moves_nothing() -> None:
 def test_due_is_always_in_working_time_and_never_before_reception(
     limit: Limit, received_at: datetime
 ) -> None:
-    due_at = due(CALENDAR, limit, received_at, provisional=True)
+    due_at = due(CALENDAR, limit, received_at).due_at
     assert is_working_time(CALENDAR, due_at)
     assert due_at >= received_at
     assert due_at.tzinfo is CITY_TIME
@@ -200,18 +218,16 @@ def test_who_is_received_later_is_not_due_earlier(
     limit: Limit, one: datetime, other: datetime
 ) -> None:
     earlier, later = sorted((one, other))
-    assert due(CALENDAR, limit, earlier, provisional=True) <= due(
-        CALENDAR, limit, later, provisional=True
-    )
+    assert due(CALENDAR, limit, earlier).due_at <= due(CALENDAR, limit, later).due_at
 
 
-@given(st.sampled_from(LimitUnit), st.integers(0, 40), instants)
+@given(st.sampled_from(LimitUnit), st.integers(1, 40), instants)
 def test_a_longer_limit_is_not_due_earlier(
     unit: LimitUnit, amount: int, received_at: datetime
 ) -> None:
     limit, longer = Limit(amount=amount, unit=unit), Limit(amount=amount + 1, unit=unit)
-    due_at = due(CALENDAR, limit, received_at, provisional=True)
-    assert due_at <= due(CALENDAR, longer, received_at, provisional=True)
+    due_at = due(CALENDAR, limit, received_at).due_at
+    assert due_at <= due(CALENDAR, longer, received_at).due_at
 
 
 @given(instants, pauses)
@@ -241,7 +257,7 @@ def test_two_pauses_are_as_long_as_one(start: datetime, first: int, second: int)
 def test_pause_and_resume_never_shorten_the_time_that_is_left(
     limit: Limit, received_at: datetime, data: st.DataObject
 ) -> None:
-    due_at = due(CALENDAR, limit, received_at, provisional=True)
+    due_at = due(CALENDAR, limit, received_at).due_at
     suspended_at = data.draw(
         st.datetimes(
             received_at.replace(tzinfo=None),
@@ -260,12 +276,93 @@ def test_pause_and_resume_never_shorten_the_time_that_is_left(
     )
 
 
-def test_a_due_date_after_the_last_published_year_is_known_to_nobody() -> None:
+def test_a_due_date_after_the_last_published_year_is_marked() -> None:
     """Days off are decided year by year (BLLĐ 2019, art. 112); none are guessed."""
     limit = Limit(amount=2, unit=LimitUnit.WORKING_DAY)
-    at = datetime(2027, 12, 30, 9, tzinfo=CITY_TIME)
-    with pytest.raises(NotPublishedError):
-        due(CALENDAR, limit, at)
-    assert due(CALENDAR, limit, at, provisional=True).date().isoformat() == "2028-01-03"
+    received_at = datetime(2027, 12, 30, 9, tzinfo=CITY_TIME)
+    beyond = due(CALENDAR, limit, received_at)
+    assert (beyond.provisional, beyond.due_at.date().isoformat()) == (True, "2028-01-03")
+    assert beyond.calendar_version == CALENDAR.version
     weekly = Calendar(version="w", hours=CALENDAR.hours, special_days=())
-    assert due(weekly, limit, at).date().isoformat() == "2028-01-03"
+    assert not due(weekly, limit, received_at).provisional
+    assert not due(CALENDAR, limit, at("2027-12-29 09:00")).provisional
+
+
+@pytest.mark.parametrize(
+    ("received", "since", "until", "unrolled", "expected"),
+    [
+        # BLDS 2015, art. 147, 148: the pause counts in days, from where the count ended
+        ("2026-02-06 09:00", "2026-02-13 17:00", "2026-02-23 07:30", "2026-03-03", "2026-03-03"),
+        ("2026-02-02 09:00", "2026-02-03 09:00", "2026-02-05 09:00", "2026-02-19", "2026-02-23"),
+        ("2026-02-02 09:00", "2026-02-03 09:00", "2026-02-03 16:00", "2026-02-17", "2026-02-23"),
+    ],
+)
+def test_calendar_days_pause_in_calendar_days(
+    received: str, since: str, until: str, unrolled: str, expected: str
+) -> None:
+    limit = calendar_days(15)
+    first = due(CALENDAR, limit, at(received))
+    after = after_pause(CALENDAR, limit, first.unrolled_at, at(since), at(until))
+    assert after.unrolled_at == at(f"{unrolled} 17:00")
+    assert after.due_at == at(f"{expected} 17:00")
+
+
+@given(limits, instants, st.lists(st.integers(0, 60 * 24 * 20), min_size=3, max_size=3))
+def test_a_pause_in_two_parts_is_as_long_as_one_and_never_gives_an_earlier_date(
+    limit: Limit, received_at: datetime, lengths: list[int]
+) -> None:
+    first = due(CALENDAR, limit, received_at)
+    since = received_at + timedelta(minutes=lengths[0])
+    middle = since + timedelta(minutes=lengths[1])
+    until = middle + timedelta(minutes=lengths[2])
+    whole = after_pause(CALENDAR, limit, first.unrolled_at, since, until)
+    half = after_pause(CALENDAR, limit, first.unrolled_at, since, middle)
+    assert after_pause(CALENDAR, limit, half.unrolled_at, middle, until) == whole
+    assert whole.due_at >= half.due_at >= first.due_at
+
+
+def _is_open_minute(minute: datetime) -> bool:
+    """Whether the minute that begins then is one of work, straight from the calendar's data."""
+    special = {day.day: day.kind for day in CALENDAR.special_days}
+    kind = special.get(minute.date())
+    works = minute.weekday() < 5 if kind is None else kind == "made_up"
+    clock = minute.time()
+    return works and any(one.opens <= clock < one.closes for one in CALENDAR.hours)
+
+
+def _by_the_minute(limit: Limit, received_at: datetime) -> datetime:
+    """The due date by looking at every minute: slow, and with nothing of the code under test."""
+    minute = received_at
+    if limit.unit is LimitUnit.WORKING_HOUR:
+        while not _is_open_minute(minute):
+            minute += timedelta(minutes=1)
+        left = limit.amount * 60
+        while left:
+            left -= _is_open_minute(minute)
+            minute += timedelta(minutes=1)
+        return minute
+    day, counted = received_at.date(), 0
+    while counted < limit.amount:
+        day += timedelta(days=1)
+        noon = datetime(day.year, day.month, day.day, 9, tzinfo=CITY_TIME)
+        counted += limit.unit is LimitUnit.CALENDAR_DAY or _is_open_minute(noon)
+    while not _is_open_minute(datetime(day.year, day.month, day.day, 9, tzinfo=CITY_TIME)):
+        day += timedelta(days=1)
+    return datetime(day.year, day.month, day.day, 17, tzinfo=CITY_TIME)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from((LimitUnit.WORKING_HOUR, LimitUnit.WORKING_DAY, LimitUnit.CALENDAR_DAY)),
+    st.integers(1, 24),
+    st.datetimes(
+        min_value=datetime(2024, 1, 1),  # noqa: DTZ001  hypothesis adds the zone
+        max_value=datetime(2030, 11, 1),  # noqa: DTZ001  hypothesis adds the zone
+        timezones=st.just(CITY_TIME),
+    ).map(lambda instant: instant.replace(second=0, microsecond=0)),
+)
+def test_a_clock_that_looks_at_every_minute_comes_to_the_same(
+    unit: LimitUnit, amount: int, received_at: datetime
+) -> None:
+    limit = Limit(amount=amount, unit=unit)
+    assert due(CALENDAR, limit, received_at).due_at == _by_the_minute(limit, received_at)

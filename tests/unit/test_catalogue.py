@@ -72,8 +72,7 @@ def test_every_stored_procedure_has_a_source_and_paper_or_step_behind_it() -> No
     assert len(STORED) == 24
     for procedure in STORED:
         assert len(procedure.source) > 20
-        assert procedure.steps
-        assert all(case.papers for case in procedure.cases)
+        assert all(case.papers and case.steps for case in procedure.cases)
 
 
 def test_a_made_up_procedure_is_seen_to_be_made_up() -> None:
@@ -110,12 +109,12 @@ def test_the_fill_is_the_same_every_time_and_spread_widely() -> None:
     ],
 )
 def test_the_steps_of_a_procedure_fill_its_limit(procedure: str, days: int) -> None:
-    steps = CATALOGUE.procedures[procedure].steps
+    steps = CATALOGUE.procedures[procedure].cases[0].steps
     assert sum(step.minutes for step in steps) == days * MINUTES_A_DAY
 
 
 def test_lost_land_certificates_take_12_steps_and_5_more_after_tax() -> None:
-    assert len(CATALOGUE.procedures["1.012786"].steps) == 12 + 5
+    assert len(CATALOGUE.procedures["1.012786"].cases[0].steps) == 12 + 5
 
 
 @pytest.mark.parametrize(
@@ -238,8 +237,20 @@ def in_procedure(**fields: object) -> Callable[[Any], None]:
         ("procedures.json", in_procedure(cases=[]), "$.procedures[2].cases"),
         (
             "procedures.json",
-            lambda c: c["procedures"][2]["steps"][1].update(role="minister"),
-            "$.procedures[2].steps[1].role",
+            lambda c: c["procedures"][2]["cases"][0]["steps"][1].update(role="minister"),
+            "$.procedures[2].cases[0].steps[1].role",
+        ),
+        (
+            "procedures.json",
+            lambda c: c["procedures"][2]["cases"][0]["steps"][1].update(minutes=959),
+            "minutes, the limit has 1440",
+        ),
+        (
+            "procedures.json",
+            lambda c: [
+                step.update(role="clerk") for step in c["procedures"][2]["cases"][0]["steps"]
+            ],
+            "nobody at the competent agency approves",
         ),
         (
             "procedures.json",

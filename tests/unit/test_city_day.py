@@ -7,10 +7,18 @@ from uuid import UUID
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from benchmarks.city.city_day import last_moment
 from benchmarks.city.lag import LagProbe
-from benchmarks.city.lives import LATE, LATE_LAND, STAYS_OPEN, Life, PlannedCommand, Planner
+from benchmarks.city.lives import (
+    LATE_COMMUNE,
+    LATE_OTHERS,
+    STAYS_OPEN,
+    Life,
+    PlannedCommand,
+    Planner,
+)
 from benchmarks.city.population import PLATFORM, SIMULATOR, Population, Size
 from benchmarks.load.http_client import IN_FLIGHT, Answer, comes_later
 from commands import dossier as d
@@ -60,6 +68,21 @@ def time_of(step: PlannedCommand) -> datetime:
     return step.command.effective_at
 
 
+NOT_PLAYED = {
+    d.StopDossier,
+    d.RefuseSupplement,
+    d.RevokeAcceptance,
+    d.RefuseHandover,
+    d.RecallHandover,
+    d.LapseConsultation,
+    d.ExtendDeadline,
+    d.RevokeResult,
+    d.ReopenDossier,
+    d.CorrectDossier,
+}
+"""What a day like any other does without."""
+
+
 def share(lives: list[Life], command: type) -> float:
     having = sum(any(isinstance(s.command, command) for s in life.steps) for life in lives)
     return having / len(lives)
@@ -71,9 +94,9 @@ class Ended(Struct):
     outcome: Outcome | None = None
     code: str | None = None
     late: bool = False
-    rescheduled: bool = False
+    apologised: bool = False
     finished: bool = False
-    land: bool = False
+    commune: bool = False
 
 
 def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
@@ -92,7 +115,7 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
         related = dossier if step.to_payment else None
         caller = Caller(actor=actor, account=accounts[actor], via=UUID(int=0), software=simulator)
         matter = matter_of(wish, target, related)
-        capacity = authorise(type(step.command), caller, matter, NOW)
+        capacity = authorise(type(step.command), caller, matter, NOW, CATALOGUE.seats)
         floor = earliest(caller, capacity, NOW, calendar_begins(CATALOGUE.calendar))
         assert floor is not None
         assert floor <= at
@@ -122,11 +145,13 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
 def _judge(ended: Ended, dossier: State | None) -> None:
     assert isinstance(dossier, Dossier)
     procedure = CATALOGUE.procedures[dossier.procedure]
-    ended.land = AgencyKind.LAND_OFFICE in procedure.handled_by
+    ended.commune = AgencyKind.COMMUNE in procedure.handled_by
     ended.finished = dossier.accepted_at is not None and dossier.finished_at is not None
     ended.finished = ended.finished and not dossier.withdrawn
-    ended.rescheduled = dossier.rescheduled
-    ended.late = ended.finished and dossier.is_overdue(NOW)
+    ended.apologised = dossier.apologised is not None
+    # As published: against the date that was given at reception and moved by pauses alone.
+    on_time = replace(dossier, due_at=dossier.original_due_at)
+    ended.late = ended.finished and on_time.is_overdue(NOW)
 
 
 @pytest.fixture(scope="module")
@@ -192,25 +217,25 @@ def test_outcomes_have_their_published_shares(lives: list[Life]) -> None:
     assert share(lives, d.TurnAwayDossier) == pytest.approx(0.03, abs=0.012)
     assert share(lives, d.RequestSupplement) == pytest.approx(0.08, abs=0.02)
     assert share(lives, d.RequestWithdrawal) == pytest.approx(0.01, abs=0.007)
-    assert share(lives, d.DenyDossier) == pytest.approx(0.015, abs=0.008)
+    denied = sum(life.outcome is Outcome.DENIAL_RETURNED for life in lives) / len(lives)
+    assert denied == pytest.approx(0.015, abs=0.008)
     still_open = sum(life.outcome is None for life in lives) / len(lives)
     assert still_open == pytest.approx(STAYS_OPEN, abs=0.015)
 
 
-def test_as_many_are_late_as_published_and_most_of_them_were_apologised_for(
+def test_as_many_are_late_as_published_by_tier_and_some_were_apologised_for(
     ends: list[Ended],
 ) -> None:
-    for land, published in ((False, LATE), (True, LATE_LAND)):
-        finished = [ended for ended in ends if ended.finished and ended.land is land]
-        missed = [ended for ended in finished if ended.late or ended.rescheduled]
-        assert len(missed) / len(finished) == pytest.approx(published, rel=0.35)
-    missed = [ended for ended in ends if ended.late or ended.rescheduled]
-    apologies = sum(ended.rescheduled for ended in missed)
-    assert apologies / len(missed) == pytest.approx(0.6, abs=0.12)
+    """Communes 0.70 %, all else 15.2 % (1/7 to 3/11/2025)."""
+    for commune, published in ((True, LATE_COMMUNE), (False, LATE_OTHERS)):
+        finished = [ended for ended in ends if ended.finished and ended.commune is commune]
+        late = sum(ended.late for ended in finished)
+        assert late / len(finished) == pytest.approx(published, rel=0.5), commune
+    assert any(ended.apologised for ended in ends)
 
 
-def test_a_dossier_takes_ten_to_fourteen_commands(lives: list[Life]) -> None:
-    assert 10 <= sum(len(life.steps) for life in lives) / len(lives) <= 14
+def test_a_dossier_takes_twelve_to_sixteen_commands(lives: list[Life]) -> None:
+    assert 12 <= sum(len(life.steps) for life in lives) / len(lives) <= 16
 
 
 def test_some_agencies_are_visited_far_more_than_others(lives: list[Life]) -> None:
@@ -224,7 +249,7 @@ def test_some_agencies_are_visited_far_more_than_others(lives: list[Life]) -> No
 def test_money_takes_every_turn(lives: list[Life]) -> None:
     sent = {type(step.command) for life in lives for step in life.steps}
     assert sent >= set(p.PaymentCommand.__args__)
-    assert sent >= set(d.DossierCommand.__args__) - {d.StopDossier}
+    assert sent >= set(d.DossierCommand.__args__) - NOT_PLAYED
 
 
 def test_most_dossiers_that_can_come_online_do(lives: list[Life]) -> None:

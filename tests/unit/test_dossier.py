@@ -12,17 +12,17 @@ from hypothesis.strategies import lists, sampled_from
 from msgspec.structs import replace
 
 from commands import dossier as c
-from commands.dossier.decide import CONSULTATIONS_MAX
+from commands.dossier.processing import CONSULTATIONS_MAX
 from commands.streams import evolve
 from domain import dossier as e
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
-from domain.dossier import Channel, Delivery, Dossier, Ground, Outcome
+from domain.dossier import Channel, Decision, Delivery, Dossier, Ground, Outcome
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, CATALOGUE, CODE, MONDAY_9, OTHER, account, examiner, given
 
 COMMUNE = next(a.id for a in CATALOGUE.agencies.values() if a.kind == "commune")
-ELSEWHERE = [a.id for a in CATALOGUE.agencies.values() if a.kind == "commune"][1]
+ELSEWHERE, THIRD = [a.id for a in CATALOGUE.agencies.values() if a.kind == "commune"][1:3]
 PROCEDURE = CATALOGUE.procedures["1.004873"]
 CASE = PROCEDURE.cases[0]
 PAPERS = tuple(e.SubmittedPaper(code=p.code) for p in CASE.papers)
@@ -47,20 +47,28 @@ LODGED = e.DossierLodged(
     receiving_agency=COMMUNE,
     competent_agency=COMMUNE,
     papers=PAPERS,
+    receive_by=datetime(2025, 11, 18, 17, 0, tzinfo=CITY_TIME),
     catalogue_version=CATALOGUE.version,
 )
 THURSDAY_17 = datetime(2025, 11, 20, 17, 0, tzinfo=CITY_TIME)
 ACCEPTED = e.DossierAccepted(
     code=CODE,
     due_at=THURSDAY_17,
+    unrolled_at=THURSDAY_17,
     catalogue_version=CATALOGUE.version,
     calendar_version=CATALOGUE.calendar.version,
+    limit=CASE.limit,
+    step="receive",
+    step_due_at=MONDAY_9 + timedelta(minutes=CASE.steps[0].minutes),
 )
+TO_APPROVER = e.DossierForwarded(from_step="review", to_step="approve")
+TO_CLERK = e.DossierForwarded(from_step="approve", to_step="issue")
 SUSPENDED = e.DossierSuspended(ground=Ground.HALT, basis="b")
 APPROVED = e.ResultApproved(summary="s")
 SIGNED = e.ResultSigned(document_sha256=SHA, signature_sha256=SHA)
 ISSUED = e.ResultIssued(number="1", document_sha256=SHA)
-DENIED = e.DossierDenied(clause="k", explanation="x")
+DENIAL = e.ResultApproved(decision=Decision.DENIED, summary="x", clause="k")
+DENIED = e.ResultIssued(number="1", document_sha256=SHA, decision=Decision.DENIED)
 RETURNED = e.ResultReturned(delivery=Delivery.COUNTER)
 CLOSED = e.DossierClosed(outcome=Outcome.RESULT_RETURNED)
 ASKED = e.ConsultationRequested(
@@ -144,6 +152,10 @@ def test_resuming_moves_the_due_date_by_the_working_time_paused() -> None:
         e.DossierResumed(
             due_before=THURSDAY_17,
             due_at=datetime(2025, 11, 21, 17, 0, tzinfo=CITY_TIME),
+            original_due_at=datetime(2025, 11, 21, 17, 0, tzinfo=CITY_TIME),
+            unrolled_at=datetime(2025, 11, 21, 17, 0, tzinfo=CITY_TIME),
+            step_due_at=datetime(2025, 11, 18, 11, 0, tzinfo=CITY_TIME),
+            calendar_version=CATALOGUE.calendar.version,
             paused_minutes=480,
         )
     )
@@ -155,13 +167,15 @@ def test_a_running_dossier_cannot_be_resumed_nor_a_standing_one_suspended_otherw
     given(LODGED, ACCEPTED, SUSPENDED).when(other).refused(Reason.DOSSIER_SUSPENDED)
 
 
-def test_forwarding_follows_the_procedures_steps() -> None:
-    step = PROCEDURE.steps[1]
-    given(LODGED, ACCEPTED).when(c.ForwardDossier(to_step=step.key)).then(
-        e.DossierForwarded(
-            from_step="reception", to_step=step.key, from_agency=COMMUNE, to_agency=COMMUNE
-        )
+def test_forwarding_follows_the_steps_of_the_case() -> None:
+    step = CASE.steps[1]
+    at = MONDAY_9 + timedelta(minutes=30)
+    forwarded = e.DossierForwarded(
+        from_step="receive",
+        to_step=step.key,
+        step_due_at=datetime(2025, 11, 19, 9, 30, tzinfo=CITY_TIME),
     )
+    given(LODGED, ACCEPTED).when(c.ForwardDossier(to_step=step.key), at=at).then(forwarded)
     given(LODGED, ACCEPTED).when(c.ForwardDossier(to_step="nowhere")).refused(
         Reason.STEP_UNKNOWN, "/to_step"
     )
@@ -170,11 +184,11 @@ def test_forwarding_follows_the_procedures_steps() -> None:
 
 def test_approval_waits_for_the_opinions_asked_for() -> None:
     approve = c.ApproveResult(summary="s")
-    given(LODGED, ACCEPTED, ASKED).when(approve).refused(Reason.CONSULTATION_OPEN)
+    given(LODGED, ACCEPTED, TO_APPROVER, ASKED).when(approve).refused(Reason.CONSULTATION_OPEN)
     answer = c.AnswerConsultation(consultation="q", opinion=e.Opinion.AGREES, answer="a")
     answered = e.ConsultationAnswered(consultation="q", opinion=e.Opinion.AGREES, answer="a")
     given(LODGED, ACCEPTED, ASKED).when(answer).then(answered)
-    given(LODGED, ACCEPTED, ASKED, answered).when(approve).then(APPROVED)
+    given(LODGED, ACCEPTED, TO_APPROVER, ASKED, answered).when(approve).then(APPROVED)
 
 
 def test_a_consultation_has_a_known_agency_a_name_of_its_own_and_time() -> None:
@@ -184,7 +198,7 @@ def test_a_consultation_has_a_known_agency_a_name_of_its_own_and_time() -> None:
     given(LODGED, ACCEPTED).when(ask).then(ASKED)
     given(LODGED, ACCEPTED).when(replace(ask, agency="H29.999")).refused(Reason.AGENCY_UNKNOWN)
     given(LODGED, ACCEPTED).when(replace(ask, due_at=MONDAY_9)).refused(Reason.DUE_NOT_LATER)
-    again = replace(ask, agency=COMMUNE)
+    again = replace(ask, agency=THIRD)
     given(LODGED, ACCEPTED, ASKED).when(again).refused(Reason.CONSULTATION_EXISTS)
     answer = c.AnswerConsultation(consultation="z", opinion=e.Opinion.AGREES, answer="a")
     given(LODGED, ACCEPTED).when(answer).refused(Reason.CONSULTATION_UNKNOWN)
@@ -194,36 +208,39 @@ def test_approving_signing_issuing_are_three_acts_in_this_order() -> None:
     sign = c.SignResult(document_sha256=SHA, signature_sha256=SHA)
     issue = c.IssueResult(number="1", document_sha256=SHA)
     given(LODGED, ACCEPTED).when(sign).refused(Reason.RESULT_NOT_APPROVED)
-    given(LODGED, ACCEPTED, APPROVED).when(issue).refused(Reason.RESULT_NOT_SIGNED)
-    given(LODGED, ACCEPTED, APPROVED).when(sign).then(SIGNED)
-    given(LODGED, ACCEPTED, APPROVED, SIGNED).when(issue).then(ISSUED)
+    approved = (LODGED, ACCEPTED, TO_APPROVER, APPROVED)
+    given(*approved).when(issue).refused(Reason.RESULT_NOT_SIGNED)
+    given(*approved).when(sign).then(SIGNED)
+    given(*approved, SIGNED, TO_CLERK).when(issue).then(ISSUED)
 
 
 def test_lateness_never_blocks_the_return() -> None:
     back = c.ReturnResult(delivery=Delivery.COUNTER)
     years_later = MONDAY_9 + timedelta(days=900)
-    past = (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED)
+    past = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
     given(*past).when(back, at=years_later).then(RETURNED)
     given(LODGED, ACCEPTED).when(back).refused(Reason.RESULT_NOT_ISSUED)
 
 
 def test_closing_says_how_it_ended() -> None:
-    past = (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED)
+    past = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED, RETURNED)
     given(*past).when(c.CloseDossier()).then(CLOSED)
-    denied = (LODGED, ACCEPTED, DENIED, RETURNED)
+    denied = (LODGED, ACCEPTED, TO_APPROVER, DENIAL, SIGNED, TO_CLERK, DENIED, RETURNED)
     given(*denied).when(c.CloseDossier()).then(e.DossierClosed(outcome=Outcome.DENIAL_RETURNED))
     given(LODGED).when(c.CloseDossier()).refused(Reason.DOSSIER_NOT_FINISHED)
 
 
 def test_a_closed_dossier_takes_no_more_commands() -> None:
-    past = (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED, CLOSED)
+    past = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED, RETURNED, CLOSED)
     given(*past).when(c.AcceptDossier()).refused(Reason.DOSSIER_CLOSED)
 
 
 def test_withdrawal_is_decided_and_when_granted_stops_and_closes() -> None:
     ask = c.RequestWithdrawal(explanation="x")
     given(LODGED, ACCEPTED).when(ask).then(WITHDRAWAL)
-    given(LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED).when(ask).refused(Reason.RESULT_ISSUED)
+    given(LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED).when(ask).refused(
+        Reason.RESULT_ISSUED
+    )
     yes = c.DecideWithdrawal(granted=True, explanation="y")
     given(LODGED, ACCEPTED, WITHDRAWAL).when(yes).then(
         e.WithdrawalDecided(granted=True, explanation="y"),
@@ -239,15 +256,24 @@ def test_withdrawal_is_decided_and_when_granted_stops_and_closes() -> None:
     given(LODGED, ACCEPTED, WITHDRAWAL).when(approve).refused(Reason.WITHDRAWAL_PENDING)
 
 
-def test_rescheduling_is_to_a_later_date_and_once() -> None:
-    later = THURSDAY_17 + timedelta(days=1)
-    again = c.RescheduleDossier(due_at=later, explanation="x")
-    moved = e.DossierRescheduled(due_before=THURSDAY_17, due_at=later, explanation="x")
-    given(LODGED, ACCEPTED).when(again).then(moved)
-    too_early = replace(again, due_at=MONDAY_9)
+APOLOGY = c.ApologiseForDelay(
+    due_at=THURSDAY_17 + timedelta(days=1), explanation="x", channel=e.ApologyChannel.LETTER
+)
+APOLOGISED = e.ApologyIssued(
+    due_before=THURSDAY_17,
+    due_at=APOLOGY.due_at,
+    explanation="x",
+    channel=e.ApologyChannel.LETTER,
+)
+
+
+def test_an_apology_is_to_a_later_date_and_once() -> None:
+    """NĐ 61/2018, art. 19: one letter of apology, with one new date."""
+    given(LODGED, ACCEPTED).when(APOLOGY).then(APOLOGISED)
+    too_early = replace(APOLOGY, due_at=MONDAY_9)
     given(LODGED, ACCEPTED).when(too_early).refused(Reason.DUE_NOT_LATER, "/due_at")
-    twice = replace(again, due_at=later + timedelta(days=1))
-    given(LODGED, ACCEPTED, moved).when(twice).refused(Reason.RESCHEDULED_ONCE)
+    twice = replace(APOLOGY, due_at=APOLOGY.due_at + timedelta(days=3))
+    given(LODGED, ACCEPTED, APOLOGISED).when(twice).refused(Reason.APOLOGISED_ONCE)
 
 
 def test_stopping_closes() -> None:
@@ -258,14 +284,28 @@ def test_stopping_closes() -> None:
     given(LODGED).when(stop).refused(Reason.DOSSIER_NOT_IN_PROGRESS)
 
 
+DENY = c.ApproveResult(decision=Decision.DENIED, summary="x", clause="k")
+
+
 def test_denial_is_a_result() -> None:
-    given(LODGED, ACCEPTED).when(c.DenyDossier(clause="k", explanation="x")).then(DENIED)
+    """Approved, signed, numbered and returned as any other (NĐ 118/2025; NPSP 9)."""
+    given(LODGED, ACCEPTED, TO_APPROVER).when(DENY).then(DENIAL)
+    given(LODGED, ACCEPTED, TO_APPROVER, ASKED).when(DENY).then(DENIAL)
+    signed = (LODGED, ACCEPTED, TO_APPROVER, DENIAL, SIGNED, TO_CLERK)
+    given(*signed).when(c.IssueResult(number="1", document_sha256=SHA)).then(DENIED)
+
+
+def test_a_denial_names_its_provision_and_a_consent_has_none() -> None:
+    ready = given(LODGED, ACCEPTED, TO_APPROVER)
+    ready.when(replace(DENY, clause=None)).refused(Reason.CLAUSE_OF_DENIAL, "/clause")
+    granted = replace(DENY, decision=Decision.GRANTED)
+    ready.when(granted).refused(Reason.CLAUSE_OF_DENIAL, "/clause")
 
 
 def test_assigning_puts_the_dossier_on_a_desk() -> None:
     officers = {OTHER: examiner(COMMUNE)}
     given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER), named=officers).then(
-        e.DossierAssigned(officer=OTHER, step="reception")
+        e.DossierAssigned(officer=OTHER, step="receive")
     )
 
 
@@ -274,7 +314,7 @@ def test_nothing_can_be_done_to_what_does_not_exist() -> None:
 
 
 def test_overdue_is_measured_against_the_decision_not_the_return() -> None:
-    state = given(LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED).state
+    state = given(LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED).state
     assert isinstance(state, Dossier)
     assert not state.is_overdue(MONDAY_9 + timedelta(days=900))
     running = given(LODGED, ACCEPTED).state
@@ -286,20 +326,20 @@ OWN_ACTS = {c.SupplementDossier, c.RequestWithdrawal}
 IN_PROGRESS = (LODGED, ACCEPTED)
 SIGN = c.SignResult(document_sha256=SHA, signature_sha256=SHA)
 ISSUE = c.IssueResult(number="1", document_sha256=SHA)
-DENY = c.DenyDossier(clause="k", explanation="x")
 LATER = MONDAY_9 + timedelta(days=9)
+APOLOGISE = replace(APOLOGY, due_at=LATER)
 COMMANDS: tuple[c.DossierCommand, ...] = (
     c.SupplementDossier(papers=PAPERS),
     c.AcceptDossier(),
     c.TurnAwayDossier(clause="k", explanation="x"),
     c.RequestSupplement(clause="k", explanation="x"),
     c.AssignDossier(officer=OTHER),
-    c.ForwardDossier(to_step=PROCEDURE.steps[1].key),
+    c.ForwardDossier(to_step=CASE.steps[1].key),
     c.RequestConsultation(consultation="q", agency=ELSEWHERE, question="?", due_at=LATER),
     c.AnswerConsultation(consultation="q", opinion=e.Opinion.AGREES, answer="a"),
     c.SuspendDossier(ground=Ground.HALT, basis="b"),
     c.ResumeDossier(),
-    c.RescheduleDossier(due_at=LATER, explanation="x"),
+    APOLOGISE,
     c.ApproveResult(summary="s"),
     SIGN,
     ISSUE,
@@ -310,6 +350,19 @@ COMMANDS: tuple[c.DossierCommand, ...] = (
     c.StopDossier(clause="k", explanation="x"),
     c.ReturnResult(delivery=Delivery.COUNTER),
     c.CloseDossier(),
+    c.AcceptSupplement(),
+    c.RefuseSupplement(explanation="x"),
+    c.RevokeAcceptance(basis="b", explanation="x"),
+    c.OfferHandover(kind=e.HandoverKind.COMPETENCE, to_agency=ELSEWHERE, to_step="examine"),
+    c.AcceptHandover(),
+    c.RefuseHandover(explanation="x"),
+    c.RecallHandover(),
+    c.LapseConsultation(consultation="q"),
+    c.ExtendDeadline(due_at=LATER, basis="b", explanation="x"),
+    c.RevokeResult(basis="b", explanation="x"),
+    c.ReopenDossier(basis="b", explanation="x"),
+    c.CorrectDossier(field=e.CorrectedField.NAME, after="Nguyễn Thị Mẫn", basis="b"),
+    *(c.ForwardDossier(to_step=step.key, reason="r") for step in CASE.steps[2:]),
 )
 
 
@@ -378,7 +431,9 @@ def test_a_number_that_was_typed_is_not_kept_twice() -> None:
 def test_an_officer_is_not_a_party_because_he_entered_it() -> None:
     counter = replace(LODGE, channel=Channel.COUNTER)
     citizen = {OWNER: account()}
-    lodged = replace(LODGED, channel=Channel.COUNTER, submitter=None)
+    lodged = replace(
+        LODGED, channel=Channel.COUNTER, submitter=None, entered_by=ACTOR, receive_by=None
+    )
     state = given().when(counter, account=examiner(COMMUNE), named=citizen).then(lodged)
     assert isinstance(state, Dossier)
     assert set(state.owners) - {None} == {OWNER}
@@ -525,8 +580,9 @@ def test_nobody_gets_his_own_case_on_his_desk() -> None:
 
 
 ANSWERED = e.ConsultationAnswered(consultation="q", opinion=e.Opinion.AGREES, answer="a")
-MOVED = e.DossierRescheduled(due_before=THURSDAY_17, due_at=LATER, explanation="x")
-RESULT = (*IN_PROGRESS, APPROVED, SIGNED, ISSUED)
+MOVED = replace(APOLOGISED, due_at=LATER)
+AT_APPROVER = (*IN_PROGRESS, TO_APPROVER)
+RESULT = (*AT_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
 
 
 @pytest.mark.parametrize(
@@ -556,19 +612,19 @@ RESULT = (*IN_PROGRESS, APPROVED, SIGNED, ISSUED)
         ),
         (
             (*IN_PROGRESS, MOVED),
-            c.RescheduleDossier(due_at=LATER, explanation="other"),
-            Reason.RESCHEDULED_ONCE,
+            replace(APOLOGISE, explanation="other"),
+            Reason.APOLOGISED_ONCE,
         ),
-        ((*IN_PROGRESS, APPROVED), c.ApproveResult(summary="other"), Reason.ALREADY_OTHERWISE),
+        ((*AT_APPROVER, APPROVED), c.ApproveResult(summary="other"), Reason.ALREADY_OTHERWISE),
         (
-            RESULT[:-1],
+            RESULT[:-2],
             c.SignResult(document_sha256="1" * 64, signature_sha256=SHA),
             Reason.ALREADY_OTHERWISE,
         ),
         (RESULT, c.IssueResult(number="2", document_sha256=SHA), Reason.ALREADY_OTHERWISE),
         (
-            (*IN_PROGRESS, DENIED),
-            c.DenyDossier(clause="k", explanation="other"),
+            (*AT_APPROVER, DENIAL),
+            replace(DENY, summary="other"),
             Reason.ALREADY_OTHERWISE,
         ),
         (
@@ -582,25 +638,21 @@ RESULT = (*IN_PROGRESS, APPROVED, SIGNED, ISSUED)
             Reason.ALREADY_OTHERWISE,
         ),
         (
-            (*IN_PROGRESS, e.DossierAssigned(officer=OTHER, step="reception")),
-            c.ForwardDossier(to_step="reception", officer=ACTOR),
+            (*IN_PROGRESS, e.DossierAssigned(officer=OTHER, step="receive")),
+            c.ForwardDossier(to_step="receive", officer=ACTOR),
             Reason.ALREADY_OTHERWISE,
         ),
         # guards
-        ((*IN_PROGRESS, APPROVED, WITHDRAWAL), SIGN, Reason.WITHDRAWAL_PENDING),
-        ((*IN_PROGRESS, APPROVED, SIGNED, WITHDRAWAL), ISSUE, Reason.WITHDRAWAL_PENDING),
-        ((*IN_PROGRESS, WITHDRAWAL), DENY, Reason.WITHDRAWAL_PENDING),
+        ((*AT_APPROVER, APPROVED, WITHDRAWAL), SIGN, Reason.WITHDRAWAL_PENDING),
+        ((*RESULT[:-1], WITHDRAWAL), ISSUE, Reason.WITHDRAWAL_PENDING),
+        ((*AT_APPROVER, WITHDRAWAL), DENY, Reason.WITHDRAWAL_PENDING),
         (
             (*RESULT, WITHDRAWAL),
             c.DecideWithdrawal(granted=True, explanation="y"),
             Reason.RESULT_ISSUED,
         ),
-        (RESULT, c.RescheduleDossier(due_at=LATER, explanation="x"), Reason.RESULT_ISSUED),
-        (
-            (*IN_PROGRESS, SUSPENDED),
-            c.RescheduleDossier(due_at=LATER, explanation="x"),
-            Reason.DOSSIER_SUSPENDED,
-        ),
+        (RESULT, APOLOGISE, Reason.RESULT_ISSUED),
+        ((*IN_PROGRESS, SUSPENDED), APOLOGISE, Reason.DOSSIER_SUSPENDED),
     ],
 )
 def test_a_contradiction_is_no_repeat_and_the_result_stands(
@@ -615,11 +667,11 @@ def test_a_contradiction_is_no_repeat_and_the_result_stands(
         ((LODGED, SENT_BACK), c.RequestSupplement(clause="k", explanation="x")),
         ((*IN_PROGRESS, ASKED, ANSWERED), COMMANDS[7]),
         ((*IN_PROGRESS, SUSPENDED), c.SuspendDossier(ground=Ground.HALT, basis="b")),
-        ((*IN_PROGRESS, MOVED), c.RescheduleDossier(due_at=LATER, explanation="x")),
-        ((*IN_PROGRESS, APPROVED), c.ApproveResult(summary="s")),
-        (RESULT[:-1], SIGN),
+        ((*IN_PROGRESS, MOVED), APOLOGISE),
+        ((*AT_APPROVER, APPROVED), c.ApproveResult(summary="s")),
+        (RESULT[:-2], SIGN),
         (RESULT, ISSUE),
-        ((*IN_PROGRESS, DENIED), DENY),
+        ((*AT_APPROVER, DENIAL), DENY),
         ((*IN_PROGRESS, WITHDRAWAL), c.RequestWithdrawal(explanation="x")),
         ((*RESULT, RETURNED), c.ReturnResult(delivery=Delivery.COUNTER)),
     ],
@@ -635,6 +687,8 @@ def test_a_closed_dossier_refuses_and_never_says_already_so(command: c.DossierCo
     closed = given(*IN_PROGRESS, SUSPENDED, WITHDRAWAL, ASKED, CLOSED).when(command)
     if isinstance(command, c.CloseDossier):
         closed.then()
+    elif isinstance(command, c.ReopenDossier | c.CorrectDossier):
+        assert closed.decide(closed.state)
     else:
         closed.refused(Reason.DOSSIER_CLOSED)
 
@@ -642,7 +696,7 @@ def test_a_closed_dossier_refuses_and_never_says_already_so(command: c.DossierCo
 def test_a_date_beyond_the_published_calendar_is_refused_or_marked() -> None:
     """A promise is refused; what the law sets, or one body asks of another, is marked."""
     far = datetime(2028, 1, 1, tzinfo=CITY_TIME)
-    promise = c.RescheduleDossier(due_at=far, explanation="x")
+    promise = replace(APOLOGY, due_at=far)
     given(*IN_PROGRESS).when(promise).refused(Reason.DUE_BEYOND_CALENDAR, "/due_at")
     for asks in (
         replace(COMMANDS[6], due_at=far),
@@ -652,7 +706,13 @@ def test_a_date_beyond_the_published_calendar_is_refused_or_marked() -> None:
         assert getattr(when.decide(when.state)[0], "provisional", False)
     new_year = datetime(2027, 12, 31, 9, tzinfo=CITY_TIME)
     due_at = datetime(2028, 1, 5, 17, tzinfo=CITY_TIME)
-    accepted = replace(ACCEPTED, due_at=due_at, provisional=True)
+    accepted = replace(
+        ACCEPTED,
+        due_at=due_at,
+        unrolled_at=due_at,
+        step_due_at=new_year + timedelta(hours=2),
+        provisional=True,
+    )
     given(LODGED).when(c.AcceptDossier(), at=new_year).then(accepted)
     resumed = given(*IN_PROGRESS, SUSPENDED).when(c.ResumeDossier(), at=new_year)
     (event,) = resumed.decide(resumed.state)
@@ -686,7 +746,7 @@ def test_any_command_in_any_reachable_state_twice_changes_nothing_the_second_tim
         with suppress(Refused):
             assert life.decide(life.state) == ()
         assert isinstance(before, Dossier)
-        result = before.status in (e.Status.ISSUED, e.Status.DENIED, e.Status.RETURNED)
+        result = before.status in (e.Status.ISSUED, e.Status.RETURNED)
         assert not (result and isinstance(life.state, Dossier) and life.state.withdrawn)
 
 
@@ -713,7 +773,7 @@ def test_a_supplement_is_expected_by_a_day_and_asked_for_once() -> None:
 def test_accepting_again_is_quiet_only_while_it_is_worked_on() -> None:
     accept = c.AcceptDossier()
     given(LODGED, ACCEPTED).when(accept).then()
-    for later in (SENT_BACK, DENIED, WITHDRAWAL):
+    for later in (SENT_BACK, APPROVED, WITHDRAWAL):
         wish = given(LODGED, *([] if later is SENT_BACK else [ACCEPTED]), later).when(accept)
         if later is WITHDRAWAL:
             wish.then()
@@ -737,41 +797,29 @@ def test_without_a_limit_of_the_law_no_date_is_given() -> None:
     case = next(case for case in procedure.cases if case.limit is None)
     papers = tuple(e.SubmittedPaper(code=paper.code) for paper in case.papers)
     lodged = replace(LODGED, procedure=procedure.code, case=case.key, papers=papers)
-    given(lodged).when(c.AcceptDossier()).then(replace(ACCEPTED, due_at=None))
-
-
-def test_a_step_at_the_front_desk_is_at_the_receiving_agency_every_other_at_the_competent_one() -> (
-    None
-):
-    lodged = replace(LODGED, competent_agency=ELSEWHERE)
-    examine, front = PROCEDURE.steps[1].key, PROCEDURE.steps[0].key
-    assert PROCEDURE.steps[0].role == "front_desk"
-    there = e.DossierForwarded(
-        from_step="reception", to_step=examine, from_agency=COMMUNE, to_agency=ELSEWHERE
+    without = replace(
+        ACCEPTED,
+        due_at=None,
+        unrolled_at=None,
+        limit=None,
+        step_due_at=MONDAY_9 + timedelta(minutes=1 + case.steps[0].minutes),
     )
-    given(lodged, ACCEPTED).when(c.ForwardDossier(to_step=examine)).then(there)
-    back = e.DossierForwarded(
-        from_step=examine, to_step=front, from_agency=ELSEWHERE, to_agency=COMMUNE
-    )
-    given(lodged, ACCEPTED, there).when(c.ForwardDossier(to_step=front)).then(back)
+    given(lodged).when(c.AcceptDossier()).then(without)
 
 
-def test_forwarded_to_an_officer_it_is_his_and_he_is_of_the_agency_it_goes_to() -> None:
-    lodged = replace(LODGED, competent_agency=ELSEWHERE)
-    examine = PROCEDURE.steps[1].key
-    forward = c.ForwardDossier(to_step=examine, officer=OTHER)
+def test_forwarded_to_an_officer_it_is_his() -> None:
+    forward = c.ForwardDossier(to_step="examine", officer=OTHER)
     there = e.DossierForwarded(
-        from_step="reception",
-        to_step=examine,
-        from_agency=COMMUNE,
-        to_agency=ELSEWHERE,
+        from_step="receive",
+        to_step="examine",
         officer=OTHER,
+        step_due_at=datetime(2025, 11, 19, 9, 2, tzinfo=CITY_TIME),
     )
-    given(lodged, ACCEPTED).when(forward, named={OTHER: examiner(ELSEWHERE)}).then(there)
-    wrong = given(lodged, ACCEPTED).when(forward, named={OTHER: examiner(COMMUNE)})
+    given(LODGED, ACCEPTED).when(forward, named={OTHER: examiner(COMMUNE)}).then(there)
+    wrong = given(LODGED, ACCEPTED).when(forward, named={OTHER: examiner(ELSEWHERE)})
     wrong.refused(Reason.NAMED_ACCOUNT_UNFIT, "/officer")
     other = replace(forward, officer=ACTOR)
-    again = given(lodged, ACCEPTED, there).when(other, named={ACTOR: examiner(ELSEWHERE)})
+    again = given(LODGED, ACCEPTED, there).when(other, named={ACTOR: examiner(COMMUNE)})
     again.refused(Reason.ALREADY_OTHERWISE, "/officer")
 
 
@@ -780,7 +828,7 @@ def test_a_consultation_asked_again_is_the_same_only_with_the_same_content() -> 
         consultation="q", agency=ELSEWHERE, question="?", due_at=ASKED.due_at
     )
     given(LODGED, ACCEPTED, ASKED).when(ask).then()
-    for changes in ({"agency": COMMUNE}, {"question": "!"}, {"due_at": LATER}):
+    for changes in ({"agency": THIRD}, {"question": "!"}, {"due_at": LATER}):
         again = given(LODGED, ACCEPTED, ASKED).when(replace(ask, **changes))
         again.refused(Reason.CONSULTATION_EXISTS, "/consultation")
     unknown = given(LODGED, ACCEPTED).when(replace(ask, agency="H29.999"))
@@ -790,7 +838,7 @@ def test_a_consultation_asked_again_is_the_same_only_with_the_same_content() -> 
 
 
 def test_nothing_is_forwarded_while_the_time_stands_still() -> None:
-    forward = c.ForwardDossier(to_step=PROCEDURE.steps[1].key)
+    forward = c.ForwardDossier(to_step=CASE.steps[1].key)
     given(LODGED, ACCEPTED, SUSPENDED).when(forward).refused(Reason.DOSSIER_SUSPENDED)
 
 
@@ -802,27 +850,27 @@ def test_the_time_stands_still_on_the_ground_and_by_the_basis_that_are_named() -
 
 def test_a_new_date_is_later_than_the_one_that_was_given() -> None:
     for at in (THURSDAY_17, THURSDAY_17 - timedelta(days=1)):
-        wish = given(LODGED, ACCEPTED).when(c.RescheduleDossier(due_at=at, explanation="x"))
+        wish = given(LODGED, ACCEPTED).when(replace(APOLOGY, due_at=at))
         wish.refused(Reason.DUE_NOT_LATER, "/due_at")
-    later = THURSDAY_17 + timedelta(minutes=1)
-    moved = e.DossierRescheduled(due_before=THURSDAY_17, due_at=later, explanation="x")
-    wish = given(LODGED, ACCEPTED).when(c.RescheduleDossier(due_at=later, explanation="x"))
-    wish.then(moved)
+    later = datetime(2025, 11, 21, 8, 0, tzinfo=CITY_TIME)
+    wish = given(LODGED, ACCEPTED).when(replace(APOLOGY, due_at=later))
+    wish.then(replace(APOLOGISED, due_at=later))
     without = given(LODGED, replace(ACCEPTED, due_at=None))
-    first = replace(moved, due_before=None)
-    without.when(c.RescheduleDossier(due_at=later, explanation="x")).then(first)
+    without.when(replace(APOLOGY, due_at=later)).then(
+        replace(APOLOGISED, due_before=None, due_at=later)
+    )
 
 
 def test_open_consultations_are_named_when_they_stand_in_the_way() -> None:
     another = replace(ASKED, consultation="r")
-    wish = given(LODGED, ACCEPTED, ASKED, another).when(c.ApproveResult(summary="s"))
+    wish = given(LODGED, ACCEPTED, TO_APPROVER, ASKED, another).when(c.ApproveResult(summary="s"))
     with pytest.raises(Refused) as no:
         wish.decide(wish.state)
     assert (no.value.reason, no.value.detail) == (Reason.CONSULTATION_OPEN, "q, r")
 
 
 def test_who_took_the_result_and_by_which_item_is_recorded() -> None:
-    done = (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED)
+    done = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
     hand_over = c.ReturnResult(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
     returned = e.ResultReturned(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
     given(*done).when(hand_over).then(returned)
@@ -845,9 +893,10 @@ def test_a_moment_is_not_later_than_itself() -> None:
 
 
 def test_nothing_may_follow_where_there_is_no_dossier_or_it_is_closed() -> None:
-    for facts in ((), (LODGED, ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED, CLOSED)):
+    for facts in ((), (*RESULT, RETURNED, CLOSED)):
         for command in COMMANDS:
-            assert not given(*facts).when(command).may_follow(), command
+            still = bool(facts) and isinstance(command, c.ReopenDossier | c.CorrectDossier)
+            assert given(*facts).when(command).may_follow() is still, command
 
 
 def test_an_answer_to_a_question_that_nobody_asked_points_at_its_name() -> None:
@@ -884,19 +933,25 @@ def test_each_fact_leaves_its_mark_on_the_state() -> None:
     assert (accepted.due_at, accepted.code) == (THURSDAY_17, CODE)
     assert accepted.calendar_version == CATALOGUE.calendar.version
     assert accepted.catalogue_version == CATALOGUE.version
-    assigned = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="examine"))
-    assert (assigned.assignee, assigned.step) == (OTHER, "examine")
-    there = e.DossierForwarded(
-        from_step="examine", to_step="sign", from_agency=COMMUNE, to_agency=ELSEWHERE
+    assigned = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="receive"))
+    assert (assigned.assignee, assigned.step) == (OTHER, "receive")
+    forwarded = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="receive"), TO_APPROVER)
+    assert (forwarded.assignee, forwarded.step, forwarded.holder) == (None, "approve", COMMUNE)
+    resumed = e.DossierResumed(
+        due_before=THURSDAY_17,
+        due_at=LATER,
+        original_due_at=LATER,
+        calendar_version="v",
+        paused_minutes=1,
     )
-    forwarded = folded_of(ACCEPTED, e.DossierAssigned(officer=OTHER, step="examine"), there)
-    assert (forwarded.assignee, forwarded.step, forwarded.holder) == (None, "sign", ELSEWHERE)
-    resumed = e.DossierResumed(due_before=THURSDAY_17, due_at=LATER, paused_minutes=1)
     assert folded_of(ACCEPTED, SUSPENDED).suspension is not None
     state = folded_of(ACCEPTED, SUSPENDED, resumed)
-    assert (state.suspension, state.due_at) == (None, LATER)
-    assert folded_of(ACCEPTED, DENIED).finished_at == second
-    assert folded_of(ACCEPTED, DENIED).denied
+    assert (state.suspension, state.due_at, state.original_due_at) == (None, LATER, LATER)
+    denied = folded_of(ACCEPTED, DENIAL, SIGNED, DENIED)
+    assert (denied.decision, denied.finished_at) == (
+        Decision.DENIED,
+        second + timedelta(minutes=2),
+    )
     issued = folded_of(ACCEPTED, APPROVED, SIGNED, ISSUED)
     assert (issued.status, issued.finished_at) == (e.Status.ISSUED, begun + timedelta(minutes=3))
     closed = folded_of(ACCEPTED, APPROVED, SIGNED, ISSUED, RETURNED, CLOSED)
@@ -917,7 +972,9 @@ def test_overdue_is_what_comes_after_the_moment_and_not_what_was_finished_by_it(
     accepted = folded_of(ACCEPTED)
     assert not accepted.is_overdue(THURSDAY_17)
     assert accepted.is_overdue(THURSDAY_17 + timedelta(microseconds=1))
-    assert not folded_of(ACCEPTED, DENIED).is_overdue(THURSDAY_17 + timedelta(days=9))
+    assert not folded_of(ACCEPTED, DENIAL, SIGNED, DENIED).is_overdue(
+        THURSDAY_17 + timedelta(days=9)
+    )
     assert not folded_of(replace(ACCEPTED, due_at=None)).is_overdue(THURSDAY_17 + timedelta(days=9))
 
 

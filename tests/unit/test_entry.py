@@ -19,7 +19,7 @@ from api.v1.commands import COMMAND_ROUTES
 from api.v1.examples import EXAMPLES
 from commands.account import OpenCitizen, OpenOfficer
 from commands.command import Command
-from commands.dossier import LodgeDossier, RescheduleDossier
+from commands.dossier import ExtendDeadline, LodgeDossier
 from commands.entry import _LATIN as LATIN
 from commands.entry import InstantError, composed, in_utc, is_composed, moments_of, stored_fault
 from commands.log.codec import Body, body_of, to_append
@@ -134,10 +134,10 @@ def test_no_dollar_ends_a_pattern_in_the_code() -> None:
 
 def test_instants_are_brought_to_utc() -> None:
     far = datetime(2027, 6, 1, 17, tzinfo=timezone(timedelta(hours=16)))
-    command = in_utc(RescheduleDossier(due_at=far, explanation="x"))
+    command = in_utc(ExtendDeadline(due_at=far, basis="b", explanation="x"))
     assert command.due_at == far
     assert command.due_at.tzinfo is UTC
-    assert moments_of(RescheduleDossier) == ("effective_at", "due_at")
+    assert moments_of(ExtendDeadline) == ("effective_at", "due_at")
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_instants_are_brought_to_utc() -> None:
     ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-12:00", "2199-12-31T23:30:00-01:00"],
 )
 def test_a_year_is_bounded_as_written_and_in_utc(instant: str) -> None:
-    body = msgspec.json.encode({"due_at": instant, "explanation": "x"})
-    command = msgspec.json.decode(body, type=RescheduleDossier)
+    body = msgspec.json.encode({"due_at": instant, "basis": "b", "explanation": "x"})
+    command = msgspec.json.decode(body, type=ExtendDeadline)
     with pytest.raises(InstantError) as raised:
         in_utc(command)
     assert raised.value.field == "due_at"
@@ -165,7 +165,7 @@ def test_a_command_is_brought_to_one_spelling() -> None:
 
 def test_a_line_feed_before_a_mark_stays_one() -> None:
     """Escapes are not text: `\\n` and a combining acute must not become `\\ń`."""
-    command = RescheduleDossier(due_at=AT, explanation="a\n\u0301b")
+    command = ExtendDeadline(due_at=AT, basis="b", explanation="a\n\u0301b")
     assert composed(command) == command
 
 

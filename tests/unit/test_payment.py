@@ -58,6 +58,7 @@ def dossier(procedure: str, case: str, channel: Channel, **changes: object) -> D
     return replace(lodged(event, MONDAY_9), **changes)
 
 
+NOBODYS = Applicant(kind=ApplicantKind.CITIZEN, name="Mẫu")
 COPIES = dossier("2.000635", "standard", Channel.ONLINE, copies=3)
 ASSESSED = given(dossier=COPIES).when(c.AssessFee()).decide(None)[0]
 REQUESTED = e.PaymentRequested(
@@ -224,11 +225,11 @@ def test_a_case_that_left_the_catalogue_is_not_assessed() -> None:
 
 
 def test_the_payer_is_the_applicant_or_who_lodged_online_and_never_the_officer() -> None:
-    at_the_desk = dossier("2.000635", "standard", Channel.COUNTER, applicant_account=None)
+    at_the_desk = dossier("2.000635", "standard", Channel.COUNTER, applicant=NOBODYS)
     (assessed,) = given(dossier=at_the_desk).when(c.AssessFee()).decide(None)
     assert isinstance(assessed, e.FeeAssessed)
     assert assessed.payer is None
-    lodger = dossier("2.000635", "standard", Channel.ONLINE, applicant_account=None)
+    lodger = dossier("2.000635", "standard", Channel.ONLINE, applicant=NOBODYS)
     (assessed,) = given(dossier=lodger).when(c.AssessFee()).decide(None)
     assert isinstance(assessed, e.FeeAssessed)
     assert assessed.payer == OTHER

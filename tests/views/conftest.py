@@ -28,20 +28,57 @@ AGENCIES = ("H29.1", "H29.2", "H29.7", "H29.7.1", "H29.7.2")
 PROCEDURES = ("1.001193", "1.004827", "2.000635")
 PLAIN: tuple[AnyEvent, ...] = (
     dossier.DossierAssigned(officer=stream_id("account", "officer"), step="examine"),
-    dossier.DossierForwarded(
-        from_step="examine", to_step="review", from_agency="H29.7", to_agency="H29.7.1"
+    dossier.DossierForwarded(from_step="examine", to_step="review"),
+    dossier.HandoverOffered(
+        kind=dossier.HandoverKind.STEP,
+        from_agency="H29.7",
+        to_agency="H29.7.1",
+        to_step="review",
+        papers=("tờ khai",),
+    ),
+    dossier.HandoverAccepted(
+        kind=dossier.HandoverKind.COMPETENCE,
+        from_agency="H29.7",
+        to_agency="H29.7.2",
+        from_step="examine",
+        to_step="review",
+    ),
+    dossier.HandoverRefused(to_agency="H29.7.1", explanation="thiếu"),
+    dossier.HandoverRecalled(to_agency="H29.7.1"),
+    dossier.ConsultationLapsed(consultation="q", agency="H29.2", deemed_consent=False),
+    dossier.SupplementAccepted(),
+    dossier.SupplementRefused(explanation="mờ"),
+    dossier.AcceptanceRevoked(basis="1", explanation="nhầm"),
+    dossier.DeadlineExtended(
+        due_before=None, due_at=START + timedelta(days=6), basis="1", explanation="x"
+    ),
+    dossier.DossierCorrected(
+        field=dossier.CorrectedField.NAME, before="a", after="Bà Năm", basis="1", corrects=1
+    ),
+    dossier.DossierReopened(status="in_progress", basis="1", explanation="x"),
+    dossier.ResultRevoked(
+        number="7", document_sha256="0" * 64, basis="1", explanation="x", step="examine"
     ),
     dossier.ConsultationRequested(
         consultation="q", agency="H29.2", question="?", due_at=START + timedelta(days=9)
     ),
     dossier.ConsultationAnswered(consultation="q", opinion=dossier.Opinion.AGREES, answer="!"),
     dossier.DossierSuspended(ground=dossier.Ground.HALT, basis="cause"),
-    dossier.DossierResumed(due_before=None, due_at=START + timedelta(days=3), paused_minutes=7),
+    dossier.DossierResumed(
+        due_before=None,
+        due_at=START + timedelta(days=3),
+        original_due_at=START + timedelta(days=3),
+        calendar_version="2025",
+        paused_minutes=7,
+    ),
     dossier.SupplementRequested(at_reception=True, papers=("a",), clause="1", explanation="x"),
     dossier.SupplementRequested(at_reception=False, papers=("a",), clause="1", explanation="x"),
     dossier.DossierSupplemented(papers=(dossier.SubmittedPaper(code="a"),), note="riêng tư"),
-    dossier.DossierRescheduled(
-        due_before=None, due_at=START + timedelta(days=5), explanation="xin lỗi"
+    dossier.ApologyIssued(
+        due_before=None,
+        due_at=START + timedelta(days=5),
+        explanation="xin lỗi",
+        channel=dossier.ApologyChannel.SMS,
     ),
     dossier.ResultApproved(summary="đúng"),
     dossier.ResultSigned(document_sha256="0" * 64, signature_sha256="1" * 64),
@@ -54,7 +91,9 @@ ENDS: tuple[tuple[dossier.DossierEvent, ...], ...] = (
         dossier.DossierClosed(outcome=dossier.Outcome.RESULT_RETURNED),
     ),
     (
-        dossier.DossierDenied(clause="2", explanation="thiếu căn cứ"),
+        dossier.ResultIssued(
+            number="8", document_sha256="0" * 64, decision=dossier.Decision.DENIED
+        ),
         dossier.ResultReturned(delivery=dossier.Delivery.COUNTER),
     ),
     (
@@ -151,6 +190,7 @@ class History:
             due_at=START + timedelta(days=pick.randrange(20)) if number % 5 else None,
             catalogue_version=1,
             calendar_version="2025",
+            step="receive",
         )
         middle = pick.sample(PLAIN, k=pick.randrange(len(PLAIN)))
         ends: list[AnyEvent] = list(pick.choice(ENDS))

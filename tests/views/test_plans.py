@@ -85,6 +85,9 @@ ASKED: dict[str, Ask] = {
     "worklist, due": lambda s: queries.worklist(
         s, AGENCY, WorklistFilter(due_before=START), None, 100
     ),
+    "worklist, reception": lambda s: queries.worklist(
+        s, AGENCY, WorklistFilter(receive_before=START), None, 100
+    ),
     "counters_by_day": lambda s: queries.counters_by_day(s, DAYS, ONE, None, 100),
     "counters_by_day, children": lambda s: queries.counters_by_day(
         s, DAYS, CITY, (AGENCY, DAYS.first), 100

@@ -650,7 +650,10 @@ def test_counters_and_ledger_add_up_over_days_agencies_and_children(
         ever, city = Days(date(2025, 1, 1), date(2026, 12, 31)), AgencyFilter()
 
         total = await queries.counters_total(connection, ever, city)
-        assert total.lodged_online + total.lodged_counter + total.lodged_post == 60
+        assert (
+            total.lodged_online + total.lodged_assisted + total.lodged_counter + total.lodged_post
+            == 60
+        )
         finished = total.finished_on_time + total.finished_late
         assert finished == total.issued + total.denied + total.stopped > 0
         by_agency = await paged(

@@ -11,7 +11,14 @@ from psycopg import AsyncConnection
 
 from commands.log.event_log import read_wanted
 from domain.agreement import AgreementEnded
-from domain.dossier import DossierAccepted, DossierLodged
+from domain.dossier import (
+    AcceptanceRevoked,
+    ApologyIssued,
+    DeadlineExtended,
+    DossierAccepted,
+    DossierLodged,
+    DossierResumed,
+)
 from domain.payment import FeeAssessed
 from domain.record import Record, Stored, Unreadable
 from projections import queries
@@ -43,9 +50,16 @@ def unreadable(record: Record, name: str = "dossier.archived") -> Unreadable:
     return Unreadable(*place, "ValidationError at `$.event.type`")
 
 
+MOVES_DATES = (AcceptanceRevoked, ApologyIssued, DeadlineExtended, DossierResumed)
+
+
 def replaced(records: list[Record], of: type, **changes: Any) -> tuple[list[Any], Record]:
     """The records with one field of the first event of that kind changed, and that record."""
-    index = next(i for i, r in enumerate(records) if isinstance(r.event, of))
+    # A row is written as it is at the end of a batch: of a stream whose dates stay as they were.
+    moved = {r.stream for r in records if isinstance(r.event, MOVES_DATES)}
+    index = next(
+        i for i, r in enumerate(records) if isinstance(r.event, of) and r.stream not in moved
+    )
     event = msgspec.structs.replace(records[index].event, **changes)
     bad = msgspec.structs.replace(records[index], event=event)
     return [*records[:index], bad, *records[index + 1 :]], bad

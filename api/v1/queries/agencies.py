@@ -50,6 +50,14 @@ OverdueAt = Annotated[
 DueBefore = Annotated[
     str | None, instant_parameter("due_before", "Only what is due before this instant.")
 ]
+ReceiveBefore = Annotated[
+    str | None,
+    instant_parameter(
+        "receive_before",
+        "Only what was lodged online, has no answer of reception yet, and must have one before this "
+        "instant (sắp chậm tiếp nhận, chậm tiếp nhận).",
+    ),
+]
 
 
 @get("/v1/agencies/{agency:str}/worklist", name="worklist", tags=["Agencies"])
@@ -62,6 +70,7 @@ async def worklist(  # noqa: PLR0913  a filter of a list each
     assignee: Assignee = None,
     overdue_at: OverdueAt = None,
     due_before: DueBefore = None,
+    receive_before: ReceiveBefore = None,
     after: After = 0,
 ) -> Response[answers.WorklistPage]:
     """Open dossiers that an agency holds, earliest due first."""
@@ -71,6 +80,7 @@ async def worklist(  # noqa: PLR0913  a filter of a list each
         assignee=assignee,
         overdue_at=read_instant("overdue_at", overdue_at),
         due_before=read_instant("due_before", due_before),
+        receive_before=read_instant("receive_before", receive_before),
     )
     last = page.last(tuple[datetime | None, UUID])
     key = (agency, wanted, last, page.limit)

@@ -11,11 +11,12 @@ from litestar.params import QueryParameter
 
 from api.problems import Problem
 from api.v1 import answers
-from api.v1.parameters import AGENCY, After, AgencyPath, Limit, Paging, path_text, whole
+from api.v1.parameters import AGENCY, After, AgencyPath, Limit, Paging, invalid, path_text, whole
 from api.v1.parameters import PAGE as ROWS
 from api.v1.queries.asking import Asked
 from api.v1.requests import POSITION_MAX
 from commands.authority import Matter, Reading
+from domain.account import Role
 from domain.agreement import Agreement
 from projections import queries
 
@@ -87,7 +88,10 @@ async def feed(  # noqa: PLR0913  all that a long poll needs
     Rights and agreement are looked at once more when the answer is there: both may end meanwhile.
     """
     matter = Matter(agency=path_text(agency, AGENCY))
-    await asked.allow(Reading.FEED, matter)
+    capacity = await asked.allow(Reading.FEED, matter)
+    if after and capacity.role is Role.SUBSCRIBER:
+        # It would be told how long the log is, and so count what it does not get.
+        raise invalid("after", "a feed is followed by `since`")
     head = await asked.ask("feed", queries.feed_head, agency, after=after)
     await _refuse_without_agreement(asked, agency, head)
     if since > head:

@@ -1,0 +1,113 @@
+"""What moves the date that the applicant was promised."""
+
+from datetime import datetime, timedelta
+
+from commands import dossier as c
+from commands.command import Setting
+from commands.dossier.guards import (
+    WITH_A_RESULT,
+    Events,
+    already,
+    case_of,
+    check_promise,
+    refuse_unless_in_progress,
+)
+from domain import dossier as e
+from domain.calendar import (
+    CITY_TIME,
+    Deadline,
+    Limit,
+    LimitUnit,
+    add_working_minutes,
+    after_pause,
+    working_minutes_between,
+)
+from domain.digest import digest
+from domain.dossier import Dossier
+from domain.refusal import Reason, refuse_if
+
+OTHER_LIMIT = Limit(amount=0, unit=LimitUnit.WORKING_DAY)
+"""Of a case that has none any more: pauses count in working time."""
+
+
+def resumed(dossier: Dossier, setting: Setting) -> e.DossierResumed:
+    """The clock runs on: the promised date, the statutory one and the step's move by the pause."""
+    assert dossier.suspension is not None, "it stands still"
+    calendar, since = setting.catalogue.calendar, dossier.suspension.since
+    paused = working_minutes_between(calendar, since, setting.at)
+    original = promised = None
+    if dossier.original_due_at is not None and dossier.due_at is not None:
+        limit = case_of(dossier, setting).limit or OTHER_LIMIT
+        unrolled_at = dossier.unrolled_at or dossier.original_due_at
+        original = after_pause(calendar, limit, unrolled_at, since, setting.at)
+        promised = original
+        if dossier.due_at != dossier.original_due_at:
+            promised = after_pause(calendar, limit, dossier.due_at, since, setting.at)
+    step = dossier.step_due_at
+    return e.DossierResumed(
+        due_before=dossier.due_at,
+        due_at=_date(promised),
+        original_due_at=_date(original),
+        unrolled_at=None if original is None else original.unrolled_at,
+        step_due_at=step and add_working_minutes(calendar, step, paused),
+        calendar_version=calendar.version,
+        paused_minutes=paused,
+        provisional=promised is not None and promised.provisional,
+    )
+
+
+def _date(deadline: Deadline | None) -> datetime | None:
+    return None if deadline is None else deadline.due_at
+
+
+def apologise(dossier: Dossier, command: c.ApologiseForDelay, setting: Setting) -> Events:
+    """Once, and at the latest a day before the date (NĐ 61/2018, art. 19; form 04)."""
+    refuse_if(dossier.status in WITH_A_RESULT, Reason.RESULT_ISSUED)
+    if dossier.apologised is not None:
+        said = digest(command.due_at, command.explanation, command.channel, command.document_sha256)
+        refuse_if(said != dossier.apologised, Reason.APOLOGISED_ONCE)
+        return ()
+    _check_new_date(dossier, command, setting)
+    if dossier.due_at is not None:
+        last = dossier.due_at.astimezone(CITY_TIME).date() - timedelta(
+            days=setting.catalogue.rules.apology_days_before
+        )
+        too_late = setting.at.astimezone(CITY_TIME).date() > last
+        refuse_if(too_late, Reason.TOO_LATE_TO_APOLOGISE, f"until {last}")
+    return (
+        e.ApologyIssued(
+            due_before=dossier.due_at,
+            due_at=command.due_at,
+            explanation=command.explanation,
+            channel=command.channel,
+            document_sha256=command.document_sha256,
+        ),
+    )
+
+
+def extend(dossier: Dossier, command: c.ExtendDeadline, setting: Setting) -> Events:
+    """Once, as a law allows it, before the date has passed; no apology is used up."""
+    refuse_if(dossier.status in WITH_A_RESULT, Reason.RESULT_ISSUED)
+    if dossier.extended is not None:
+        return already(digest(command.due_at, command.basis, command.explanation), dossier.extended)
+    _check_new_date(dossier, command, setting)
+    passed = dossier.due_at is not None and setting.at > dossier.due_at
+    refuse_if(passed, Reason.DUE_PASSED)
+    return (
+        e.DeadlineExtended(
+            due_before=dossier.due_at,
+            due_at=command.due_at,
+            basis=command.basis,
+            explanation=command.explanation,
+        ),
+    )
+
+
+def _check_new_date(
+    dossier: Dossier, command: c.ApologiseForDelay | c.ExtendDeadline, setting: Setting
+) -> None:
+    """The clock runs, and the new date is a later one."""
+    refuse_unless_in_progress(dossier)
+    later = dossier.due_at is None or command.due_at > dossier.due_at
+    refuse_if(not later, Reason.DUE_NOT_LATER, pointer="/due_at")
+    check_promise(command.due_at, setting, "/due_at")
