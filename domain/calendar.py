@@ -210,10 +210,10 @@ def _rolled(calendar: Calendar, limit: Limit, ends_at: datetime) -> Deadline:
 def _count_ends(calendar: Calendar, limit: Limit, received_at: datetime) -> datetime:
     started_on = received_at.date()
     if limit.starts is Start.OPENING:
-        started_on = _next_opening(calendar, received_at).date()
+        started_on = next_opening(calendar, received_at).date()
     match limit.unit:
         case LimitUnit.WORKING_HOUR:
-            opened_at = _next_opening(calendar, received_at)
+            opened_at = next_opening(calendar, received_at)
             return add_working_minutes(calendar, opened_at, limit.amount * 60)
         case LimitUnit.WORKING_DAY:
             last = _nth_working_day_after(calendar, started_on, limit.amount)
@@ -278,7 +278,7 @@ def _minutes_into(calendar: Calendar, at: datetime) -> int:
     )
 
 
-def _next_opening(calendar: Calendar, at: datetime) -> datetime:
+def next_opening(calendar: Calendar, at: datetime) -> datetime:
     """`at` itself while offices are open, else the first instant after it when they open."""
     midnight = _midnight(at.date())
     if is_working_day(calendar, at.date()):

@@ -17,6 +17,7 @@ from psycopg import AsyncConnection, OperationalError
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.due import due
 from api.cli.reached import UserError, reached
 from api.cli.replay import replay
 from api.cli.trial import trial
@@ -102,6 +103,7 @@ def serve() -> None:
         serve_on(instance)
 
 
+app.command(due)
 app.command(replay)
 app.command(trial, name="try")
 app.command(verify)

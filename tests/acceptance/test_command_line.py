@@ -36,6 +36,7 @@ from integration.servers.processes import is_alive
 COMMANDS = (
     "serve",
     "demo",
+    "due",
     "bench",
     "import",
     "export",
