@@ -26,6 +26,7 @@ from domain.catalogue.procedure import (
     AgencyKind,
     Case,
     Catalogue,
+    FeeUnit,
     LifeRules,
     OnlineLevel,
     Place,
@@ -273,6 +274,9 @@ def _case_faults(procedure: Procedure, at: str) -> Faults:
             yield f"{at}.cases[{n}].fees", f"repeated code {code!r}"
         for code in _repeated(paper.code for paper in case.papers):
             yield f"{at}.cases[{n}].papers", f"repeated code {code!r}"
+        by_page = any(fee.unit is FeeUnit.PAGE for fee in case.fees)
+        if by_page and not any(paper.counted for paper in case.papers):
+            yield f"{at}.cases[{n}].papers", "a fee by the page counts the pages of no paper"
         yield from _step_faults(case, f"{at}.cases[{n}]")
 
 

@@ -48,7 +48,7 @@ def due(
     Example: `hoso due --at 2026-02-06T09:00 --limit 15d --pause 2026-02-13T17:00/2026-02-23T07:30`
     """
     calendar = load_catalogue().calendar
-    received_at = _instant("--at", at, calendar)
+    received_at = instant("--at", at, calendar)
     answer = explained(calendar, _limit(limit), received_at, _pauses(pause, received_at, calendar))
     if json:
         told = {
@@ -81,7 +81,8 @@ def _limit(text: str) -> Limit:
     return Limit(amount=int(found[1]), unit=UNITS[found[2]])
 
 
-def _instant(option: str, text: str, calendar: Calendar) -> datetime:
+def instant(option: str, text: str, calendar: Calendar) -> datetime:
+    """The instant that is typed for this option, in city time. Raises `UserError`."""
     try:
         at = datetime.fromisoformat(text)
         at = at.replace(tzinfo=CITY_TIME) if at.tzinfo is None else at.astimezone(CITY_TIME)
@@ -112,7 +113,7 @@ def _pause(text: str, calendar: Calendar) -> Pause:
         raise UserError(
             f"--pause: {text!r} is no FROM/TO such as 2026-02-13T17:00/2026-02-23T07:30."
         )
-    pause = Pause(_instant("--pause", since, calendar), _instant("--pause", until, calendar))
+    pause = Pause(instant("--pause", since, calendar), instant("--pause", until, calendar))
     if pause.until < pause.since:
         raise UserError(f"--pause: {text} ends before it begins.")
     return pause

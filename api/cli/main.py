@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.cli.due import due
+from api.cli.fee import fee
 from api.cli.reached import UserError, reached
 from api.cli.replay import replay
 from api.cli.trial import trial
@@ -104,6 +105,7 @@ def serve() -> None:
 
 
 app.command(due)
+app.command(fee)
 app.command(replay)
 app.command(trial, name="try")
 app.command(verify)

@@ -1,16 +1,21 @@
 """What a case costs: its lines, and the rules that waive them. Known before anything is lodged."""
 
+from collections.abc import Mapping
 from datetime import date
 
 from domain import payment as e
-from domain.catalogue.procedure import DOSSIER_VND_MAX, Case, Catalogue, Fee, FeeUnit
+from domain.catalogue.procedure import DOSSIER_VND_MAX, Case, Catalogue, Fee
 from domain.payment import FeeLine
 from domain.refusal import Reason, refuse_if
 
 
 def fee_lines(case: Case, pages: int, copies: int) -> tuple[FeeLine, ...]:
-    """Every line with its amount in đồng. Raises `Refused` where the sum could not be right."""
-    lines = tuple(_line(fee, pages, copies) for fee in case.fees)
+    """Every line with its amount in đồng. Raises `Refused` where the sum could not be right.
+
+    Without a page that counts, one is taken; a line for later pages than there are is left out.
+    """
+    pages = max(1, pages)
+    lines = tuple(_line(fee, pages, copies) for fee in case.fees if fee.quantity(pages, copies))
     too_large = sum(line.amount_vnd for line in lines) > DOSSIER_VND_MAX
     refuse_if(too_large, Reason.AMOUNT_TOO_LARGE, "the pages and copies cannot be right")
     return lines
@@ -30,7 +35,8 @@ def waivers(
     A line is waived once, by the first rule.
     """
     waived: dict[str, e.FeeWaived] = {}
-    for fee, line in zip(case.fees, lines, strict=True):
+    fees = {fee.code: fee for fee in case.fees}
+    for fee, line in ((fees[line.code], line) for line in lines):
         rule = catalogue.waiver(procedure, fee, online=online, lodged_on=on)
         if rule is None or not line.amount_vnd:
             continue
@@ -44,18 +50,17 @@ def waivers(
     return tuple(waived.values())
 
 
+def pages_counted(case: Case, pages: Mapping[str, int]) -> int:
+    """Pages of the papers that fees count: what is certified, not all that was handed in."""
+    return sum(pages.get(paper.code, 0) for paper in case.papers if paper.counted)
+
+
 def _line(fee: Fee, pages: int, copies: int) -> FeeLine:
-    quantities = {
-        FeeUnit.DOSSIER: 1,
-        FeeUnit.PAGE: max(1, pages) * copies,
-        FeeUnit.COPY: copies,
-    }
-    quantity = quantities[fee.unit]
     return FeeLine(
         code=fee.code,
         name=fee.name,
         kind=fee.kind,
-        quantity=quantity,
+        quantity=fee.quantity(pages, copies),
         unit_vnd=fee.amount_vnd,
-        amount_vnd=quantity * fee.amount_vnd,
+        amount_vnd=fee.total_vnd(pages, copies),
     )

@@ -41,6 +41,27 @@ class Fee(Struct, frozen=True, kw_only=True):
     kind: FeeKind
     amount_vnd: Vnd
     unit: FeeUnit = FeeUnit.DOSSIER
+    from_page: Annotated[int, Meta(ge=1)] = 1
+    """Of pages: the first one that the line is for, and the last; None: all that follow."""
+    to_page: Annotated[int, Meta(ge=1)] | None = None
+    copy_max_vnd: Vnd | None = None
+    """Of pages: what the line comes to at most for one copy."""
+
+    def quantity(self, pages: int, copies: int) -> int:
+        """How many units a dossier of so many pages and copies has."""
+        match self.unit:
+            case FeeUnit.DOSSIER:
+                return 1
+            case FeeUnit.COPY:
+                return copies
+            case FeeUnit.PAGE:
+                last = pages if self.to_page is None else min(pages, self.to_page)
+                return max(0, last - self.from_page + 1) * copies
+
+    def total_vnd(self, pages: int, copies: int) -> int:
+        """What the line comes to, its cap for each copy applied."""
+        total = self.quantity(pages, copies) * self.amount_vnd
+        return total if self.copy_max_vnd is None else min(total, self.copy_max_vnd * copies)
 
 
 class Paper(Struct, frozen=True, kw_only=True):
@@ -49,6 +70,8 @@ class Paper(Struct, frozen=True, kw_only=True):
     code: str
     name: str
     required: bool = True
+    counted: bool = False
+    """Whether fees by the page count its pages."""
 
 
 class Place(StrEnum):

@@ -20,6 +20,7 @@ from domain.dossier.events import (
     DossierLodged,
     Ground,
     HandoverKind,
+    SubmittedPaper,
 )
 from domain.event import OF_APPLICANT
 from domain.value import Value
@@ -104,7 +105,8 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     holder: str
     """The one agency that has the dossier now."""
     papers: frozenset[str]
-    pages: int
+    pages: dict[str, int]
+    """Of each paper, by its code: as it was last handed in."""
     copies: int
     lodged_at: datetime
     known_at: datetime
@@ -204,7 +206,7 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,
         papers=frozenset([paper.code for paper in event.papers]),
-        pages=sum([paper.pages for paper in event.papers]),
+        pages=_pages(event.papers),
         copies=event.copies,
         lodged_at=at,
         known_at=at,
@@ -212,6 +214,14 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         entered_by=event.entered_by,
         receive_by=event.receive_by,
     )
+
+
+def _pages(papers: tuple[SubmittedPaper, ...]) -> dict[str, int]:
+    """Pages by code; a paper may come in several files."""
+    pages: dict[str, int] = {}
+    for paper in papers:
+        pages[paper.code] = pages.get(paper.code, 0) + paper.pages
+    return pages
 
 
 Changes = dict[str, Any]
@@ -225,7 +235,7 @@ def _supplemented(dossier: Dossier, event: e.DossierSupplemented, _at: datetime)
     return {
         "status": Status.LODGED if waiting else dossier.status,
         "papers": dossier.papers | codes,
-        "pages": dossier.pages + sum([paper.pages for paper in event.papers]),
+        "pages": {**dossier.pages, **_pages(event.papers)},
         "supplement": asked
         and replace(asked, came=asked.came | codes, handed_in=digest(event.papers, event.note)),
     }

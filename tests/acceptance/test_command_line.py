@@ -37,6 +37,7 @@ COMMANDS = (
     "serve",
     "demo",
     "due",
+    "fee",
     "bench",
     "import",
     "export",

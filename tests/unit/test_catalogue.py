@@ -13,7 +13,7 @@ import pytest
 
 from commands.catalogue import PACKAGED, CatalogueError, content_hash, load_catalogue
 from domain.calendar import MINUTES_A_DAY, LimitUnit
-from domain.catalogue.procedure import AgencyKind, Catalogue, Fee, FeeKind, FeeUnit, OnlineLevel
+from domain.catalogue.procedure import AgencyKind, Catalogue, Fee, FeeKind, OnlineLevel
 from domain.catalogue.synthetic import fill
 
 CATALOGUE = load_catalogue()
@@ -124,10 +124,8 @@ def test_lost_land_certificates_take_12_steps_and_5_more_after_tax() -> None:
 def test_a_certified_copy_costs_2000_for_two_pages_and_1000_for_each_after(
     pages: int, copies: int, expected_vnd: int
 ) -> None:
-    case = CATALOGUE.procedures["2.000815"].case("one_page" if pages == 1 else "several_pages")
-    assert case is not None
-    quantity = {FeeUnit.DOSSIER: 1, FeeUnit.PAGE: pages * copies, FeeUnit.COPY: copies}
-    assert sum(fee.amount_vnd * quantity[fee.unit] for fee in case.fees) == expected_vnd
+    for case in CATALOGUE.procedures["2.000815"].cases:
+        assert sum(fee.total_vnd(pages, copies) for fee in case.fees) == expected_vnd
 
 
 @pytest.mark.parametrize(

@@ -958,13 +958,13 @@ def test_each_fact_leaves_its_mark_on_the_state() -> None:
     assert (closed.status, closed.finished_at) == (e.Status.CLOSED, issued.finished_at)
 
 
-def test_papers_and_pages_add_up() -> None:
+def test_papers_and_their_pages_are_known() -> None:
     one, two = (e.SubmittedPaper(code=code, pages=pages) for code, pages in (("a", 2), ("b", 3)))
     state = given(
         replace(LODGED, papers=(one,)), SENT_BACK, e.DossierSupplemented(papers=(two,))
     ).state
     assert isinstance(state, Dossier)
-    assert (state.papers, state.pages) == (frozenset({"a", "b"}), 5)
+    assert (state.papers, state.pages) == (frozenset({"a", "b"}), {"a": 2, "b": 3})
     assert state.status is e.Status.LODGED
 
 

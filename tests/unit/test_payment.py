@@ -25,7 +25,9 @@ from domain.dossier import (
     Channel,
     Dossier,
     DossierLodged,
+    DossierSupplemented,
     Status,
+    SubmittedPaper,
     lodged,
 )
 from domain.payment import Method, Payment
@@ -236,10 +238,14 @@ def test_the_payer_is_the_applicant_or_who_lodged_online_and_never_the_officer()
 
 
 @pytest.mark.parametrize(
-    ("pages", "copies", "amounts"), [(0, 1, [1_000, 2_000]), (3, 2, [6_000, 4_000])]
+    ("pages", "copies", "amounts"),
+    [(0, 1, [2_000]), (1, 1, [2_000]), (3, 2, [8_000, 2_000]), (8, 1, [4_000, 6_000])],
 )
-def test_pages_count_for_every_copy(pages: int, copies: int, amounts: list[int]) -> None:
-    certified = dossier("2.000815", "several_pages", Channel.COUNTER, pages=pages, copies=copies)
+@pytest.mark.parametrize("case", ["one_page", "several_pages", "many_pages"])
+def test_pages_count_for_every_copy(case: str, pages: int, copies: int, amounts: list[int]) -> None:
+    """TT 226/2016/TT-BTC: 2,000 for the first two pages each, 1,000 for each from the third on."""
+    handed_in = {"original": pages, "copy": pages}
+    certified = dossier("2.000815", case, Channel.COUNTER, pages=handed_in, copies=copies)
     (assessed,) = given(dossier=certified).when(c.AssessFee()).decide(None)
     assert isinstance(assessed, e.FeeAssessed)
     assert [line.amount_vnd for line in assessed.lines] == amounts
@@ -517,8 +523,32 @@ def test_nothing_more_is_asked_of_who_was_turned_away(status: Status) -> None:
 
 
 def test_a_fee_that_no_fee_can_be_is_refused() -> None:
-    many = dossier("2.000815", "several_pages", Channel.COUNTER, pages=2_000_000, copies=1000)
-    given(dossier=many).when(c.AssessFee()).refused(Reason.AMOUNT_TOO_LARGE)
+    procedure = CATALOGUE.procedures["2.000635"]
+    (case,) = procedure.cases
+    dear = replace(case, fees=(replace(case.fees[0], amount_vnd=10**12),))
+    catalogue = replace(CATALOGUE, procedures={procedure.code: replace(procedure, cases=(dear,))})
+    wish = given(dossier=COPIES).when(c.AssessFee(), catalogue=catalogue)
+    wish.refused(Reason.AMOUNT_TOO_LARGE)
+
+
+def test_one_copy_costs_no_more_than_its_cap() -> None:
+    certified = dossier(
+        "2.000815", "many_pages", Channel.COUNTER, pages={"original": 900}, copies=2
+    )
+    (assessed,) = given(dossier=certified).when(c.AssessFee()).decide(None)
+    assert isinstance(assessed, e.FeeAssessed)
+    assert sum(line.amount_vnd for line in assessed.lines) == 400_000
+
+
+def test_a_paper_that_comes_again_counts_once() -> None:
+    """What is certified is what was handed in last; the copy that is made of it costs nothing more."""
+    before = dossier("2.000815", "one_page", Channel.COUNTER, pages={"original": 8, "copy": 8})
+    papers = (SubmittedPaper(code="original", pages=2),)
+    after = fold(before, DossierSupplemented(papers=papers), MONDAY_9)
+    assert isinstance(after, Dossier)
+    (assessed,) = given(dossier=after).when(c.AssessFee()).decide(None)
+    assert isinstance(assessed, e.FeeAssessed)
+    assert sum(line.amount_vnd for line in assessed.lines) == 4_000
 
 
 def test_a_request_does_not_outlast_the_calendar() -> None:

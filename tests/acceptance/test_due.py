@@ -3,17 +3,8 @@
 import json
 import subprocess
 import sys
-from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from commands.catalogue import load_catalogue
-from domain.calendar import CITY_TIME, Limit, LimitUnit, Start, due
-from domain.explanation import explained
-
-CALENDAR = load_catalogue().calendar
 
 
 def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -106,20 +97,3 @@ def test_what_is_no_question_is_one_sentence(arguments: tuple[str, ...], says: s
     assert says in " ".join(answer.stderr.split())
     assert not answer.stdout
     assert "Traceback" not in answer.stderr
-
-
-@given(
-    st.builds(
-        Limit,
-        amount=st.integers(1, 40),
-        unit=st.sampled_from(LimitUnit),
-        starts=st.sampled_from(Start),
-    ),
-    st.integers(0, 60 * 24 * 1000),
-)
-def test_every_date_can_be_explained(limit: Limit, minutes: int) -> None:
-    received_at = datetime(2024, 2, 1, tzinfo=CITY_TIME) + timedelta(minutes=minutes)
-    answer = explained(CALENDAR, limit, received_at)
-    assert answer.deadline == due(CALENDAR, limit, received_at)
-    day = answer.deadline.due_at
-    assert f"{day.day}/{day.month}/{day.year}" in answer.lines[-1 - answer.deadline.provisional].vi
