@@ -339,12 +339,23 @@ async def ensure_stream(
         info = await bus.jetstream.add_stream(wanted)
         log.info("stream_made", stream=name)
         return info
-    changed = [key for key, value in UNLIMITED.items() if getattr(info.config, key) != value]
+    changed = changed_limits(info)
     if changed or info.config.subjects != wanted.subjects:
         log.error("stream_put_right", stream=name, changed=changed)
         wanted.metadata, wanted.num_replicas = info.config.metadata, info.config.num_replicas
         info = await bus.jetstream.update_stream(wanted)
     return info
+
+
+def changed_limits(info: StreamInfo) -> list[str]:
+    """What somebody else set differently of what we make every stream with."""
+    return [key for key, value in UNLIMITED.items() if getattr(info.config, key) != value]
+
+
+def is_as_made(info: StreamInfo, last: int) -> bool:
+    """Whether a stream holds all its messages up to that sequence, and nothing makes it lose any."""
+    state = info.state
+    return state.last_seq == last == state.messages and not changed_limits(info)
 
 
 async def stream_state(bus: Bus, stream: str = EVENTS) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from integration.agency.access import AccessNotToldError, AgencyAccess
 from integration.agency.subscriber import RESTARTED_FROM, STARTED_AGAIN
 from integration.nats import trouble
 from integration.nats.accounts import CONSUMER, STREAM_PREFIX, stream_of, token_of
-from integration.nats.bus import AWAY, LOG, Bus, heed_cancellation
+from integration.nats.bus import AWAY, LOG, Bus, heed_cancellation, is_as_made
 from integration.relay.log import (
     CONNECT_WAIT_S,
     IDLE_GROWTH,
@@ -501,7 +501,7 @@ class FeedRelay:
         changed = []
         for agency, publisher in self._publishers.items():
             info = streams.get(publisher.stream)
-            as_left = info is not None and info.state.last_seq == publisher.acknowledged
+            as_left = info is not None and is_as_made(info, publisher.acknowledged)
             if info is None or not as_left or not info.state.consumer_count:
                 changed.append(agency)
         await self._drop(changed)

@@ -27,8 +27,8 @@ from integration.nats.bus import (
     ensure_stream,
     event_subject,
     heed_cancellation,
+    is_as_made,
     is_message_of,
-    stream_state,
     to_message,
 )
 
@@ -296,10 +296,10 @@ class Publisher:
             return
         self._looked_at = now
         try:
-            last, _ = await stream_state(self._bus, self.stream)
+            info = await self._bus.jetstream.stream_info(self.stream)
         except (*AWAY, nats_errors.Error) as error:
             raise InterruptedPublishingError(type(error).__name__) from error
-        if last != self.acknowledged:
+        if not is_as_made(info, self.acknowledged):
             raise InterruptedPublishingError("the stream has changed")
 
     async def close(self) -> None:

@@ -180,6 +180,27 @@ async def test_idle_relay_notices_that_the_stream_was_deleted(
     assert await stream_messages(bus) == await database.messages()
 
 
+async def test_an_idle_relay_notices_that_the_stream_was_told_to_forget(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody set a maximum age: its messages are made again, and it forgets no more."""
+    monkeypatch.setattr(relay_module, "LOOK_AGAIN_S", 0.2)
+    head = await database.append(900)
+    relay = Relay(database.app, bus)
+    async with running(relay):
+        await reaches(relay, head)
+        config = (await bus.jetstream.stream_info(EVENTS)).config
+        config.max_age = config.duplicate_window = 0.2
+        await bus.jetstream.update_stream(config)
+
+        async def whole() -> bool:
+            info = await bus.jetstream.stream_info(EVENTS)
+            return not info.config.max_age and info.state.messages == head
+
+        await eventually(whole, "not put right")
+    assert await stream_messages(bus) == await database.messages()
+
+
 async def test_a_stream_that_is_ahead_of_the_log_is_made_anew(
     make_database: Callable[[], Database], bus: Bus
 ) -> None:
