@@ -185,11 +185,17 @@ def after_pause(
     """The deadline after the clock stood still, half-open [since, until).
 
     A limit in calendar days moves by the days between the two dates, from where its count ended;
-    every other by the working time between the two instants.
+    every other by the working time between the two instants. What was late when the clock stopped
+    stays late: nothing moves.
     """
+    before = _rolled(calendar, limit, _in_city(unrolled_at))
     if limit.unit is LimitUnit.CALENDAR_DAY:
+        if _in_city(since).date() > before.due_at.date():
+            return before
         days = (_in_city(until).date() - _in_city(since).date()).days
         return _rolled(calendar, limit, _in_city(unrolled_at) + max(days, 0) * DAY)
+    if since > before.due_at:
+        return before
     minutes = working_minutes_between(calendar, since, until)
     return _rolled(calendar, limit, add_working_minutes(calendar, unrolled_at, minutes))
 

@@ -50,6 +50,11 @@ class Line(Value, frozen=True):
     en: str
 
 
+STAYS_LATE = Line(
+    "Đã quá hạn khi tạm dừng: không cộng thêm.", "It was late when it was paused: nothing is added."
+)
+
+
 class Explained(Value, frozen=True):
     """A date, and how it came about."""
 
@@ -66,7 +71,12 @@ def explained(
     for pause in pauses:
         before = deadline
         deadline = after_pause(calendar, limit, before.unrolled_at, pause.since, pause.until)
-        lines += _paused(calendar, limit, pause)
+        (since_vi, since_en), (until_vi, until_en) = _moment(pause.since), _moment(pause.until)
+        lines.append(
+            Line(f"Tạm dừng: {since_vi} - {until_vi}.", f"Paused: {since_en} - {until_en}.")
+        )
+        late = deadline == before and pause.since > before.due_at
+        lines.append(STAYS_LATE if late else _added(calendar, limit, pause))
         lines += _ends(deadline)
     return Explained(deadline, (*lines, *_result(deadline)))
 
@@ -142,17 +152,13 @@ def _days(
     yield Line(f"Ngày làm việc thứ {limit.amount} là {vi}.", f"Working day {limit.amount} is {en}.")
 
 
-def _paused(calendar: Calendar, limit: Limit, pause: Pause) -> Iterator[Line]:
-    (since_vi, since_en), (until_vi, until_en) = _moment(pause.since), _moment(pause.until)
+def _added(calendar: Calendar, limit: Limit, pause: Pause) -> Line:
     if limit.unit is LimitUnit.CALENDAR_DAY:
         since, until = (one.astimezone(CITY_TIME).date() for one in (pause.since, pause.until))
         days = max((until - since).days, 0)
-        added = Line(f"Cộng {days} ngày.", f"{days} days are added.")
-    else:
-        minutes = working_minutes_between(calendar, pause.since, pause.until)
-        added = Line(f"Cộng {minutes} phút làm việc.", f"{minutes} working minutes are added.")
-    yield Line(f"Tạm dừng: {since_vi} - {until_vi}.", f"Paused: {since_en} - {until_en}.")
-    yield added
+        return Line(f"Cộng {days} ngày.", f"{days} days are added.")
+    minutes = working_minutes_between(calendar, pause.since, pause.until)
+    return Line(f"Cộng {minutes} phút làm việc.", f"{minutes} working minutes are added.")
 
 
 def _ends(deadline: Deadline) -> Iterator[Line]:

@@ -201,6 +201,7 @@ FIELDS: dict[str, str] = {
     "tax_code": "Tax code (mã số thuế), 10 or 13 digits.",
     "title": "Title.",
     "to_agency": "Agency that is to have it, or has it.",
+    "to_page": "Of a fee by the page: the last page that the line is for; absent: all that follow.",
     "to_step": "Key of the step that comes next.",
     "total": "Sum over the whole window.",
     "trace": "W3C trace id of the request.",

@@ -122,6 +122,7 @@ OF_REQUESTS: dict[str, str] = {
     "issuer-not-trusted": "Get a token from an issuer that this instance trusts.",
     "issuer-away": "Try again after `Retry-After`: the issuer's keys cannot be had.",
     "metrics-token-missing": "`/metrics` has a token of its own.",
+    "http-version-not-supported": "Speak HTTP/1.1 or HTTP/1.0.",
     "idempotency-key-missing": "Send `Idempotency-Key`, a new one for each command.",
     "idempotency-key-malformed": "1 to 255 visible ASCII characters in double quotes.",
     "idempotency-key-reused": "The key was used for another command; take a new one.",

@@ -631,9 +631,11 @@ class _LifePlan:
             return
         overrun = self.chance.randint(60, 1400)
         # The last day for an apology is the one before the date.
+        self._soon()
+        if not is_working_time(calendar, self.at):
+            self._later(1, 5)
         in_time = self.at.astimezone(CITY_TIME).date() < due_at.astimezone(CITY_TIME).date()
         if in_time and self.chance.random() < APOLOGY_OF_LATE:
-            self._soon()
             apology = d.ApologiseForDelay(
                 due_at=add_working_minutes(calendar, due_at, overrun + 600),
                 explanation="Khối lượng hồ sơ tăng đột biến, xin lỗi ông/bà.",

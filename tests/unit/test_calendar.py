@@ -307,6 +307,14 @@ def test_calendar_days_pause_in_calendar_days(
     assert after.due_at == at(f"{expected} 17:00")
 
 
+@pytest.mark.parametrize("limit", [working_days(3), calendar_days(3), working_hours(8)])
+def test_what_was_late_when_the_clock_stopped_stays_late(limit: Limit) -> None:
+    first = due(CALENDAR, limit, at("2025-11-17 09:00"))
+    late = first.due_at + timedelta(days=1)
+    until = late + timedelta(days=9)
+    assert after_pause(CALENDAR, limit, first.unrolled_at, late, until) == first
+
+
 @given(limits, instants, st.lists(st.integers(0, 60 * 24 * 20), min_size=3, max_size=3))
 def test_a_pause_in_two_parts_is_as_long_as_one_and_never_gives_an_earlier_date(
     limit: Limit, received_at: datetime, lengths: list[int]

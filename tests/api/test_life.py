@@ -1,0 +1,157 @@
+"""The life of a dossier over HTTP: from hand to hand, from reception's queue to a correction."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
+
+SHA = "a" * 64
+DEPARTMENT = "H29.3"
+LAND_OFFICE = "H29.8.1.1"
+
+
+class Dossier:
+    """One dossier, and the version that it has."""
+
+    def __init__(self, who: Person, wish: dict[str, Any]) -> None:
+        self.receipt = who.done("/v1/dossiers", wish)
+        self.path = f"/v1/dossiers/{self.receipt['id']}"
+
+    def do(self, who: Person, action: str, **body: Any) -> dict[str, Any]:
+        self.receipt = who.done(f"{self.path}/{action}", body, self.receipt["version"])
+        return self.receipt
+
+    def refused(self, who: Person, action: str, **body: Any) -> tuple[int, str]:
+        answer = who.send(f"{self.path}/{action}", body, self.receipt["version"])
+        return answer.status_code, code_of(answer)
+
+    def card(self, who: Person) -> dict[str, Any]:
+        card: dict[str, Any] = who.ask(self.path, after=self.receipt["position"])
+        return card
+
+
+def test_a_dossier_changes_hands_when_the_other_agency_accepts(people: People) -> None:
+    """Offered, refused, offered again, accepted; who gave it away acts no more."""
+    desk = people.officer("front_desk")
+    wish = lodging(
+        procedure="2.000635", case="standard", receiving_agency=COMMUNE, competent_agency=DEPARTMENT
+    )
+    there = people.officer("examiner", "team_lead", "approver", "clerk", agency=DEPARTMENT)
+    stranger = people.officer("examiner", agency=NEIGHBOUR)
+    one = Dossier(desk, wish)
+    one.do(desk, "accept")
+    assert one.refused(desk, "forward", to_step="examine") == (409, "handover-needed")
+    offer = {"to_agency": DEPARTMENT, "to_step": "examine", "papers": ["Tờ khai, 2 tờ"]}
+    one.do(desk, "offer-handover", **offer)
+    card = one.card(desk)
+    assert (card["holder"], card["offered_to"]) == (COMMUNE, DEPARTMENT)
+    assert one.refused(stranger, "accept-handover") == (403, "not-your-agency")
+    assert one.refused(desk, "accept-handover") == (403, "not-your-agency")
+    one.do(there, "refuse-handover", explanation="Thiếu tờ khai bản chính.")
+    assert one.card(desk)["holder"] == COMMUNE
+    one.do(desk, "offer-handover", **offer)
+    one.do(there, "accept-handover")
+    card = one.card(there)
+    assert (card["holder"], card["step"], card["offered_to"]) == (DEPARTMENT, "examine", None)
+    assert card["step_due_at"] > card["accepted_at"]
+    assert one.refused(desk, "offer-handover", **offer)[0] == 403
+    listed = there.ask(f"/v1/agencies/{DEPARTMENT}/worklist", limit=1000)["items"]
+    assert card["dossier"] in [item["dossier"] for item in listed]
+    one.do(there, "forward", to_step="sign")
+    one.do(there, "approve", decision="denied", summary="Không có trong sổ.", clause="đ. 63")
+    one.do(there, "sign", document_sha256=SHA, signature_sha256=SHA)
+    one.do(there, "forward", to_step="issue")
+    other = {"number": "1", "document_sha256": "b" * 64}
+    assert one.refused(there, "issue", **other) == (409, "not-what-was-signed")
+    one.do(there, "issue", number="12/TB", document_sha256=SHA)
+    one.do(desk, "return-result", delivery="counter")
+    one.do(desk, "close")
+    card = one.card(desk)
+    assert (card["outcome"], card["decision"]) == ("denial_returned", "denied")
+    assert (card["number"], card["national_status"]) == ("12/TB", 10)
+
+
+def test_what_was_recorded_wrongly_is_corrected_and_what_was_ended_goes_on(people: People) -> None:
+    desk, lead = people.officer("front_desk"), people.officer("team_lead", "approver")
+    one = Dossier(desk, lodging())
+    one.do(desk, "turn-away", clause="k", explanation="Sai nơi.")
+    wrong = {"field": "name", "after": "Nguyễn Thị Mẫn", "basis": "CCCD"}
+    assert one.refused(desk, "correct", **wrong)[0] == 403
+    one.do(lead, "correct", **wrong)
+    card = one.card(lead)
+    assert (card["applicant_name"], card["status"]) == ("Nguyễn Thị Mẫn", "closed")
+    one.do(lead, "reopen", basis="QĐ 12", explanation="Khiếu nại đúng.")
+    card = one.card(desk)
+    assert (card["status"], card["outcome"]) == ("lodged", None)
+    one.do(desk, "accept")
+    facts = lead.ask(f"{one.path}/history")["facts"]
+    assert [fact["name"].partition(".")[2] for fact in facts] == [
+        *("lodged", "turned_away", "closed", "corrected", "reopened", "accepted"),
+    ]
+    assert facts[0]["event"]["applicant"]["name"] == "Nguyễn Thị Mẫu", "what was recorded stays"
+
+
+def test_what_reception_must_answer_soon_is_in_its_queue(people: People) -> None:
+    """NĐ 118/2025, art. 17, 18: an online dossier is answered within a working day."""
+    citizen, desk = people.citizen(), people.officer("front_desk")
+    own = {"kind": "citizen", "name": "Nguyễn Thị Mẫu"}
+    one = Dossier(citizen, lodging(channel="online", applicant=own))
+    in_a_month = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+
+    def queue(before: str) -> list[str]:
+        query = {"receive_before": before, "after": one.receipt["position"], "limit": 1000}
+        items = desk.ask(f"/v1/agencies/{COMMUNE}/worklist", **query)["items"]
+        return [item["dossier"] for item in items]
+
+    assert one.receipt["id"] in queue(in_a_month)
+    assert one.receipt["id"] not in queue(datetime.now(UTC).isoformat())
+    one.do(desk, "accept")
+    assert one.receipt["id"] not in queue(in_a_month)
+
+
+def test_a_citizen_is_helped_online_and_somebody_else_comes_to_the_counter(people: People) -> None:
+    desk = people.officer("front_desk")
+    helped = Dossier(desk, lodging(channel="assisted"))
+    assert helped.card(desk)["channel"] == "assisted"
+    assert helped.card(desk)["submitter"] is None
+    son = {"name": "Lê Văn Mẫu", "national_id": "079199990002", "authority": "Con đẻ"}
+    brought = Dossier(desk, lodging(presenter=son))
+    facts = desk.ask(f"{brought.path}/history")["facts"]
+    assert facts[0]["event"]["presenter"] == son
+    clerk = people.officer("clerk")
+    assert "079199990002" not in str(clerk.ask(f"{brought.path}/history"))
+
+
+def test_who_was_asked_reads_no_more_once_there_is_a_result(people: People) -> None:
+    everybody = ("front_desk", "examiner", "approver", "clerk")
+    here, asked = people.officer(*everybody), people.officer("examiner", agency=NEIGHBOUR)
+    third = people.officer("examiner", agency="H29.103")
+    one = Dossier(here, lodging())
+    one.do(here, "accept")
+    due_at = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    question = {"question": "Có cư trú không?", "due_at": due_at}
+    one.do(here, "request-consultation", consultation="a", agency=NEIGHBOUR, **question)
+    one.do(here, "request-consultation", consultation="b", agency="H29.103", **question)
+    yes = {"opinion": "agrees", "answer": "Có."}
+    refused = one.refused(third, "answer-consultation", consultation="a", **yes)
+    assert refused == (403, "not-your-agency")
+    assert asked.http.get(one.path).status_code == 200
+    one.do(here, "forward", to_step="sign", reason="Đủ căn cứ từ chối.")
+    one.do(here, "approve", decision="denied", summary="Không.", clause="k")
+    one.do(here, "sign", document_sha256=SHA, signature_sha256=SHA)
+    one.do(here, "forward", to_step="issue")
+    one.do(here, "issue", number="3/TB", document_sha256=SHA)
+    assert asked.http.get(one.path).status_code == 403
+    assert asked.http.get(f"{one.path}/history").status_code == 403
+
+
+def test_a_departments_approver_does_not_act_at_its_land_branch(people: People) -> None:
+    desk = people.officer("front_desk", "approver", agency=LAND_OFFICE)
+    wish = lodging(procedure="1.012783", case="land", receiving_agency=LAND_OFFICE)
+    one = Dossier(desk, wish)
+    one.do(desk, "accept")
+    above = people.officer("approver", agency="H29.8")
+    assert one.refused(
+        above, "extend", due_at="2027-06-01T09:00:00+07:00", basis="b", explanation="x"
+    ) == (403, "not-your-agency")
+    assert one.card(above)["holder"] == LAND_OFFICE, "reading reaches further"
