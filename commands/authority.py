@@ -25,6 +25,8 @@ class Where(StrEnum):
     HOLDER = "holder"
     """The agency that has the dossier now."""
     RECEIVING = "receiving"
+    COMPETENT = "competent"
+    """The agency that decides, whoever has the dossier now."""
     INVOLVED = "involved"
     """Receiving, competent, holding, or about to."""
     CONSULTED = "consulted"
@@ -86,7 +88,7 @@ class Matter(Value, frozen=True, kw_only=True):
         match where:
             case Where.CITY:
                 return (CITY,)
-            case Where.HOLDER | Where.RECEIVING | Where.OFFERED | Where.AGENCY:
+            case Where.HOLDER | Where.RECEIVING | Where.COMPETENT | Where.OFFERED | Where.AGENCY:
                 return (getattr(self, where.value),)
             case Where.INVOLVED:
                 return (self.holder, self.receiving, self.competent, self.offered)
@@ -146,6 +148,7 @@ AT_A_DESK = (*WHO_KNOW_THE_CASE, Role.CLERK, Role.CASHIER)
 _FRONT_DESK = _all((Role.FRONT_DESK,), Where.RECEIVING)
 _CASE = _all(CASE_WORKERS, Where.HOLDER)
 _APPROVER = _all((Role.APPROVER,), Where.HOLDER)
+_COMPETENT = _all((Role.APPROVER,), Where.COMPETENT)
 _TILL = _all((Role.FRONT_DESK, Role.CASHIER), Where.AGENCY)
 _PLATFORM = _all((Role.PAYMENT_PLATFORM, Role.CASHIER), Where.AGENCY)
 # The city administers its own agencies and the accounts of its partners, which are not within it.
@@ -171,7 +174,7 @@ ACTING: dict[type, Rules] = {
     d.RequestSupplement: (*_FRONT_DESK, *_CASE),
     d.AcceptSupplement: (*_FRONT_DESK, *_CASE),
     d.RefuseSupplement: (*_FRONT_DESK, *_CASE),
-    d.RevokeAcceptance: (*_FRONT_DESK, *_APPROVER),
+    d.RevokeAcceptance: _all((Role.APPROVER,), Where.RECEIVING),
     d.AssignDossier: _all((Role.TEAM_LEAD, Role.APPROVER, Role.FRONT_DESK), Where.HOLDER),
     d.ForwardDossier: _all(AT_A_DESK, Where.HOLDER),
     d.OfferHandover: _all(AT_A_DESK, Where.HOLDER),
@@ -183,18 +186,18 @@ ACTING: dict[type, Rules] = {
     d.LapseConsultation: _CASE,
     d.SuspendDossier: _CASE,
     d.ResumeDossier: _CASE,
-    d.ApologiseForDelay: _APPROVER,
-    d.ExtendDeadline: _APPROVER,
+    d.ApologiseForDelay: _COMPETENT,
+    d.ExtendDeadline: _COMPETENT,
     d.ApproveResult: _APPROVER,
     d.SignResult: _APPROVER,
     d.IssueResult: _all((Role.CLERK,), Where.HOLDER),
-    d.RevokeResult: _APPROVER,
+    d.RevokeResult: _COMPETENT,
     d.RequestWithdrawal: (OWN, *_FRONT_DESK),
     d.DecideWithdrawal: _CASE,
-    d.StopDossier: _APPROVER,
+    d.StopDossier: _COMPETENT,
     d.ReturnResult: _FRONT_DESK,
     d.CloseDossier: _FRONT_DESK,
-    d.ReopenDossier: _APPROVER,
+    d.ReopenDossier: _COMPETENT,
     d.CorrectDossier: _all((Role.TEAM_LEAD, Role.APPROVER), Where.HOLDER),
     p.AssessFee: (OWN, *_TILL),
     p.RequestPayment: (OWN, *_TILL),

@@ -46,6 +46,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """In which the actor acts; None for his own matter."""
     agency: str | None = None
     """For which that role is held."""
+    version: int = 0
+    """Of the stream that is decided about; 0 where that does not matter."""
     places: frozenset[str] = frozenset()
     """The agencies, of those whose matter it is, that his role reaches."""
     via: UUID | None = None

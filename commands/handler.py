@@ -245,6 +245,7 @@ class CommandHandler:
             role=capacity.role,
             agency=capacity.agency,
             places=capacity.places,
+            version=seen.target.version,
             via=wish.via,
             named=seen.named,
             dossier=seen.dossier,
@@ -299,8 +300,10 @@ class CommandHandler:
 
     async def _code(self, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
-        if not isinstance(state, Dossier) or state.status is not Status.LODGED or state.code:
+        if not isinstance(state, Dossier) or state.status is not Status.LODGED:
             return None
+        if state.code is not None:
+            return state.code
         day = at.astimezone(CITY_TIME).date()
         return await self._numbering.next_code(state.receiving_agency, day)
 

@@ -39,8 +39,14 @@ def _named_in_lodging(command: c.LodgeDossier) -> tuple[UUID | None, ...]:
     return (command.applicant.account, representative.account if representative else None)
 
 
+def _concerned_in_lodging(command: c.LodgeDossier) -> tuple[UUID | None, ...]:
+    presenter = command.presenter
+    return (*_named_in_lodging(command), presenter.account if presenter else None)
+
+
 NAMING: dict[type[Command], Callable[[Any], tuple[UUID | None, ...]]] = {
-    c.LodgeDossier: _named_in_lodging,
+    c.LodgeDossier: _concerned_in_lodging,
+    c.AcceptHandover: lambda command: (command.officer,),
     c.AssignDossier: lambda command: (command.officer,),
     c.ForwardDossier: lambda command: (command.officer,),
 }
@@ -75,8 +81,11 @@ def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
     online = command.channel is Channel.ONLINE
     refuse_if(online, Reason.PRESENTER_NOT_ONLINE, pointer="/presenter")
     number = setting.account.national_id if setting.account else None
-    own = setting.actor == presenter.account
-    own = own or (number is not None and number == presenter.national_id)
+    account = None
+    if presenter.account not in (None, setting.actor):
+        account = _named(presenter.account, setting, REPRESENTATIVES, "/presenter/account")
+    numbers = (presenter.national_id, account.national_id if account else None)
+    own = setting.actor == presenter.account or (number is not None and number in numbers)
     refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     NOT_WHAT_WAS_SIGNED = "not-what-was-signed"
     PRESENTER_NOT_ONLINE = "presenter-not-online"
     DOSSIER_NOT_CLOSED = "dossier-not-closed"
+    NOT_THERE_TO_CORRECT = "not-there-to-correct"
     RESULT_ISSUED = "result-issued"
     WITHDRAWAL_PENDING = "withdrawal-pending"
     WITHDRAWAL_NOT_REQUESTED = "withdrawal-not-requested"

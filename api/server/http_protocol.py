@@ -27,8 +27,9 @@ HEAD_MAX = 32_768
 """Bytes of a request's head: line and fields. A token alone may have 8 KiB."""
 FIELDS_MAX = 100
 FRAMING_MAX = 32_768
-"""Bytes that a body may come with besides itself: sizes of chunks, their extensions, trailers; eight
-more for each of its own, for whoever sends it byte by byte."""
+"""Bytes that a body may come with besides itself: sizes of chunks, their extensions, trailers;
+`BESIDE_A_BYTE` more for each of its own, for whoever sends it byte by byte."""
+BESIDE_A_BYTE = 16
 UNREAD_MAX = 2_097_152
 """Bytes of a body that are still taken after its refusal, so that the client comes to read it."""
 LINGER_MAX = 262_144
@@ -127,7 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether what came last holds the end of a request, so that not all of it is the next head."""
         self._unread = 0
         self._framing = 0
-        """Bytes that came since the head, less eight for each that was the body's own."""
+        """Bytes that came since the head, less what each that was the body's own may come with."""
         self._refusal: Problem | None = None
         self._heard_at = self._register.tick
         self._lingers = False
@@ -195,7 +196,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """As in httptools."""
-        self._framing -= 9 * len(body)
+        self._framing -= (BESIDE_A_BYTE + 1) * len(body)
         super().on_body(body)
 
     def on_headers_complete(self) -> None:

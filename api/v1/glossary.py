@@ -5,6 +5,7 @@ about a field (its attribute docstring) come before these.
 """
 
 FIELDS: dict[str, str] = {
+    "acceptances_revoked": "Acceptances revoked (hủy tiếp nhận) that day.",
     "accepted": "Dossiers accepted (tiếp nhận) that day.",
     "accepted_at": "When the dossier was accepted and its time began to run (ngày tiếp nhận).",
     "account": "Id of an account.",

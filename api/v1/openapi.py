@@ -356,6 +356,7 @@ PLACES = {
     "city": "of the city",
     "holder": "of the agency that has the dossier",
     "receiving": "of the receiving agency",
+    "competent": "of the competent agency",
     "involved": "of an agency involved",
     "consulted": "of an agency that was asked",
     "offered": "of the agency that it is offered to",

@@ -72,6 +72,7 @@ OF_REFUSALS: dict[Reason, str] = {
     R.CLAUSE_OF_DENIAL: "A denial names its `clause`; a consent has none.",
     R.NOT_WHAT_WAS_SIGNED: "Issue the file that was signed, by its digest.",
     R.PRESENTER_NOT_ONLINE: "Leave `presenter` out: online one lodges oneself.",
+    R.NOT_THERE_TO_CORRECT: "Name the version of an event that is there; the history has them.",
     R.DOSSIER_NOT_CLOSED: "It is open; nothing has to be opened again.",
     R.RESULT_ISSUED: "The result is issued; this comes too late.",
     R.WITHDRAWAL_PENDING: "Decide the withdrawal first.",

@@ -35,14 +35,13 @@ def resumed(dossier: Dossier, setting: Setting) -> e.DossierResumed:
     assert dossier.suspension is not None, "it stands still"
     calendar, since = setting.catalogue.calendar, dossier.suspension.since
     paused = working_minutes_between(calendar, since, setting.at)
+    limit = case_of(dossier, setting).limit or OTHER_LIMIT
     original = promised = None
-    if dossier.original_due_at is not None and dossier.due_at is not None:
-        limit = case_of(dossier, setting).limit or OTHER_LIMIT
+    if dossier.original_due_at is not None:
         unrolled_at = dossier.unrolled_at or dossier.original_due_at
-        original = after_pause(calendar, limit, unrolled_at, since, setting.at)
-        promised = original
-        if dossier.due_at != dossier.original_due_at:
-            promised = after_pause(calendar, limit, dossier.due_at, since, setting.at)
+        original = promised = after_pause(calendar, limit, unrolled_at, since, setting.at)
+    if dossier.due_at is not None and dossier.due_at != dossier.original_due_at:
+        promised = after_pause(calendar, limit, dossier.due_at, since, setting.at)
     step = dossier.step_due_at
     return e.DossierResumed(
         due_before=dossier.due_at,

@@ -20,6 +20,7 @@ from commands.dossier.guards import (
 from commands.dossier.reception import is_paused_for_papers
 from commands.persons import check_officer
 from domain import dossier as e
+from domain.calendar import due
 from domain.catalogue.procedure import AgencyKind, Place, Step
 from domain.digest import digest
 from domain.dossier import Dossier, Ground, HandoverKind, Status
@@ -78,7 +79,11 @@ def _is_done_by(agency: str, step: Step, dossier: Dossier, setting: Setting) -> 
 
 
 def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting) -> Events:
-    """The step says which agency may get it; for want of competence, any that is competent."""
+    """The step says which agency may get it; for want of competence, any that is competent.
+
+    What is issued goes to nobody any more: it is returned.
+    """
+    refuse_if(dossier.status is Status.ISSUED, Reason.RESULT_ISSUED)
     refuse_unless_held(dossier)
     offer = dossier.handover
     if offer is not None:
@@ -203,13 +208,18 @@ def lapse_consultation(dossier: Dossier, command: c.LapseConsultation, setting: 
     if asked is None:
         return ()
     refuse_if(setting.at <= asked.due_at, Reason.CONSULTATION_NOT_DUE, asked.due_at.isoformat())
-    basis = case_of(dossier, setting).silence_is_consent
+    silence = case_of(dossier, setting).silence_is_consent
+    calendar = setting.catalogue.calendar
+    # A date that was set shorter than the law's ends the waiting; consent takes the law's time.
+    consents = silence is not None and (
+        setting.at > due(calendar, silence.limit, asked.asked_at).due_at
+    )
     return (
         e.ConsultationLapsed(
             consultation=asked.key,
             agency=asked.agency,
-            deemed_consent=basis is not None,
-            basis=basis,
+            deemed_consent=consents,
+            basis=silence.basis if silence is not None and consents else None,
         ),
     )
 
@@ -243,7 +253,9 @@ def resume(dossier: Dossier, _command: c.ResumeDossier, setting: Setting) -> Eve
 
 
 def is_a_step_of(role: str, dossier: Dossier, setting: Setting) -> bool:
-    """Whether the dossier's present step is done in that role, at the competent agency."""
+    """Whether the dossier is at the competent agency, at a step that is done there in that role."""
+    if dossier.holder != dossier.competent_agency:
+        return False
     steps = case_of(dossier, setting).steps
     step = next((one for one in steps if one.key == dossier.step), None)
     return step is not None and step.role == role and step.place is Place.COMPETENT

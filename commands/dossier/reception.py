@@ -13,6 +13,7 @@ from commands.dossier.guards import (
     is_provisional,
     procedure_of,
     refuse_unless_in_progress,
+    refuse_while_handed_over,
     step_due_at,
 )
 from commands.persons import applicant_of, check_presenter, verified_ids
@@ -92,6 +93,7 @@ def request_supplement(dossier: Dossier, command: c.RequestSupplement, setting: 
     at_reception = dossier.status is Status.LODGED
     if not at_reception:
         refuse_unless_in_progress(dossier)
+        refuse_while_handed_over(dossier)
     check_papers(case_of(dossier, setting), command.papers, "")
     reply_by = command.reply_by
     if reply_by is not None:
@@ -179,9 +181,14 @@ def accept(dossier: Dossier, _command: c.AcceptDossier, setting: Setting) -> Eve
     )
 
 
-def revoke_acceptance(dossier: Dossier, command: c.RevokeAcceptance, _setting: Setting) -> Events:
-    """While nothing is decided, at the agency that received it; the code stays this dossier's."""
+def revoke_acceptance(dossier: Dossier, command: c.RevokeAcceptance, setting: Setting) -> Events:
+    """While nothing is decided, at the agency that received it; the code stays this dossier's.
+
+    Not once the statutory date has passed: what is late would be on time by the next one.
+    """
     refuse_unless_in_progress(dossier)
+    passed = dossier.original_due_at is not None and setting.at > dossier.original_due_at
+    refuse_if(passed, Reason.DUE_PASSED)
     refuse_if(dossier.handover, Reason.HANDOVER_OPEN)
     away = dossier.holder != dossier.receiving_agency
     refuse_if(away, Reason.HELD_ELSEWHERE, f"{dossier.holder} has it")

@@ -49,6 +49,7 @@ def sign(dossier: Dossier, command: c.SignResult, setting: Setting) -> Events:
         return already(said, dossier.said)
     refuse_if(dossier.status is not Status.APPROVED, Reason.RESULT_NOT_APPROVED)
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
+    refuse_while_handed_over(dossier)
     _refuse_unless_at(APPROVER, dossier, setting)
     return (
         e.ResultSigned(
@@ -65,6 +66,7 @@ def issue(dossier: Dossier, command: c.IssueResult, setting: Setting) -> Events:
     refuse_if(dossier.status is not Status.SIGNED, Reason.RESULT_NOT_SIGNED)
     other = command.document_sha256 != dossier.document_sha256
     refuse_if(other, Reason.NOT_WHAT_WAS_SIGNED, pointer="/document_sha256")
+    refuse_while_handed_over(dossier)
     if has_step_of(CLERK, dossier, setting):
         _refuse_unless_at(CLERK, dossier, setting)
     return (
@@ -72,6 +74,7 @@ def issue(dossier: Dossier, command: c.IssueResult, setting: Setting) -> Events:
             number=command.number,
             document_sha256=command.document_sha256,
             decision=dossier.decision or Decision.GRANTED,
+            by=setting.actor,
         ),
     )
 
@@ -84,6 +87,8 @@ def _refuse_unless_at(role: str, dossier: Dossier, setting: Setting) -> None:
 def revoke_result(dossier: Dossier, command: c.RevokeResult, _setting: Setting) -> Events:
     """It is in progress again, where it was approved; what was issued stays in the history."""
     refuse_if(dossier.status not in WITH_A_RESULT, Reason.RESULT_NOT_ISSUED)
+    away = dossier.holder != dossier.competent_agency
+    refuse_if(away, Reason.HELD_ELSEWHERE, f"{dossier.holder} has it")
     assert dossier.number is not None, "issued"
     assert dossier.document_sha256 is not None, "signed"
     return (
@@ -169,8 +174,8 @@ def correct(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> Ev
     if before == command.after:
         said = digest(command.after, command.basis, command.corrects)
         return already(said, dossier.corrections.get(field.value, said))
-    refuse_same_hand(setting, dossier.entered_by)
     number = field is CorrectedField.NUMBER
+    refuse_same_hand(setting, dossier.issued_by if number else dossier.entered_by)
     refuse_if(number and before is None, Reason.RESULT_NOT_ISSUED)
     _check_corrected(command, setting)
     return (
@@ -185,7 +190,14 @@ def correct(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> Ev
 
 
 def _check_corrected(command: c.CorrectDossier, setting: Setting) -> None:
-    """A number of a person or organisation is one that can be."""
+    """A number of a person or organisation is one that can be, and not the officer's own.
+
+    What it corrects is an event that there is.
+    """
+    later = command.corrects > setting.version > 0
+    refuse_if(later, Reason.NOT_THERE_TO_CORRECT, f"{setting.version} is the last", "/corrects")
+    own = setting.account.national_id if setting.account else None
+    refuse_if(own is not None and command.after == own, Reason.OWN_CASE, pointer="/after")
     fault = None
     if command.field is CorrectedField.NATIONAL_ID:
         fault = national_id_fault(command.after, setting.at.year)

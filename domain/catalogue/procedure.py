@@ -93,6 +93,13 @@ class Step(Struct, frozen=True, kw_only=True):
     place: Place = Place.COMPETENT
 
 
+class Silence(Struct, frozen=True, kw_only=True):
+    """A consulted agency that is silent for so long is taken to agree, by that provision."""
+
+    limit: Limit
+    basis: str
+
+
 class Case(Struct, frozen=True, kw_only=True):
     """Trường hợp: one variant of a procedure with its own limit, papers and fees.
 
@@ -106,8 +113,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """In their order; their minutes add up to the limit."""
     fees: tuple[Fee, ...] = ()
     papers: tuple[Paper, ...] = ()
-    silence_is_consent: str | None = None
-    """The provision by which a consulted agency that is silent until its date consents."""
+    silence_is_consent: Silence | None = None
 
 
 class OnlineLevel(StrEnum):

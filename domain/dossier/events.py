@@ -417,6 +417,8 @@ class ResultIssued(Event, frozen=True, kw_only=True, tag="dossier.result_issued"
     number: ShortText
     document_sha256: Sha256
     decision: Decision = Decision.GRANTED
+    by: UUID | None = None
+    """Who gave the number: another hand corrects it."""
 
 
 class ResultRevoked(Event, frozen=True, kw_only=True, tag="dossier.result_revoked"):

@@ -79,6 +79,7 @@ class Consultation(Value, frozen=True):
     key: str
     agency: str
     due_at: datetime
+    asked_at: datetime
 
 
 class Handover(Value, frozen=True):
@@ -145,6 +146,7 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Of the result that was signed."""
     number: str | None = None
     """Of the result that was issued."""
+    issued_by: UUID | None = None
     approved_at_step: str | None = None
     corrections: dict[str, bytes] = field(default_factory=dict)
     """By field: digest of its last correction."""
@@ -231,9 +233,10 @@ Changes = dict[str, Any]
 def _supplemented(dossier: Dossier, event: e.DossierSupplemented, _at: datetime) -> Changes:
     codes = frozenset([paper.code for paper in event.papers])
     asked = dossier.supplement
-    waiting = dossier.status is Status.AWAITING_SUPPLEMENT
+    missing = asked is not None and not asked.papers <= asked.came | codes
+    complete = dossier.status is Status.AWAITING_SUPPLEMENT and not missing
     return {
-        "status": Status.LODGED if waiting else dossier.status,
+        "status": Status.LODGED if complete else dossier.status,
         "papers": dossier.papers | codes,
         "pages": {**dossier.pages, **_pages(event.papers)},
         "supplement": asked
@@ -276,6 +279,9 @@ def _acceptance_revoked(dossier: Dossier, _event: e.AcceptanceRevoked, _at: date
     return {
         "status": Status.LODGED,
         "accepted_at": None,
+        "apologised": None,
+        "extended": None,
+        "consultations": (),
         "due_at": None,
         "original_due_at": None,
         "unrolled_at": None,
@@ -311,9 +317,9 @@ def _handover_ended(_dossier: Dossier, _event: Any, _at: datetime) -> Changes:
     return {"handover": None}
 
 
-def _asked(dossier: Dossier, event: e.ConsultationRequested, _at: datetime) -> Changes:
+def _asked(dossier: Dossier, event: e.ConsultationRequested, at: datetime) -> Changes:
     said = digest(event.agency, event.question, event.due_at)
-    asked = Consultation(event.consultation, event.agency, event.due_at)
+    asked = Consultation(event.consultation, event.agency, event.due_at, at)
     return {
         "consultations": (*dossier.consultations, asked),
         "consulted": {**dossier.consulted, event.consultation: said},
@@ -333,7 +339,10 @@ def _answered(dossier: Dossier, event: e.ConsultationAnswered, _at: datetime) ->
 
 
 def _lapsed(dossier: Dossier, event: e.ConsultationLapsed, _at: datetime) -> Changes:
-    return {"consultations": _no_longer_open(dossier, event.consultation)}
+    return {
+        "consultations": _no_longer_open(dossier, event.consultation),
+        "consulted": {**dossier.consulted, event.consultation: digest("lapsed")},
+    }
 
 
 def _suspended(_dossier: Dossier, event: e.DossierSuspended, at: datetime) -> Changes:
@@ -380,7 +389,13 @@ def _signed(_dossier: Dossier, event: e.ResultSigned, _at: datetime) -> Changes:
 
 def _issued(_dossier: Dossier, event: e.ResultIssued, at: datetime) -> Changes:
     said = digest(event.number, event.document_sha256)
-    return {"status": Status.ISSUED, "number": event.number, "said": said, "finished_at": at}
+    return {
+        "status": Status.ISSUED,
+        "number": event.number,
+        "issued_by": event.by,
+        "said": said,
+        "finished_at": at,
+    }
 
 
 def _result_revoked(_dossier: Dossier, event: e.ResultRevoked, _at: datetime) -> Changes:
@@ -416,8 +431,17 @@ def _returned(_dossier: Dossier, event: e.ResultReturned, _at: datetime) -> Chan
 
 def _reopened(_dossier: Dossier, event: e.DossierReopened, _at: datetime) -> Changes:
     status = Status(event.status)
-    ended = {} if status is Status.RETURNED else {"finished_at": None, "withdrawn": False}
-    return {"status": status, "closed_from": None, **ended}
+    if status is Status.RETURNED:
+        return {"status": status, "closed_from": None}
+    return {
+        "status": status,
+        "closed_from": None,
+        "finished_at": None,
+        "withdrawn": False,
+        "decision": None,
+        "document_sha256": None,
+        "said": None,
+    }
 
 
 def _corrected(dossier: Dossier, event: e.DossierCorrected, _at: datetime) -> Changes:
@@ -426,8 +450,10 @@ def _corrected(dossier: Dossier, event: e.DossierCorrected, _at: datetime) -> Ch
     if event.field is CorrectedField.NUMBER:
         return {"number": event.after, "corrections": corrections}
     changed: dict[str, Any] = {event.field.value: event.after}
-    more = event.field is CorrectedField.NATIONAL_ID and event.after not in dossier.national_ids
-    numbers = (*dossier.national_ids, event.after) if more else dossier.national_ids
+    numbers = dossier.national_ids
+    if event.field is CorrectedField.NATIONAL_ID:
+        others = (one for one in numbers if one not in (event.before, event.after))
+        numbers = (*others, event.after)
     return {
         "applicant": replace(dossier.applicant, **changed),
         "national_ids": numbers,
@@ -468,8 +494,8 @@ CHANGES: dict[type[Any], Callable[[Dossier, Any, datetime], Changes]] = {
     e.WithdrawalDecided: _withdrawal_decided,
     e.DossierStopped: lambda _dossier, _event, at: {
         "status": Status.STOPPED,
+        "receive_by": None,
         "finished_at": at,
-        "suspension": None,
         "handover": None,
     },
     e.ResultReturned: _returned,

@@ -14,6 +14,7 @@ from projections.queries.dossiers import (
     cards_of_applicant,
     cards_of_submitter,
     found,
+    offered,
     timeline,
     worklist,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "ledger_by_day",
     "ledger_entries",
     "ledger_total",
+    "offered",
     "parked",
     "parked_at",
     "parked_by",

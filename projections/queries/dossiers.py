@@ -108,6 +108,14 @@ ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
 """
 
 
+OFFERED = f"""
+SELECT {_ITEM} FROM view.card
+WHERE offered_to = %(agency)s
+  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s)
+ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
+"""  # noqa: S608  our own words
+
+
 async def card(source: Source, dossier: UUID) -> Card | None:
     """One dossier's card."""
     return first_of(await fetch_rows(source, Card, CARD, dossier=dossier))
@@ -202,3 +210,15 @@ async def worklist(
         limit=limit,
         **asked,
     )
+
+
+async def offered(
+    source: Source,
+    agency: str,
+    after: tuple[datetime | None, UUID] | None = None,
+    limit: int = PAGE_MAX,
+) -> list[WorkItem]:
+    """Dossiers that wait for the agency to accept or refuse them; order and cursor of a work list."""
+    due_at, dossier = after or ("-infinity", NIL)
+    key = {"agency": agency, "due_at": due_at or FOREVER, "after": dossier}
+    return await fetch_rows(source, WorkItem, OFFERED, **key, limit=limit)

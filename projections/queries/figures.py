@@ -45,6 +45,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     lodged_counter: int
     lodged_post: int
     accepted: int
+    acceptances_revoked: int
     received_late: int
     turned_away: int
     supplements_asked: int

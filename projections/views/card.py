@@ -115,6 +115,7 @@ CARD = Table(
         "(holder, coalesce(due_at, 'infinity'), dossier) WHERE status <> 'closed'",
         "(holder, assignee, coalesce(due_at, 'infinity'), dossier) WHERE status <> 'closed'",
         "(holder, receive_by) WHERE receive_by IS NOT NULL",
+        "(offered_to, coalesce(due_at, 'infinity'), dossier) WHERE offered_to IS NOT NULL",
     ),
 )
 OWN = frozenset({"apologised", "extended"})

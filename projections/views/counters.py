@@ -2,7 +2,7 @@
 
 The day is that of the effective time in the city. What happens at the front desk counts for the
 receiving agency: lodged, accepted, received late, turned away, supplements asked at reception,
-returned, closed. What becomes of the matter counts for the competent one: supplements asked in
+returned, closed, reopened. What becomes of the matter counts for the competent one: supplements asked in
 examination, apologies, extensions, issued, denied, revoked, stopped, withdrawn, on time and late.
 Always: issued + denied + stopped = finished_on_time + finished_late; who withdraws is not late.
 Late is against the date that was promised; `finished_past_original` is against the statutory one,
@@ -46,6 +46,7 @@ class AgencyDay(Struct, frozen=True, kw_only=True):
     lodged_counter: int = 0
     lodged_post: int = 0
     accepted: int = 0
+    acceptances_revoked: int = 0
     received_late: int = 0
     turned_away: int = 0
     supplements_asked: int = 0
@@ -75,12 +76,13 @@ AT_THE_FRONT_DESK: dict[type[Any], str] = {
     e.DossierTurnedAway: "turned_away",
     e.ResultReturned: "returned",
     e.DossierClosed: "closed",
+    e.AcceptanceRevoked: "acceptances_revoked",
+    e.DossierReopened: "reopened",
 }
 OF_THE_MATTER: dict[type[Any], str] = {
     e.ApologyIssued: "apologies",
     e.DeadlineExtended: "extensions",
     e.ResultRevoked: "revoked",
-    e.DossierReopened: "reopened",
 }
 
 
@@ -163,6 +165,7 @@ VIEW = StreamView(
         {
             "dossier.lodged",
             "dossier.accepted",
+            "dossier.acceptance_revoked",
             "dossier.handover_accepted",
             "dossier.resumed",
             "dossier.turned_away",

@@ -55,7 +55,7 @@ def fold(row: Findable | None, record: Record, _out: Out) -> Findable | None:
             return _with(row, *folded(event.after).split())
         case e.ResultIssued(number=number):
             return _with(row, *folded(number).split())
-        case e.HandoverOffered(to_agency=agency):
+        case e.HandoverAccepted(to_agency=agency):
             return _with(row, *map(reach_of, _above(agency)))
         case _:
             return row
@@ -67,7 +67,7 @@ VIEW = StreamView(
         {
             "dossier.lodged",
             "dossier.accepted",
-            "dossier.handover_offered",
+            "dossier.handover_accepted",
             "dossier.result_issued",
             "dossier.corrected",
         }

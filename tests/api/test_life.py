@@ -29,6 +29,11 @@ class Dossier:
         card: dict[str, Any] = who.ask(self.path, after=self.receipt["position"])
         return card
 
+    def among(self, who: Person, path: str, **query: Any) -> list[str]:
+        """What is listed there once this dossier's last command has its effect."""
+        items = who.ask(path, after=self.receipt["position"], limit=1000, **query)["items"]
+        return [item["dossier"] for item in items]
+
 
 def test_a_dossier_changes_hands_when_the_other_agency_accepts(people: People) -> None:
     """Offered, refused, offered again, accepted; who gave it away acts no more."""
@@ -47,11 +52,15 @@ def test_a_dossier_changes_hands_when_the_other_agency_accepts(people: People) -
     assert (card["holder"], card["offered_to"]) == (COMMUNE, DEPARTMENT)
     assert one.refused(stranger, "accept-handover") == (403, "not-your-agency")
     assert one.refused(desk, "accept-handover") == (403, "not-your-agency")
+    assert one.receipt["id"] in one.among(there, f"/v1/agencies/{DEPARTMENT}/offers")
+    assert desk.http.get(f"/v1/agencies/{DEPARTMENT}/offers").status_code == 403
     one.do(there, "refuse-handover", explanation="Thiếu tờ khai bản chính.")
     assert one.card(desk)["holder"] == COMMUNE
     one.do(desk, "offer-handover", **offer)
-    one.do(there, "accept-handover")
+    one.do(there, "accept-handover", officer=str(there.account))
     card = one.card(there)
+    assert card["assignee"] == str(there.account)
+    assert one.receipt["id"] not in one.among(there, f"/v1/agencies/{DEPARTMENT}/offers")
     assert (card["holder"], card["step"], card["offered_to"]) == (DEPARTMENT, "examine", None)
     assert card["step_due_at"] > card["accepted_at"]
     assert one.refused(desk, "offer-handover", **offer)[0] == 403
@@ -69,6 +78,42 @@ def test_a_dossier_changes_hands_when_the_other_agency_accepts(people: People) -
     card = one.card(desk)
     assert (card["outcome"], card["decision"]) == ("denial_returned", "denied")
     assert (card["number"], card["national_status"]) == ("12/TB", 10)
+
+
+def test_an_agency_finds_what_it_accepted_and_not_what_it_was_offered(people: People) -> None:
+    """Whoever offers a dossier to the wrong agency shows it to nobody who looks for a name."""
+    desk, there = people.officer("front_desk"), people.officer("front_desk", agency=NEIGHBOUR)
+    name = {"kind": "citizen", "name": "Tạ Thị Chuyển Nhầm", "national_id": "079199990001"}
+    one = Dossier(desk, lodging(applicant=name))
+    one.do(desk, "accept")
+    offer = {"kind": "competence", "to_agency": NEIGHBOUR, "to_step": "examine"}
+    one.do(desk, "offer-handover", **offer)
+    search = f"/v1/agencies/{NEIGHBOUR}/dossiers"
+    assert one.among(there, search, q="ta thi chuyen nham") == []
+    one.do(there, "accept-handover")
+    assert one.among(there, search, q="ta thi chuyen nham") == [one.receipt["id"]]
+
+
+def test_the_competent_agency_answers_for_the_date_whoever_has_the_dossier(people: People) -> None:
+    """A commune holds it for a step; the department that decides apologises (NĐ 61/2018, art. 19)."""
+    desk = people.officer("front_desk", "approver")
+    wish = lodging(
+        procedure="2.000635", case="standard", receiving_agency=COMMUNE, competent_agency=DEPARTMENT
+    )
+    above = people.officer("approver", agency=DEPARTMENT)
+    one = Dossier(desk, wish)
+    one.do(desk, "accept")
+    later = (datetime.now(UTC) + timedelta(days=60)).isoformat()
+    longer = {"due_at": later, "basis": "b", "explanation": "x"}
+    assert one.refused(desk, "extend", **longer) == (403, "not-your-agency")
+    one.do(above, "extend", **longer)
+    assert one.card(above)["extended"]
+    revoke = {"basis": "b", "explanation": "x"}
+    assert one.refused(above, "revoke-acceptance", **revoke) == (403, "not-your-agency")
+    one.do(desk, "revoke-acceptance", **revoke)
+    code = one.do(desk, "accept")["code"]
+    assert one.card(desk)["code"] == code
+    assert not one.card(desk)["extended"]
 
 
 def test_what_was_recorded_wrongly_is_corrected_and_what_was_ended_goes_on(people: People) -> None:
@@ -135,7 +180,7 @@ def test_who_was_asked_reads_no_more_once_there_is_a_result(people: People) -> N
     yes = {"opinion": "agrees", "answer": "Có."}
     refused = one.refused(third, "answer-consultation", consultation="a", **yes)
     assert refused == (403, "not-your-agency")
-    assert asked.http.get(one.path).status_code == 200
+    assert one.card(asked)["holder"] == COMMUNE
     one.do(here, "forward", to_step="sign", reason="Đủ căn cứ từ chối.")
     one.do(here, "approve", decision="denied", summary="Không.", clause="k")
     one.do(here, "sign", document_sha256=SHA, signature_sha256=SHA)

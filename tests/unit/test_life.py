@@ -100,6 +100,8 @@ def test_who_came_to_the_counter_is_a_person_and_owns_nothing() -> None:
     presenter = e.Presenter(name="Lê Văn Mẫu", account=OTHER, authority="Con đẻ")
     counter = replace(LODGE, channel=Channel.COUNTER, presenter=presenter)
     who: dict[str, Any] = {"account": examiner(COMMUNE), "named": {OWNER: account()}}
+    given().when(counter, **who).refused(Reason.NAMED_ACCOUNT_UNFIT, "/presenter/account")
+    who["named"][OTHER] = account()
     (lodged,) = given().when(counter, **who).decide(None)
     assert isinstance(lodged, e.DossierLodged)
     assert lodged.presenter == presenter
@@ -121,6 +123,9 @@ def test_nobody_presents_online_and_no_officer_presents_to_himself() -> None:
         "named": {OWNER: account()},
     }
     given().when(replace(counter, presenter=by_number), **known).refused(Reason.OWN_CASE)
+    by_account = replace(presenter, account=OTHER)
+    known["named"][OTHER] = account(national_id="079199990001")
+    given().when(replace(counter, presenter=by_account), **known).refused(Reason.OWN_CASE)
 
 
 def test_a_revoked_acceptance_leaves_the_code_and_takes_the_dates() -> None:
@@ -138,6 +143,29 @@ def test_a_revoked_acceptance_leaves_the_code_and_takes_the_dates() -> None:
     given(*RESULT).when(revoke).refused(Reason.DOSSIER_NOT_IN_PROGRESS)
     away = given(*IN_PROGRESS, handed_over("examine", ELSEWHERE)).when(revoke)
     away.refused(Reason.HELD_ELSEWHERE)
+
+
+def test_what_is_late_is_not_made_punctual_by_a_new_acceptance() -> None:
+    """A second acceptance gives a second date: after the first has passed, there is none."""
+    assert ACCEPTED.due_at is not None
+    revoke = c.RevokeAcceptance(basis="b", explanation="x")
+    on_time = given(*IN_PROGRESS).when(revoke, at=ACCEPTED.due_at)
+    on_time.then(e.AcceptanceRevoked(basis="b", explanation="x"))
+    late = given(*IN_PROGRESS).when(revoke, at=ACCEPTED.due_at + timedelta(minutes=1))
+    late.refused(Reason.DUE_PASSED)
+
+
+def test_a_new_acceptance_owes_its_own_apology_and_may_be_extended_once() -> None:
+    apology = e.ApologyIssued(
+        due_before=ACCEPTED.due_at,
+        due_at=at("2025-12-01T17:00"),
+        explanation="x",
+        channel=e.ApologyChannel.SMS,
+    )
+    revoked = e.AcceptanceRevoked(basis="b", explanation="x")
+    state = given(*IN_PROGRESS, ASKED, apology, revoked).state
+    assert isinstance(state, Dossier)
+    assert (state.apologised, state.extended, state.consultations) == (None, None, ())
 
 
 # Papers
@@ -200,10 +228,20 @@ def test_a_second_notice_is_counted() -> None:
     assert notice.nth == 2
 
 
-def test_at_reception_what_was_asked_for_must_have_come_too() -> None:
-    asked = replace(NOTICED, at_reception=True, papers=(CASE.papers[-1].code,))
-    other = e.DossierSupplemented(papers=(PAPERS[0],))
-    given(LODGED, asked, other).when(c.AcceptDossier()).refused(Reason.PAPERS_MISSING)
+def test_at_reception_papers_may_come_in_two_goes_and_all_must_come() -> None:
+    last = CASE.papers[-1].code
+    asked = replace(NOTICED, at_reception=True, papers=(PAPERS[0].code, last))
+    rest = e.DossierSupplemented(papers=(e.SubmittedPaper(code=last),))
+    given(LODGED, asked, HANDED_IN).when(c.AcceptDossier()).refused(Reason.DOSSIER_NOT_LODGED)
+    hand_in = c.SupplementDossier(papers=rest.papers)
+    state = given(LODGED, asked, HANDED_IN).when(hand_in).then(rest)
+    assert isinstance(state, Dossier)
+    assert state.status is Status.LODGED
+
+
+def test_what_was_asked_for_must_come_also_before_a_new_acceptance() -> None:
+    revoked = e.AcceptanceRevoked(basis="b", explanation="x")
+    given(*PAUSED, revoked).when(c.AcceptDossier()).refused(Reason.PAPERS_MISSING)
 
 
 def test_the_clock_stops_for_papers_only_with_the_notice_that_names_them() -> None:
@@ -313,6 +351,10 @@ def test_an_offer_that_is_refused_or_recalled_leaves_the_dossier_where_it_was() 
         assert given(*ELSEWHERE_COMPETENT, OFFERED, fact).when(OFFER).then(OFFERED)
         given(*ELSEWHERE_COMPETENT).when(command).refused(Reason.HANDOVER_NOT_OFFERED)
     given(*ELSEWHERE_COMPETENT).when(c.AcceptHandover()).refused(Reason.HANDOVER_NOT_OFFERED)
+
+
+def test_what_is_issued_is_handed_over_to_nobody() -> None:
+    given(*RESULT).when(OFFER).refused(Reason.RESULT_ISSUED)
 
 
 @pytest.mark.parametrize(
@@ -489,12 +531,15 @@ def test_silence_is_consent_where_the_law_of_the_case_says_so() -> None:
     assert case is not None
     assert case.silence_is_consent is not None
     lodged = replace(LODGED, procedure=procedure.code, case=case.key)
-    lapse = given(lodged, ACCEPTED, ASKED).when(
-        c.LapseConsultation(consultation="q"), at=ASKED.due_at + timedelta(days=1)
-    )
-    (lapsed,) = lapse.decide(lapse.state)
-    assert isinstance(lapsed, e.ConsultationLapsed)
-    assert (lapsed.deemed_consent, lapsed.basis) == (True, case.silence_is_consent)
+    consent = (True, case.silence_is_consent.basis)
+    for at_, expected in (
+        (at("2025-11-19T17:00"), (False, None)),
+        (at("2025-11-19T17:01"), consent),
+    ):
+        lapse = given(lodged, ACCEPTED, ASKED).when(c.LapseConsultation(consultation="q"), at=at_)
+        (lapsed,) = lapse.decide(lapse.state)
+        assert isinstance(lapsed, e.ConsultationLapsed)
+        assert (lapsed.deemed_consent, lapsed.basis) == expected
 
 
 # Endings that are none
@@ -513,6 +558,8 @@ def test_a_revoked_result_is_in_progress_again_where_it_was_approved() -> None:
         assert (state.status, state.step, state.number) == (Status.IN_PROGRESS, "approve", None)
         assert (state.finished_at, state.decision) == (None, None)
     given(*IN_PROGRESS).when(c.RevokeResult(**BACK)).refused(Reason.RESULT_NOT_ISSUED)
+    away = (*RESULT, handed_over("return", ELSEWHERE))
+    given(*away).when(c.RevokeResult(**BACK)).refused(Reason.HELD_ELSEWHERE)
 
 
 @pytest.mark.parametrize(
@@ -558,7 +605,7 @@ def test_a_correction_stands_beside_what_was_recorded_also_after_closing() -> No
     given(*IN_PROGRESS).when(number).refused(Reason.RESULT_NOT_ISSUED)
     state = (
         given(*RESULT)
-        .when(number)
+        .when(number, actor=OTHER)
         .then(
             e.DossierCorrected(
                 field=CorrectedField.NUMBER, before="1", after="2", basis="b", corrects=1
@@ -567,6 +614,20 @@ def test_a_correction_stands_beside_what_was_recorded_also_after_closing() -> No
     )
     assert isinstance(state, Dossier)
     assert state.number == "2"
+
+
+def test_what_is_corrected_is_an_event_that_there_is() -> None:
+    given(LODGED).when(replace(CORRECT, corrects=2), version=1).refused(
+        Reason.NOT_THERE_TO_CORRECT, "/corrects"
+    )
+
+
+def test_nobody_corrects_the_number_he_gave_or_writes_his_own() -> None:
+    number = replace(CORRECT, field=CorrectedField.NUMBER, after="2")
+    given(*RESULT).when(number, actor=ACTOR).refused(Reason.SAME_HAND)
+    own = replace(CORRECT, field=CorrectedField.NATIONAL_ID, after="079199990001")
+    colleague = examiner(COMMUNE, national_id="079199990001")
+    given(LODGED).when(own, account=colleague).refused(Reason.OWN_CASE, "/after")
 
 
 def test_who_entered_it_does_not_correct_it() -> None:

@@ -88,6 +88,7 @@ ASKED: dict[str, Ask] = {
     "worklist, reception": lambda s: queries.worklist(
         s, AGENCY, WorklistFilter(receive_before=START), None, 100
     ),
+    "offered": lambda s: queries.offered(s, AGENCY, (START, SOME), 100),
     "counters_by_day": lambda s: queries.counters_by_day(s, DAYS, ONE, None, 100),
     "counters_by_day, children": lambda s: queries.counters_by_day(
         s, DAYS, CITY, (AGENCY, DAYS.first), 100

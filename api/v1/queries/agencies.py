@@ -89,6 +89,21 @@ async def worklist(  # noqa: PLR0913  a filter of a list each
     return asked.answer(answers.WorklistPage(items=items, next=following))
 
 
+@get("/v1/agencies/{agency:str}/offers", name="offers", tags=["Agencies"])
+async def offers(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    page: NamedDependency[Paging],
+    after: After = 0,
+) -> Response[answers.WorklistPage]:
+    """Dossiers that another agency hands over to this one, which has not accepted them yet."""
+    await asked.allow(Reading.WORKLIST, Matter(agency=path_text(agency, AGENCY)))
+    last = page.last(tuple[datetime | None, UUID])
+    rows = await asked.ask("card", queries.offered, agency, last, page.limit, after=after)
+    items, following = asked.page(rows, page, "due_at", "dossier")
+    return asked.answer(answers.WorklistPage(items=items, next=following))
+
+
 @get("/v1/agencies/{agency:str}/dossiers", name="search", tags=["Agencies"])
 async def search(
     asked: NamedDependency[Asked],
@@ -172,4 +187,4 @@ async def ledger_entries(
     return asked.answer(answers.EntryPage(items=items, next=following))
 
 
-HANDLERS = (worklist, search, counters, ledger, ledger_entries)
+HANDLERS = (worklist, offers, search, counters, ledger, ledger_entries)
