@@ -159,8 +159,7 @@ def accept(dossier: Dossier, _command: c.AcceptDossier, setting: Setting) -> Eve
     refuse_if(dossier.status is not Status.LODGED, Reason.DOSSIER_NOT_LODGED)
     case = case_of(dossier, setting)
     missing = [p.code for p in case.papers if p.required and p.code not in dossier.papers]
-    missing += dossier.supplement.missing if dossier.supplement else []
-    refuse_if(missing, Reason.PAPERS_MISSING, ", ".join(dict.fromkeys(missing)))
+    refuse_if(missing, Reason.PAPERS_MISSING, ", ".join(missing))
     code = dossier.code or setting.code
     assert code is not None, "the caller gives out the code"
     calendar = setting.catalogue.calendar

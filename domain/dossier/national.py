@@ -56,7 +56,7 @@ TABLE: tuple[tuple[NationalStatus, Callable[[Dossier], bool]], ...] = (
     (NationalStatus.FINANCIAL_OBLIGATION, _paused(Ground.FINANCIAL_OBLIGATION)),
     (NationalStatus.STOPPED, _paused(Ground.HALT)),
     (NationalStatus.REGISTERED, _stands(Status.LODGED)),
-    (NationalStatus.RECEIVED, lambda d: d.status is Status.IN_PROGRESS and d.assignee is None),
+    (NationalStatus.RECEIVED, lambda d: d.status is Status.IN_PROGRESS and not d.begun),
     (NationalStatus.IN_PROCESS, lambda _d: True),
 )
 """In this order, the first that fits; received is what nobody works on yet."""

@@ -129,6 +129,8 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     step_due_at: datetime | None = None
     """By when the holder is to be done with the step."""
     assignee: UUID | None = None
+    begun: bool = False
+    """Accepted, and assigned since, or gone on from the step of its acceptance."""
     suspension: Suspension | None = None
     supplement: Supplement | None = None
     supplements_asked: int = 0
@@ -288,12 +290,18 @@ def _acceptance_revoked(dossier: Dossier, _event: e.AcceptanceRevoked, _at: date
         "step": RECEPTION,
         "step_due_at": None,
         "assignee": None,
+        "begun": False,
         "holder": dossier.receiving_agency,
     }
 
 
 def _forwarded(_dossier: Dossier, event: e.DossierForwarded, _at: datetime) -> Changes:
-    return {"step": event.to_step, "assignee": event.officer, "step_due_at": event.step_due_at}
+    return {
+        "step": event.to_step,
+        "assignee": event.officer,
+        "step_due_at": event.step_due_at,
+        "begun": True,
+    }
 
 
 def _handover_offered(_dossier: Dossier, event: e.HandoverOffered, _at: datetime) -> Changes:
@@ -310,6 +318,7 @@ def _handover_accepted(dossier: Dossier, event: e.HandoverAccepted, _at: datetim
         "step": event.to_step,
         "assignee": event.officer,
         "step_due_at": event.step_due_at,
+        "begun": True,
     }
 
 
@@ -473,7 +482,7 @@ CHANGES: dict[type[Any], Callable[[Dossier, Any, datetime], Changes]] = {
         "receive_by": None,
         "finished_at": at,
     },
-    e.DossierAssigned: lambda _dossier, event, _at: {"assignee": event.officer},
+    e.DossierAssigned: lambda _dossier, event, _at: {"assignee": event.officer, "begun": True},
     e.DossierForwarded: _forwarded,
     e.HandoverOffered: _handover_offered,
     e.HandoverAccepted: _handover_accepted,

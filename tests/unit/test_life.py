@@ -239,11 +239,6 @@ def test_at_reception_papers_may_come_in_two_goes_and_all_must_come() -> None:
     assert state.status is Status.LODGED
 
 
-def test_what_was_asked_for_must_come_also_before_a_new_acceptance() -> None:
-    revoked = e.AcceptanceRevoked(basis="b", explanation="x")
-    given(*PAUSED, revoked).when(c.AcceptDossier()).refused(Reason.PAPERS_MISSING)
-
-
 def test_the_clock_stops_for_papers_only_with_the_notice_that_names_them() -> None:
     suspend = c.SuspendDossier(ground=Ground.SUPPLEMENT, basis="b")
     given(*IN_PROGRESS).when(suspend).refused(Reason.SUPPLEMENT_NOT_REQUESTED, "/ground")
@@ -545,15 +540,15 @@ def test_silence_is_consent_where_the_law_of_the_case_says_so() -> None:
 # Endings that are none
 
 BACK: dict[str, Any] = {"basis": "b", "explanation": "x"}
+REVOKED = e.ResultRevoked(
+    number="1", document_sha256=SHA, basis="b", explanation="x", step="approve"
+)
 
 
 def test_a_revoked_result_is_in_progress_again_where_it_was_approved() -> None:
     """NPSP 10 to 4: a result is withdrawn by a new act; what was issued stays in the history."""
-    revoked = e.ResultRevoked(
-        number="1", document_sha256=SHA, basis="b", explanation="x", step="approve"
-    )
     for past in (RESULT, (*RESULT, RETURNED)):
-        state = given(*past).when(c.RevokeResult(**BACK)).then(revoked)
+        state = given(*past).when(c.RevokeResult(**BACK)).then(REVOKED)
         assert isinstance(state, Dossier)
         assert (state.status, state.step, state.number) == (Status.IN_PROGRESS, "approve", None)
         assert (state.finished_at, state.decision) == (None, None)
@@ -676,6 +671,12 @@ def test_a_corrected_number_makes_it_that_persons_own_case() -> None:
         (
             (*IN_PROGRESS, e.DossierAssigned(officer=OTHER, step="receive")),
             NationalStatus.IN_PROCESS,
+        ),
+        ((*IN_PROGRESS, TO_APPROVER), NationalStatus.IN_PROCESS),
+        ((*RESULT, REVOKED), NationalStatus.IN_PROCESS),
+        (
+            (*IN_PROGRESS, TO_APPROVER, e.AcceptanceRevoked(basis="b", explanation="x")),
+            NationalStatus.REGISTERED,
         ),
         (PAUSED, NationalStatus.SUPPLEMENT_REQUESTED),
         (
