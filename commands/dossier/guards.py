@@ -114,6 +114,10 @@ def out_of_order(case: Case, dossier: Dossier, to_step: str, command: Command) -
     return True
 
 
-def step_due_at(step: Step, setting: Setting, since: datetime) -> datetime:
-    """By when the step is to be done: its working minutes from then on."""
-    return add_working_minutes(setting.catalogue.calendar, since, step.minutes)
+def step_due_at(step: Step, setting: Setting, due_at: datetime | None) -> datetime:
+    """By when the step is to be done: its working minutes from now on.
+
+    Never after the dossier's own date, as long as that has not passed.
+    """
+    own = add_working_minutes(setting.catalogue.calendar, setting.at, step.minutes)
+    return own if due_at is None or due_at <= setting.at else min(own, due_at)

@@ -64,7 +64,7 @@ def forward(dossier: Dossier, command: c.ForwardDossier, setting: Setting) -> Ev
             from_step=dossier.step,
             to_step=step.key,
             officer=command.officer,
-            step_due_at=step_due_at(step, setting, setting.at),
+            step_due_at=step_due_at(step, setting, dossier.due_at),
             out_of_order=skips,
         ),
     )
@@ -131,7 +131,7 @@ def accept_handover(dossier: Dossier, command: c.AcceptHandover, setting: Settin
             from_step=dossier.step,
             to_step=offer.to_step,
             officer=command.officer,
-            step_due_at=step_due_at(step, setting, setting.at),
+            step_due_at=step_due_at(step, setting, dossier.due_at),
         ),
     )
 

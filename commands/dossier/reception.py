@@ -164,17 +164,18 @@ def accept(dossier: Dossier, _command: c.AcceptDossier, setting: Setting) -> Eve
     assert code is not None, "the caller gives out the code"
     calendar = setting.catalogue.calendar
     deadline = due(calendar, case.limit, setting.at) if case.limit else None
+    due_at = None if deadline is None else deadline.due_at
     first = case.steps[0]
     return (
         e.DossierAccepted(
             code=code,
-            due_at=None if deadline is None else deadline.due_at,
+            due_at=due_at,
             unrolled_at=None if deadline is None else deadline.unrolled_at,
             catalogue_version=setting.catalogue.version,
             calendar_version=calendar.version,
             limit=case.limit,
             step=first.key,
-            step_due_at=step_due_at(first, setting, setting.at),
+            step_due_at=step_due_at(first, setting, due_at),
             provisional=deadline is not None and deadline.provisional,
         ),
     )

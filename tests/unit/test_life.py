@@ -288,6 +288,23 @@ def test_the_steps_of_a_case_have_its_whole_time_and_dates_of_their_own() -> Non
     assert state.step_due_at == at("2025-11-17T11:00")
 
 
+def test_no_step_may_take_longer_than_the_dossier() -> None:
+    """A late step is not to look punctual in a work list; once all is late, it has its own time."""
+    same_day = CATALOGUE.procedures["2.000815"].cases[0]
+    papers = tuple(e.SubmittedPaper(code=p.code) for p in same_day.papers)
+    lodged = replace(LODGED, procedure="2.000815", case=same_day.key, papers=papers)
+    accept = given(lodged).when(c.AcceptDossier(), at=at("2025-11-17T14:30"))
+    (accepted,) = accept.decide(accept.state)
+    assert isinstance(accepted, e.DossierAccepted)
+    assert accepted.step_due_at == at("2025-11-17T16:30")
+    for now, due_at in (("16:00", "2025-11-17T17:00"), ("17:30", "2025-11-18T10:30")):
+        life = given(lodged, accepted)
+        forward = life.when(c.ForwardDossier(to_step="examine"), at=at(f"2025-11-17T{now}"))
+        (forwarded,) = forward.decide(life.state)
+        assert isinstance(forwarded, e.DossierForwarded)
+        assert forwarded.step_due_at == at(due_at)
+
+
 # Hand-over
 
 
