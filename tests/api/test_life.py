@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
+from domain.calendar import Limit, LimitUnit, due
+from tests.api.conftest import CATALOGUE, COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
 
 SHA = "a" * 64
 DEPARTMENT = "H29.3"
@@ -103,8 +104,8 @@ def test_the_competent_agency_answers_for_the_date_whoever_has_the_dossier(peopl
     above = people.officer("approver", agency=DEPARTMENT)
     one = Dossier(desk, wish)
     one.do(desk, "accept")
-    later = (datetime.now(UTC) + timedelta(days=60)).isoformat()
-    longer = {"due_at": later, "basis": "b", "explanation": "x"}
+    later = due(CATALOGUE.calendar, Limit(amount=60, unit=LimitUnit.WORKING_DAY), datetime.now(UTC))
+    longer = {"due_at": later.due_at.isoformat(), "basis": "b", "explanation": "x"}
     assert one.refused(desk, "extend", **longer) == (403, "not-your-agency")
     one.do(above, "extend", **longer)
     assert one.card(above)["extended"]
