@@ -143,7 +143,9 @@ OWN = Rule(None, Where.OWN)
 CASE_WORKERS = (Role.EXAMINER, Role.TEAM_LEAD, Role.APPROVER)
 WHO_KNOW_THE_CASE = (Role.FRONT_DESK, *CASE_WORKERS)
 """Who cannot do their work without the applicant's personal data."""
-AT_A_DESK = (*WHO_KNOW_THE_CASE, Role.CLERK, Role.CASHIER)
+WITH_A_STEP = (*WHO_KNOW_THE_CASE, Role.CLERK)
+"""Roles that a step of a case may be done in: they pass a dossier on, a cashier does not."""
+AT_A_DESK = (*WITH_A_STEP, Role.CASHIER)
 
 _FRONT_DESK = _all((Role.FRONT_DESK,), Where.RECEIVING)
 _CASE = _all(CASE_WORKERS, Where.HOLDER)
@@ -176,11 +178,11 @@ ACTING: dict[type, Rules] = {
     d.RefuseSupplement: (*_FRONT_DESK, *_CASE),
     d.RevokeAcceptance: _all((Role.APPROVER,), Where.RECEIVING),
     d.AssignDossier: _all((Role.TEAM_LEAD, Role.APPROVER, Role.FRONT_DESK), Where.HOLDER),
-    d.ForwardDossier: _all(AT_A_DESK, Where.HOLDER),
-    d.OfferHandover: _all(AT_A_DESK, Where.HOLDER),
-    d.AcceptHandover: _all(AT_A_DESK, Where.OFFERED),
-    d.RefuseHandover: _all(AT_A_DESK, Where.OFFERED),
-    d.RecallHandover: _all(AT_A_DESK, Where.HOLDER),
+    d.ForwardDossier: _all(WITH_A_STEP, Where.HOLDER),
+    d.OfferHandover: _all(WITH_A_STEP, Where.HOLDER),
+    d.AcceptHandover: _all(WITH_A_STEP, Where.OFFERED),
+    d.RefuseHandover: _all(WITH_A_STEP, Where.OFFERED),
+    d.RecallHandover: _all(WITH_A_STEP, Where.HOLDER),
     d.RequestConsultation: _CASE,
     d.AnswerConsultation: _all(WHO_KNOW_THE_CASE, Where.CONSULTED),
     d.LapseConsultation: _CASE,

@@ -31,8 +31,13 @@ def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | Non
     refuse_if(own, Reason.OWN_CASE, "this is the actor's own case")
 
 
+def is_same_hand(setting: Setting, other: UUID | None) -> bool:
+    """Whether the actor or his software is that other one; None is nobody."""
+    return other is not None and other in (setting.actor, setting.via)
+
+
 def refuse_same_hand(setting: Setting, *others: UUID | None) -> None:
     """Refuse an act by one of those who did the steps before it."""
     for other in others:
-        same = other is not None and other in (setting.actor, setting.via)
+        same = is_same_hand(setting, other)
         refuse_if(same, Reason.SAME_HAND, "another person must do this than did the step before")

@@ -100,7 +100,7 @@ OF_REFUSALS: dict[Reason, str] = {
     R.ATTEMPT_OPEN: "Wait until the attempt under way ends.",
     R.ATTEMPT_UNKNOWN: "Take the name under which the attempt was started.",
     R.ATTEMPT_DECIDED: "The attempt ended already; start another.",
-    R.AMOUNT_DIFFERS: "Report the amount that was asked for; `detail` says which.",
+    R.AMOUNT_DIFFERS: "`detail` says what was asked for. Where another amount came in, give it back and decline the attempt.",
     R.AMOUNT_TOO_LARGE: "Check the amount.",
     R.TRANSACTION_TAKEN: "This transaction paid for another dossier; clear it up with the bank.",
     R.NOT_PAID: "Nothing was paid yet.",

@@ -10,6 +10,7 @@ from commands.dossier.guards import (
     already,
     case_of,
     check_promise,
+    no_later,
     refuse_unless_in_progress,
 )
 from domain import dossier as e
@@ -42,13 +43,13 @@ def resumed(dossier: Dossier, setting: Setting) -> e.DossierResumed:
         original = promised = after_pause(calendar, limit, unrolled_at, since, setting.at)
     if dossier.due_at is not None and dossier.due_at != dossier.original_due_at:
         promised = after_pause(calendar, limit, dossier.due_at, since, setting.at)
-    step = dossier.step_due_at
+    step = dossier.step_due_at and add_working_minutes(calendar, dossier.step_due_at, paused)
     return e.DossierResumed(
         due_before=dossier.due_at,
         due_at=_date(promised),
         original_due_at=_date(original),
         unrolled_at=None if original is None else original.unrolled_at,
-        step_due_at=step and add_working_minutes(calendar, step, paused),
+        step_due_at=step and no_later(step, _date(promised), setting),
         calendar_version=calendar.version,
         paused_minutes=paused,
         provisional=promised is not None and promised.provisional,
@@ -57,6 +58,11 @@ def resumed(dossier: Dossier, setting: Setting) -> e.DossierResumed:
 
 def _date(deadline: Deadline | None) -> datetime | None:
     return None if deadline is None else deadline.due_at
+
+
+def _told(at: datetime | None) -> str:
+    """In city time, for a person."""
+    return "" if at is None else at.astimezone(CITY_TIME).isoformat(timespec="minutes")
 
 
 def apologise(dossier: Dossier, command: c.ApologiseForDelay, setting: Setting) -> Events:
@@ -107,6 +113,7 @@ def _check_new_date(
 ) -> None:
     """The clock runs, and the new date is a later one."""
     refuse_unless_in_progress(dossier)
-    later = dossier.due_at is None or command.due_at > dossier.due_at
-    refuse_if(not later, Reason.DUE_NOT_LATER, pointer="/due_at")
+    promised = dossier.due_at
+    earlier = promised is not None and command.due_at <= promised
+    refuse_if(earlier, Reason.DUE_NOT_LATER, f"{_told(promised)} is promised", "/due_at")
     check_promise(command.due_at, setting, "/due_at")

@@ -17,7 +17,7 @@ from commands.dossier.guards import (
     WITH_A_RESULT,
     Events,
 )
-from commands.separation import is_own_case, refuse_own_case
+from commands.separation import is_own_case, is_same_hand, refuse_own_case
 from domain.dossier import Dossier, Status
 from domain.refusal import Reason, Refused, refuse_if
 
@@ -147,9 +147,8 @@ def may_follow(dossier: Dossier | None, command: type[Command], setting: Setting
         return False
     if not issubclass(command, ACTS_OF_THE_OWNER) and is_own_case(dossier, setting):
         return False
-    if command is c.CorrectDossier and dossier.entered_by in (setting.actor, setting.via):
-        # None is nobody's: an online lodging was entered by no officer.
-        return dossier.entered_by is None
+    if command is c.CorrectDossier:
+        return not all(is_same_hand(setting, one) for one in result.hands_of(dossier))
     return bool(NEXT[command](dossier)) and _at_its_step(dossier, command, setting)
 
 

@@ -33,7 +33,7 @@ def check_papers(case: Case, codes: Sequence[str], below: str) -> None:
 
 def check_later(at: datetime, setting: Setting, pointer: str) -> None:
     """It lies ahead."""
-    refuse_if(at <= setting.at, Reason.DUE_NOT_LATER, pointer=pointer)
+    refuse_if(at <= setting.at, Reason.DUE_NOT_LATER, "it has passed", pointer)
 
 
 def check_promise(at: datetime, setting: Setting, pointer: str) -> None:
@@ -115,9 +115,11 @@ def out_of_order(case: Case, dossier: Dossier, to_step: str, command: Command) -
 
 
 def step_due_at(step: Step, setting: Setting, due_at: datetime | None) -> datetime:
-    """By when the step is to be done: its working minutes from now on.
-
-    Never after the dossier's own date, as long as that has not passed.
-    """
+    """By when the step is to be done: its working minutes from now on."""
     own = add_working_minutes(setting.catalogue.calendar, setting.at, step.minutes)
-    return own if due_at is None or due_at <= setting.at else min(own, due_at)
+    return no_later(own, due_at, setting)
+
+
+def no_later(step_due_at: datetime, due_at: datetime | None, setting: Setting) -> datetime:
+    """The step's date, or the dossier's where that comes first and has not passed."""
+    return step_due_at if due_at is None or due_at <= setting.at else min(step_due_at, due_at)

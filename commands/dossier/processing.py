@@ -88,7 +88,9 @@ def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting)
     offer = dossier.handover
     if offer is not None:
         said = digest(command.kind, command.to_agency, command.to_step, command.papers)
-        return already(said, offer.said)
+        detail = f"offered to {offer.to_agency}; recall that first"
+        refuse_if(said != offer.said, Reason.HANDOVER_OPEN, detail)
+        return ()
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
     agency = setting.catalogue.agencies.get(command.to_agency)
     if agency is None:

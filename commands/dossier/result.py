@@ -1,5 +1,7 @@
 """The result, and every other way in which a dossier ends, or begins again."""
 
+from uuid import UUID
+
 from commands import dossier as c
 from commands.command import Setting
 from commands.dossier.guards import (
@@ -32,7 +34,9 @@ def approve(dossier: Dossier, command: c.ApproveResult, setting: Setting) -> Eve
         return already(digest(command.decision, command.summary, command.clause), dossier.said)
     refuse_unless_in_progress(dossier)
     refuse_while_handed_over(dossier)
-    refuse_if(denied != (command.clause is not None), Reason.CLAUSE_OF_DENIAL, pointer="/clause")
+    wrong = denied != (command.clause is not None)
+    detail = "a denial names its clause" if denied else "a consent has no clause"
+    refuse_if(wrong, Reason.CLAUSE_OF_DENIAL, detail, "/clause")
     waiting = sorted(one.key for one in dossier.consultations)
     refuse_if(waiting and not denied, Reason.CONSULTATION_OPEN, ", ".join(waiting))
     _refuse_unless_at(APPROVER, dossier, setting)
@@ -187,6 +191,11 @@ def correct(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> Ev
             corrects=command.corrects,
         ),
     )
+
+
+def hands_of(dossier: Dossier) -> tuple[UUID | None, ...]:
+    """Who entered what may be corrected; the number only once there is one."""
+    return (dossier.entered_by, *((dossier.issued_by,) if dossier.number else ()))
 
 
 def _check_corrected(command: c.CorrectDossier, setting: Setting) -> None:

@@ -1,6 +1,7 @@
 """Queries about dossiers: cards, timelines, work lists."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -100,20 +101,13 @@ ORDER BY position LIMIT %(limit)s
 """
 
 
-WORKLIST = """
+ITEMS = """
 SELECT {columns} FROM view.card
-WHERE holder = %(agency)s AND status <> 'closed'
-  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s) {narrowed}
+WHERE {whose} AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s) {narrowed}
 ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
 """
-
-
-OFFERED = f"""
-SELECT {_ITEM} FROM view.card
-WHERE offered_to = %(agency)s
-  AND (coalesce(due_at, 'infinity'), dossier) > (%(due_at)s, %(after)s)
-ORDER BY coalesce(due_at, 'infinity'), dossier LIMIT %(limit)s
-"""  # noqa: S608  our own words
+HELD = "holder = %(agency)s AND status <> 'closed'"
+OFFERED = "offered_to = %(agency)s"
 
 
 async def card(source: Source, dossier: UUID) -> Card | None:
@@ -197,19 +191,10 @@ async def worklist(
 
     Cursor: due date and dossier of the last row.
     """
-    due_at, dossier = after or ("-infinity", NIL)
     asked = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value}
     narrowed = " ".join(NARROWED[name] for name in asked)
-    return await fetch_rows(
-        source,
-        WorkItem,
-        WORKLIST.format(columns=_ITEM, narrowed=narrowed),
-        agency=agency,
-        due_at=due_at or FOREVER,
-        after=dossier,
-        limit=limit,
-        **asked,
-    )
+    key = {"agency": agency, **asked}
+    return await _items(source, HELD, narrowed, key, after, limit)
 
 
 async def offered(
@@ -219,6 +204,18 @@ async def offered(
     limit: int = PAGE_MAX,
 ) -> list[WorkItem]:
     """Dossiers that wait for the agency to accept or refuse them; order and cursor of a work list."""
+    return await _items(source, OFFERED, "", {"agency": agency}, after, limit)
+
+
+async def _items(
+    source: Source,
+    whose: str,
+    narrowed: str,
+    key: dict[str, Any],
+    after: tuple[datetime | None, UUID] | None,
+    limit: int,
+) -> list[WorkItem]:
     due_at, dossier = after or ("-infinity", NIL)
-    key = {"agency": agency, "due_at": due_at or FOREVER, "after": dossier}
-    return await fetch_rows(source, WorkItem, OFFERED, **key, limit=limit)
+    statement = ITEMS.format(columns=_ITEM, whose=whose, narrowed=narrowed)
+    page = {"due_at": due_at or FOREVER, "after": dossier, "limit": limit}
+    return await fetch_rows(source, WorkItem, statement, **key, **page)

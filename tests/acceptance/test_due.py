@@ -1,20 +1,10 @@
 """`hoso due`: the date, the arithmetic, and what it says to what is no question."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-
-def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "api.cli.main", "due", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+from tests.acceptance.asked import asked
 
 
 @pytest.mark.parametrize(
@@ -51,17 +41,17 @@ def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
 )
 def test_what_is_asked_is_answered(arguments: tuple[str, ...], expected: str) -> None:
     """BLDS 2015, art. 147 and 148; the pauses are those of a limit's own unit."""
-    answer = asked(*arguments, "--json")
+    answer = asked("due", *arguments, "--json")
     told = json.loads(answer.stdout)
     assert (told["due"], told["provisional"]) == (expected, False)
     assert all(line["vi"] and line["en"] for line in told["lines"])
-    for_people = asked(*arguments)
+    for_people = asked("due", *arguments)
     assert max(map(len, for_people.stdout.splitlines())) <= 80
     assert told["lines"][-1]["vi"] in for_people.stdout
 
 
 def test_a_date_in_a_year_that_is_not_published_says_so() -> None:
-    told = json.loads(asked("--at", "2027-12-30T09:00", "--limit", "2wd", "--json").stdout)
+    told = json.loads(asked("due", "--at", "2027-12-30T09:00", "--limit", "2wd", "--json").stdout)
     assert told["provisional"]
     assert "chưa được công bố" in told["lines"][-1]["vi"]
 
@@ -92,7 +82,7 @@ def test_a_date_in_a_year_that_is_not_published_says_so() -> None:
     ],
 )
 def test_what_is_no_question_is_one_sentence(arguments: tuple[str, ...], says: str) -> None:
-    answer = asked(*arguments)
+    answer = asked("due", *arguments)
     assert answer.returncode == 2
     assert says in " ".join(answer.stderr.split())
     assert not answer.stdout

@@ -1,20 +1,10 @@
 """`hoso fee`: the lines, what is waived, and what it says to what is no question."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-
-def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "api.cli.main", "fee", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+from tests.acceptance.asked import asked
 
 
 @pytest.mark.parametrize(
@@ -51,10 +41,10 @@ def test_what_is_asked_is_answered(
     arguments: tuple[str, ...], total_vnd: int, waived_vnd: int
 ) -> None:
     """TT 226/2016/TT-BTC; NQ 07/2024/NQ-HĐND from 29/5/2024 in the city's time, online alone."""
-    told = json.loads(asked(*arguments, "--json").stdout)
+    told = json.loads(asked("fee", *arguments, "--json").stdout)
     assert (told["total_vnd"], told["waived_vnd"]) == (total_vnd, waived_vnd)
     assert sum(line["amount_vnd"] for line in told["lines"]) == total_vnd
-    for_people = asked(*arguments).stdout
+    for_people = asked("fee", *arguments).stdout
     assert max(map(len, for_people.splitlines())) <= 80
     assert f"{total_vnd - waived_vnd:,} đ" in for_people
 
@@ -72,7 +62,7 @@ def test_what_is_asked_is_answered(
 def test_what_is_no_question_is_told_and_nothing_else(
     arguments: tuple[str, ...], says: str
 ) -> None:
-    answer = asked(*arguments)
+    answer = asked("fee", *arguments)
     assert answer.returncode == 2
     assert says in " ".join((answer.stderr + answer.stdout).lower().split())
     assert "Traceback" not in answer.stderr

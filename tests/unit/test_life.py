@@ -305,6 +305,17 @@ def test_no_step_may_take_longer_than_the_dossier() -> None:
         assert forwarded.step_due_at == at(due_at)
 
 
+def test_after_a_pause_no_step_takes_longer_than_the_dossier_either() -> None:
+    """Within a day a pause adds no calendar day, and some working minutes."""
+    house = CATALOGUE.procedures["1.013225"].cases[0]
+    at_end = replace(ACCEPTED, limit=house.limit, step_due_at=ACCEPTED.due_at)
+    lodged = replace(LODGED, procedure="1.013225", case=house.key)
+    life = given(lodged, at_end, SUSPENDED)
+    (resumed,) = life.when(c.ResumeDossier(), at=MONDAY_9 + timedelta(hours=2)).decide(life.state)
+    assert isinstance(resumed, e.DossierResumed)
+    assert resumed.step_due_at == resumed.due_at == ACCEPTED.due_at
+
+
 # Hand-over
 
 
@@ -632,6 +643,16 @@ def test_what_is_corrected_is_an_event_that_there_is() -> None:
     given(LODGED).when(replace(CORRECT, corrects=2), version=1).refused(
         Reason.NOT_THERE_TO_CORRECT, "/corrects"
     )
+
+
+def test_who_entered_it_may_correct_the_number_that_another_gave() -> None:
+    """What is allowed is told too."""
+    entered = (replace(LODGED, entered_by=OTHER), *RESULT[1:])
+    number = replace(CORRECT, field=CorrectedField.NUMBER, after="2")
+    wish = given(*entered).when(number, actor=OTHER)
+    assert wish.decide(wish.state)
+    assert wish.may_follow()
+    assert not given(*entered[:-1]).when(number, actor=OTHER).may_follow()
 
 
 def test_nobody_corrects_the_number_he_gave_or_writes_his_own() -> None:
