@@ -50,6 +50,7 @@ PLACES = {
     "competent": "H29.3",
     "consulted": "H29.4",
     "agency": "H29.5",
+    "offered": "H29.6",
 }
 """One agency for each place that a matter has."""
 MATTER = Matter(
@@ -58,6 +59,7 @@ MATTER = Matter(
     competent="H29.3",
     consulted=("H29.4",),
     agency="H29.5",
+    offered="H29.6",
     owners=(OTHER,),
 )
 HELD = {**PLACES, "city": "H29", "outside": "H29.9", "within": "H29.1.1", "alike": "H29.10"}
