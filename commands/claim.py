@@ -4,6 +4,7 @@ from uuid import UUID
 
 from commands.streams import State, evolve
 from domain.claim.person import NumberClaimed
+from domain.claim.result import ResultNumberClaimed
 from domain.claim.transaction import TransactionClaimed
 from domain.refusal import Reason, refuse_if
 from domain.value import Value
@@ -13,7 +14,7 @@ class Claim(Value, frozen=True, kw_only=True):
     """A claim that a decision makes, and what is said to whoever comes second."""
 
     stream: UUID
-    event: TransactionClaimed | NumberClaimed
+    event: TransactionClaimed | NumberClaimed | ResultNumberClaimed
     taken: Reason
     pointer: str
 

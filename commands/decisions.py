@@ -9,6 +9,7 @@ from commands.account import decide as on_account
 from commands.agreement import decide as on_agreement
 from commands.claim import Claim
 from commands.command import Command, Setting
+from commands.dossier import claims as on_dossier_claims
 from commands.dossier import decide as on_dossier
 from commands.payment import decide as on_payment
 from commands.streams import State
@@ -33,6 +34,8 @@ CLAIMS: dict[type, Callable[[Any, UUID, Any, Setting], tuple[Claim, ...]]] = {
     payment.ConfirmPayment: on_payment.claims_of,
     payment.CompleteRefund: on_payment.claims_of,
     account.VerifyIdentity: on_account.claims_of,
+    dossier.IssueResult: on_dossier_claims.claims_of,
+    dossier.CorrectDossier: on_dossier_claims.claims_of,
 }
 """What a command's decision claims for its stream alone."""
 

@@ -14,8 +14,9 @@ from commands.log.protocol import Log
 from domain import account, agreement, dossier, payment
 from domain.account import Account
 from domain.agreement import Agreement
-from domain.claim import person, transaction
+from domain.claim import person, result, transaction
 from domain.claim.person import Person
+from domain.claim.result import ResultNumber
 from domain.claim.transaction import Transaction
 from domain.dossier import Dossier
 from domain.event import Event
@@ -24,7 +25,7 @@ from domain.record import STREAM_EVENTS_MAX, Stored, Unreadable, event_types
 from domain.refusal import Reason, Refused
 from domain.value import Value
 
-State = Dossier | Account | Payment | Agreement | Transaction | Person
+State = Dossier | Account | Payment | Agreement | Transaction | Person | ResultNumber
 KEPT_BYTES_MAX = 268_435_456
 """Estimated memory of the states that are kept; the least recently used go first."""
 STATE_BYTES_MAX = 65_536
@@ -40,6 +41,7 @@ _EVOLVE_KIND: dict[str, Any] = {
     "agreement": agreement.evolve,
     "transaction": transaction.evolve,
     "person": person.evolve,
+    "result": result.evolve,
 }
 EVOLVE: dict[type[Event], Any] = {
     kind: _EVOLVE_KIND[name.partition(".")[0]] for name, kind in event_types().items()

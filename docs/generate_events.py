@@ -45,6 +45,7 @@ KINDS = {
     "agreement": "Agreement",
     "transaction": "Transaction",
     "person": "Person",
+    "result": "Result",
 }
 TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
 

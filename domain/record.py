@@ -14,6 +14,7 @@ from msgspec import Struct
 from domain.account import AccountEvent
 from domain.agreement import AgreementEvent
 from domain.claim.person import PersonEvent
+from domain.claim.result import ResultEvent
 from domain.claim.transaction import TransactionEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
@@ -21,7 +22,13 @@ from domain.payment import PaymentEvent
 from domain.value import Value
 
 AnyEvent = (
-    DossierEvent | AccountEvent | PaymentEvent | AgreementEvent | TransactionEvent | PersonEvent
+    DossierEvent
+    | AccountEvent
+    | PaymentEvent
+    | AgreementEvent
+    | TransactionEvent
+    | PersonEvent
+    | ResultEvent
 )
 
 

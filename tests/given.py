@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from commands.catalogue import load_catalogue
 from commands.command import Command, Setting
 from commands.decisions import DECIDE, MAY_FOLLOW
+from commands.dossier.decide import PASS_IT_ON
 from commands.streams import State, evolve
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
@@ -88,7 +89,8 @@ class given:  # noqa: N801  reads as a sentence
         """The command that arrives; `who` are the fields of `Setting` about persons."""
         self.command = command
         self.at = at or self.at
-        self.who = {"actor": ACTOR, "account": account(), **who}
+        leads = {"role": Role.TEAM_LEAD} if isinstance(command, PASS_IT_ON) else {}
+        self.who = {"actor": ACTOR, "account": account(), **leads, **who}
         return self
 
     def may_follow(self) -> bool:

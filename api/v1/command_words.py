@@ -120,13 +120,18 @@ WORDS: dict[str, Words] = {
         "Let a question lapse",
         "The other agency was silent until its date. Where the law says so, silence is consent.",
     ),
+    "WithdrawConsultation": Words(
+        PROCESSING,
+        "Take a question back",
+        "The answer is not needed any more. A denial and the end of a dossier do it by themselves.",
+    ),
     "SuspendDossier": Words(
         PROCESSING, "Suspend the time", "The clock stands still, on a ground that the law knows."
     ),
     "ResumeDossier": Words(
         PROCESSING,
         "Resume the time",
-        "The clock runs on; the date moves by the working time that it stood still.",
+        "The clock runs on; the date moves by the time that it stood still. A financial obligation ends with its `proof`, a posting when its days are over.",
     ),
     "ApologiseForDelay": Words(
         PROCESSING,
@@ -136,7 +141,7 @@ WORDS: dict[str, Words] = {
     "ExtendDeadline": Words(
         PROCESSING,
         "Extend the time as a law allows",
-        "Once, before the date has passed, with the provision; no apology is used up.",
+        "Once, before the date has passed, as far beyond the statutory date as the case's law allows; no apology is used up.",
     ),
     "ApproveResult": Words(
         DECISION,

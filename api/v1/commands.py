@@ -59,6 +59,7 @@ COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     _dossier("request-consultation", d.RequestConsultation),
     _dossier("answer-consultation", d.AnswerConsultation),
     _dossier("lapse-consultation", d.LapseConsultation),
+    _dossier("withdraw-consultation", d.WithdrawConsultation),
     _dossier("suspend", d.SuspendDossier),
     _dossier("resume", d.ResumeDossier),
     _dossier("apologise", d.ApologiseForDelay),

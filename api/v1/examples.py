@@ -56,8 +56,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "answer": "Có, từ năm 2015.",
     },
     "LapseConsultation": {"consultation": "residence"},
+    "WithdrawConsultation": {"consultation": "residence"},
     "SuspendDossier": {"ground": "financial_obligation", "basis": "Luật Đất đai, điều 155"},
-    "ResumeDossier": {},
+    "ResumeDossier": {"proof": "Giấy nộp tiền 0012345, 12/3/2026", "proof_sha256": SHA},
     "ApologiseForDelay": {
         "due_at": "2026-12-08T17:00:00+07:00",
         "explanation": "Cơ quan phối hợp trả lời chậm; xin lỗi và hẹn lại.",

@@ -375,7 +375,7 @@ class _LifePlan:
         at_centre = self.procedure.handled_by[0] is AgencyKind.DEPARTMENT
         receiving = RECEPTION_CENTRE if at_centre else competent
         channel = self._channel()
-        pages = self.chance.randint(1, 8) if self.case.key != "one_page" else 1
+        pages = self.chance.randint(self.case.pages_from, self.case.pages_to or 8)
         papers = tuple(
             SubmittedPaper(code=paper.code, sha256=SHA, pages=pages if nth == 0 else 1)
             for nth, paper in enumerate(self.case.papers)
@@ -558,7 +558,9 @@ class _LifePlan:
         suspend = d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis=basis)
         self._act(suspend, clerk)
         self._later(300, 1900)
-        self._act(d.ResumeDossier(), clerk)
+        proof = f"Giấy nộp tiền {self.number:07d}, {self.at.astimezone(CITY_TIME):%d/%m/%Y}"
+        hand = self._desk() if self.chance.random() < 0.5 else clerk
+        self._act(d.ResumeDossier(proof=proof, proof_sha256=SHA), hand)
 
     def _withdraw(self, examiner: str) -> None:
         self._later(20, 300)
@@ -675,7 +677,9 @@ class _LifePlan:
 
 
 def of_run(command: Command, run: str) -> Command:
-    """The command as one run sends it: a transaction belongs to one payment, in every run another."""
+    """The command as one run sends it: transactions and numbers of results are given once for good."""
+    if isinstance(command, d.IssueResult):
+        return replace(command, number=f"{command.number}-{run}")
     if isinstance(command, p.ConfirmPayment | p.CompleteRefund):
         return replace(command, transaction=f"{command.transaction}-{run}")
     return command

@@ -35,6 +35,7 @@ from commands.dossier.commands import (
     SupplementDossier,
     SuspendDossier,
     TurnAwayDossier,
+    WithdrawConsultation,
 )
 
 __all__ = [
@@ -72,4 +73,5 @@ __all__ = [
     "SupplementDossier",
     "SuspendDossier",
     "TurnAwayDossier",
+    "WithdrawConsultation",
 ]

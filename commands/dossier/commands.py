@@ -45,6 +45,8 @@ class LodgeDossier(Command, frozen=True, kw_only=True):
     representative: Representative | None = None
     presenter: Presenter | None = None
     """Who came to the counter, or sent the post, where that is neither of the two; never online."""
+    commune: AgencyId | None = None
+    """Where the matter lies, for cases in which a commune does a step."""
 
 
 class SupplementDossier(Command, frozen=True, kw_only=True):
@@ -153,6 +155,12 @@ class LapseConsultation(Command, frozen=True, kw_only=True):
     consultation: Key
 
 
+class WithdrawConsultation(Command, frozen=True, kw_only=True):
+    """Thôi lấy ý kiến: nobody waits for the answer any more."""
+
+    consultation: Key
+
+
 class SuspendDossier(Command, frozen=True, kw_only=True):
     """Tạm dừng tính thời hạn."""
 
@@ -162,6 +170,10 @@ class SuspendDossier(Command, frozen=True, kw_only=True):
 
 class ResumeDossier(Command, frozen=True, kw_only=True):
     """Tiếp tục xử lý."""
+
+    proof: ShortText | None = None
+    """Paper that ends the pause, by number and day; a financial obligation ends with its receipt."""
+    proof_sha256: Sha256 | None = None
 
 
 class ApologiseForDelay(Command, frozen=True, kw_only=True):
@@ -278,6 +290,7 @@ DossierCommand = (
     | RequestConsultation
     | AnswerConsultation
     | LapseConsultation
+    | WithdrawConsultation
     | SuspendDossier
     | ResumeDossier
     | ApologiseForDelay

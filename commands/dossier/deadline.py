@@ -21,11 +21,12 @@ from domain.calendar import (
     LimitUnit,
     add_working_minutes,
     after_pause,
+    due,
     working_minutes_between,
 )
 from domain.digest import digest
 from domain.dossier import Dossier
-from domain.refusal import Reason, refuse_if
+from domain.refusal import Reason, Refused, refuse_if
 
 OTHER_LIMIT = Limit(amount=0, unit=LimitUnit.WORKING_DAY)
 """Of a case that has none any more: pauses count in working time."""
@@ -60,9 +61,9 @@ def _date(deadline: Deadline | None) -> datetime | None:
     return None if deadline is None else deadline.due_at
 
 
-def _told(at: datetime | None) -> str:
+def told(at: datetime) -> str:
     """In city time, for a person."""
-    return "" if at is None else at.astimezone(CITY_TIME).isoformat(timespec="minutes")
+    return at.astimezone(CITY_TIME).isoformat(timespec="minutes")
 
 
 def apologise(dossier: Dossier, command: c.ApologiseForDelay, setting: Setting) -> Events:
@@ -91,29 +92,43 @@ def apologise(dossier: Dossier, command: c.ApologiseForDelay, setting: Setting) 
 
 
 def extend(dossier: Dossier, command: c.ExtendDeadline, setting: Setting) -> Events:
-    """Once, as a law allows it, before the date has passed; no apology is used up."""
+    """Once, as far as the law of the case allows, before the date has passed.
+
+    It counts from the statutory date, and uses up no apology; a later date that was promised with
+    an apology stands.
+    """
     refuse_if(dossier.status in WITH_A_RESULT, Reason.RESULT_ISSUED)
     if dossier.extended is not None:
         return already(digest(command.due_at, command.basis, command.explanation), dossier.extended)
-    _check_new_date(dossier, command, setting)
-    passed = dossier.due_at is not None and setting.at > dossier.due_at
-    refuse_if(passed, Reason.DUE_PASSED)
+    refuse_unless_in_progress(dossier)
+    allowed, statutory = case_of(dossier, setting).extension, dossier.original_due_at
+    if allowed is None or statutory is None:
+        raise Refused(Reason.EXTENSION_NOT_ALLOWED)
+    _refuse_unless_later(command.due_at, statutory)
+    check_promise(command.due_at, setting, "/due_at")
+    promised = dossier.due_at or statutory
+    refuse_if(setting.at > promised, Reason.DUE_PASSED)
+    last = due(setting.catalogue.calendar, allowed, statutory).due_at
+    detail = f"until {told(last)}, {allowed.basis}"
+    refuse_if(command.due_at > last, Reason.EXTENSION_TOO_LONG, detail, "/due_at")
     return (
         e.DeadlineExtended(
             due_before=dossier.due_at,
-            due_at=command.due_at,
+            due_at=max(promised, command.due_at),
+            extended_to=command.due_at,
             basis=command.basis,
             explanation=command.explanation,
         ),
     )
 
 
-def _check_new_date(
-    dossier: Dossier, command: c.ApologiseForDelay | c.ExtendDeadline, setting: Setting
-) -> None:
+def _check_new_date(dossier: Dossier, command: c.ApologiseForDelay, setting: Setting) -> None:
     """The clock runs, and the new date is a later one."""
     refuse_unless_in_progress(dossier)
-    promised = dossier.due_at
-    earlier = promised is not None and command.due_at <= promised
-    refuse_if(earlier, Reason.DUE_NOT_LATER, f"{_told(promised)} is promised", "/due_at")
+    if dossier.due_at is not None:
+        _refuse_unless_later(command.due_at, dossier.due_at)
     check_promise(command.due_at, setting, "/due_at")
+
+
+def _refuse_unless_later(at: datetime, promised: datetime) -> None:
+    refuse_if(at <= promised, Reason.DUE_NOT_LATER, f"{told(promised)} is promised", "/due_at")

@@ -16,6 +16,8 @@ from commands.dossier.guards import (
     HELD,
     WITH_A_RESULT,
     Events,
+    case_of,
+    is_at_own_step,
 )
 from commands.separation import is_own_case, is_same_hand, refuse_own_case
 from domain.dossier import Dossier, Status
@@ -58,6 +60,7 @@ DECISIONS: dict[type, Callable[[Dossier, Any, Setting], Events]] = {
     c.RequestConsultation: processing.request_consultation,
     c.AnswerConsultation: processing.answer_consultation,
     c.LapseConsultation: processing.lapse_consultation,
+    c.WithdrawConsultation: processing.withdraw_consultation,
     c.SuspendDossier: processing.suspend,
     c.ResumeDossier: processing.resume,
     c.ApologiseForDelay: deadline.apologise,
@@ -110,6 +113,7 @@ NEXT: dict[type, Callable[[Dossier], Any]] = {
     c.RequestConsultation: _is_at_work,
     c.AnswerConsultation: lambda d: d.consultations,
     c.LapseConsultation: lambda d: d.consultations,
+    c.WithdrawConsultation: lambda d: d.consultations,
     c.SuspendDossier: lambda d: (
         d.status in (Status.IN_PROGRESS, Status.APPROVED) and not (d.suspension or d.handover)
     ),
@@ -137,6 +141,8 @@ OF_A_STEP: dict[type, str] = {
     c.IssueResult: result.CLERK,
 }
 """In whose step a command's act is done."""
+PASS_IT_ON: tuple[type[Command], ...] = (c.ForwardDossier, c.OfferHandover)
+"""What is done by who does the present step, or leads there."""
 
 
 def may_follow(dossier: Dossier | None, command: type[Command], setting: Setting) -> bool:
@@ -153,6 +159,10 @@ def may_follow(dossier: Dossier | None, command: type[Command], setting: Setting
 
 
 def _at_its_step(dossier: Dossier, command: type[Command], setting: Setting) -> bool:
+    if command is c.ResumeDossier and dossier.suspension is not None:
+        return processing.may_end_pause(dossier.suspension.ground, setting)
+    if command in PASS_IT_ON:
+        return is_at_own_step(case_of(dossier, setting), dossier, setting)
     role = OF_A_STEP.get(command)
     if role is None or not processing.has_step_of(role, dossier, setting):
         return True

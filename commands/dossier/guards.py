@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from commands.command import Command, Setting
+from domain.account import Role
 from domain.calendar import add_working_minutes, is_published, is_working_time
 from domain.catalogue.procedure import Case, Place, Procedure, Step
-from domain.dossier import Dossier, DossierEvent, Status
+from domain.dossier import ConsultationWithdrawn, Dossier, DossierEvent, Status
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[DossierEvent, ...]
+
+LEADS = frozenset({Role.TEAM_LEAD, Role.APPROVER})
+"""Who sees to an agency's work, and may take a dossier out of any hand there."""
 
 BEFORE_RECEPTION = (Status.LODGED, Status.AWAITING_SUPPLEMENT)
 BEFORE_ISSUE = (Status.IN_PROGRESS, Status.APPROVED, Status.SIGNED)
@@ -42,7 +46,14 @@ def check_promise(at: datetime, setting: Setting, pointer: str) -> None:
     check_later(at, setting, pointer)
     detail = f"the calendar is published up to {calendar.published_before}"
     refuse_if(not is_published(calendar, at), Reason.DUE_BEYOND_CALENDAR, detail, pointer)
-    refuse_if(not is_working_time(calendar, at), Reason.DUE_NOT_WORKING_TIME, pointer=pointer)
+    check_working_time(at, setting, pointer)
+
+
+def check_working_time(at: datetime, setting: Setting, pointer: str) -> None:
+    """Offices are open then, as far as the calendar tells."""
+    calendar = setting.catalogue.calendar
+    closed = is_published(calendar, at) and not is_working_time(calendar, at)
+    refuse_if(closed, Reason.DUE_NOT_WORKING_TIME, pointer=pointer)
 
 
 def is_provisional(at: datetime, setting: Setting) -> bool:
@@ -92,14 +103,49 @@ def step_of(case: Case, key: str) -> Step:
 
 
 def agency_of_step(step: Step, dossier: Dossier) -> str | None:
-    """The agency that does the step; None: some commune, which whoever hands over names."""
+    """The agency that does the step; None: a commune, and the lodging named none."""
     match step.place:
         case Place.RECEIVING:
             return dossier.receiving_agency
         case Place.COMPETENT:
             return dossier.competent_agency
         case Place.COMMUNE:
-            return None
+            return dossier.commune
+
+
+def is_at_own_step(case: Case, dossier: Dossier, setting: Setting) -> bool:
+    """Whether the actor does the present step, or leads at the agency that has the dossier."""
+    role = role_here(case, dossier)
+    if role is None:
+        return True
+    held = {setting.role}
+    if setting.account is not None:
+        seats, at = setting.catalogue.seats, setting.entered_at or setting.at
+        grants = setting.account.roles(at)
+        held |= {one.role for one in grants if one.acts_at(dossier.holder, seats)}
+    return role in held or not LEADS.isdisjoint(held)
+
+
+def role_here(case: Case, dossier: Dossier) -> str | None:
+    """In which role the present step is done; None: it is none of the case's."""
+    return next((step.role for step in case.steps if step.key == dossier.step), None)
+
+
+def refuse_unless_at_own_step(case: Case, dossier: Dossier, setting: Setting) -> None:
+    """Nobody takes a dossier past the one who has it."""
+    own = is_at_own_step(case, dossier, setting)
+    detail = f"{dossier.step} is a step of the {role_here(case, dossier)}"
+    refuse_if(not own, Reason.NOT_YOUR_STEP, detail)
+
+
+def no_longer_asked(dossier: Dossier) -> tuple[ConsultationWithdrawn, ...]:
+    """Nobody waits for an opinion on what is decided without it."""
+    return tuple(
+        [
+            ConsultationWithdrawn(consultation=one.key, agency=one.agency)
+            for one in dossier.consultations
+        ]
+    )
 
 
 def out_of_order(case: Case, dossier: Dossier, to_step: str, command: Command) -> bool:

@@ -1,16 +1,22 @@
 """Who has a dossier, at which step, and what others are asked about it."""
 
+from datetime import datetime
+
+from msgspec.structs import replace
+
 from commands import dossier as c
 from commands.command import Setting
-from commands.dossier.deadline import resumed
+from commands.dossier.deadline import resumed, told
 from commands.dossier.guards import (
     Events,
     agency_of_step,
     already,
     case_of,
     check_later,
+    check_working_time,
     is_provisional,
     out_of_order,
+    refuse_unless_at_own_step,
     refuse_unless_held,
     refuse_unless_in_progress,
     refuse_while_handed_over,
@@ -20,6 +26,7 @@ from commands.dossier.guards import (
 from commands.dossier.reception import is_paused_for_papers
 from commands.persons import check_officer
 from domain import dossier as e
+from domain.account import Role
 from domain.calendar import due
 from domain.catalogue.procedure import AgencyKind, Place, Step
 from domain.digest import digest
@@ -49,6 +56,7 @@ def forward(dossier: Dossier, command: c.ForwardDossier, setting: Setting) -> Ev
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
     refuse_while_handed_over(dossier)
     case = case_of(dossier, setting)
+    refuse_unless_at_own_step(case, dossier, setting)
     step = step_of(case, command.to_step)
     refuse_if(
         not _is_done_by(dossier.holder, step, dossier, setting),
@@ -71,11 +79,12 @@ def forward(dossier: Dossier, command: c.ForwardDossier, setting: Setting) -> Ev
 
 
 def _is_done_by(agency: str, step: Step, dossier: Dossier, setting: Setting) -> bool:
-    """Whether the agency may do the step."""
-    if step.place is Place.COMMUNE:
+    """Whether the agency does the step; a commune that was not named is any."""
+    its_own = agency_of_step(step, dossier)
+    if its_own is None:
         known = setting.catalogue.agencies.get(agency)
         return known is not None and known.kind is AgencyKind.COMMUNE
-    return agency == agency_of_step(step, dossier)
+    return agency == its_own
 
 
 def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting) -> Events:
@@ -97,6 +106,7 @@ def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting)
         raise Refused(Reason.AGENCY_UNKNOWN, command.to_agency, "/to_agency")
     refuse_if(command.to_agency == dossier.holder, Reason.HANDOVER_TO_HOLDER, pointer="/to_agency")
     case = case_of(dossier, setting)
+    refuse_unless_at_own_step(case, dossier, setting)
     step = step_of(case, command.to_step)
     if command.kind is HandoverKind.COMPETENCE:
         procedure = setting.catalogue.procedures[dossier.procedure]
@@ -170,6 +180,7 @@ def request_consultation(
     refuse_if(exists, Reason.CONSULTATION_EXISTS, command.consultation, "/consultation")
     refuse_if(len(dossier.consulted) >= CONSULTATIONS_MAX, Reason.TOO_MANY, "consultations")
     check_later(command.due_at, setting, "/due_at")
+    check_working_time(command.due_at, setting, "/due_at")
     return (
         e.ConsultationRequested(
             consultation=command.consultation,
@@ -226,14 +237,27 @@ def lapse_consultation(dossier: Dossier, command: c.LapseConsultation, setting: 
     )
 
 
+def withdraw_consultation(
+    dossier: Dossier, command: c.WithdrawConsultation, _setting: Setting
+) -> Events:
+    """The answer is not needed any more, or the wrong agency was asked."""
+    known = dossier.consulted.get(command.consultation)
+    refuse_if(not known, Reason.CONSULTATION_UNKNOWN, command.consultation, "/consultation")
+    asked = _open(dossier, command.consultation)
+    if asked is None:
+        return already(digest("withdrawn"), known)
+    return (e.ConsultationWithdrawn(consultation=asked.key, agency=asked.agency),)
+
+
 def _open(dossier: Dossier, key: str) -> e.Consultation | None:
     return next((one for one in dossier.consultations if one.key == key), None)
 
 
-def suspend(dossier: Dossier, command: c.SuspendDossier, _setting: Setting) -> Events:
+def suspend(dossier: Dossier, command: c.SuspendDossier, setting: Setting) -> Events:
     """The clock stops; a second ground while it stands is refused, not piled up.
 
     For papers it stops with the request that names them. Money is waited for after approval too.
+    For a posting only where the case's law wants one.
     """
     if dossier.suspension and dossier.suspension.ground is command.ground:
         return already(digest(command.ground, command.basis), dossier.suspension.said)
@@ -244,14 +268,43 @@ def suspend(dossier: Dossier, command: c.SuspendDossier, _setting: Setting) -> E
     )
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
     refuse_while_handed_over(dossier)
+    posted = command.ground is Ground.POSTING
+    never = posted and case_of(dossier, setting).posting is None
+    refuse_if(never, Reason.NOT_TO_BE_POSTED, pointer="/ground")
     return (e.DossierSuspended(ground=command.ground, basis=command.basis),)
 
 
-def resume(dossier: Dossier, _command: c.ResumeDossier, setting: Setting) -> Events:
-    """The dates move by what was paused; a pause for papers ends when they are accepted."""
-    refuse_if(dossier.suspension is None, Reason.DOSSIER_NOT_SUSPENDED)
+def resume(dossier: Dossier, command: c.ResumeDossier, setting: Setting) -> Events:
+    """The dates move by what was paused; each ground ends in its own way.
+
+    Papers are accepted, a financial obligation is proved, a posting lasts its time. The desk that
+    received the dossier takes the proof; every other pause is ended by who works on the case.
+    """
+    suspended = dossier.suspension
+    if suspended is None:
+        raise Refused(Reason.DOSSIER_NOT_SUSPENDED)
     refuse_if(is_paused_for_papers(dossier), Reason.SUPPLEMENT_NOT_ACCEPTED)
-    return (resumed(dossier, setting),)
+    other = not may_end_pause(suspended.ground, setting)
+    refuse_if(other, Reason.NOT_YOUR_STEP, "who works on the case resumes it")
+    unproved = suspended.ground is Ground.FINANCIAL_OBLIGATION and command.proof is None
+    refuse_if(unproved, Reason.PROOF_MISSING, pointer="/proof")
+    if suspended.ground is Ground.POSTING:
+        _refuse_before_posting_ends(suspended.since, dossier, setting)
+    ended = resumed(dossier, setting)
+    return (replace(ended, proof=command.proof, proof_sha256=command.proof_sha256),)
+
+
+def may_end_pause(ground: Ground, setting: Setting) -> bool:
+    """Whether the actor ends such a pause: the desk that received it takes receipts, no more."""
+    return ground is Ground.FINANCIAL_OBLIGATION or setting.role is not Role.FRONT_DESK
+
+
+def _refuse_before_posting_ends(since: datetime, dossier: Dossier, setting: Setting) -> None:
+    posting = case_of(dossier, setting).posting
+    if posting is None:
+        return
+    until = due(setting.catalogue.calendar, posting, since).unrolled_at
+    refuse_if(setting.at < until, Reason.POSTING_NOT_OVER, f"until {told(until)}")
 
 
 def is_a_step_of(role: str, dossier: Dossier, setting: Setting) -> bool:

@@ -19,9 +19,9 @@ from commands.dossier.guards import (
 from commands.persons import applicant_of, check_presenter, verified_ids
 from domain import dossier as e
 from domain.calendar import due
-from domain.catalogue.procedure import OnlineLevel, Procedure
+from domain.catalogue.procedure import AgencyKind, Case, OnlineLevel, Procedure
 from domain.digest import digest
-from domain.dossier import Channel, Dossier, Ground, Outcome, Status
+from domain.dossier import Channel, Dossier, Ground, Outcome, Status, SubmittedPaper, pages_by_code
 from domain.refusal import Reason, Refused, refuse_if
 
 THROUGH_THE_PORTAL = (Channel.ONLINE, Channel.ASSISTED)
@@ -38,6 +38,8 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
     not_online = by_portal and procedure.online is OnlineLevel.NONE
     refuse_if(not_online, Reason.NOT_ONLINE, pointer="/channel")
     check_papers(case, [paper.code for paper in command.papers], "/code")
+    _check_pages(case, command.papers)
+    _check_commune(command.commune, case, setting)
     applicant = applicant_of(command, procedure.identity_level, setting)
     check_presenter(command, setting)
     own = command.channel is Channel.ONLINE
@@ -57,6 +59,7 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
             representative=command.representative,
             presenter=command.presenter,
             entered_by=None if own else setting.actor,
+            commune=command.commune,
             receive_by=due(setting.catalogue.calendar, reception, setting.at).due_at
             if by_portal
             else None,
@@ -64,6 +67,31 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
             catalogue_version=setting.catalogue.version,
         ),
     )
+
+
+def _check_pages(case: Case, papers: tuple[SubmittedPaper, ...]) -> None:
+    """The case is one for so many pages, where its fee or its limit goes by them."""
+    pages = case.pages_counted(pages_by_code(papers))
+    if not pages:
+        return
+    refuse_if(
+        not case.pages_from <= pages <= (case.pages_to or pages),
+        Reason.PAGES_NOT_OF_CASE,
+        f"{pages} pages; {case.key} is for {case.pages_from} to {case.pages_to or 'any number'}",
+        "/papers",
+    )
+
+
+def _check_commune(commune: str | None, case: Case, setting: Setting) -> None:
+    """A commune does its step of the case in its own area, and is named at the beginning."""
+    if commune is None:
+        refuse_if(case.has_commune_step, Reason.COMMUNE_MISSING, pointer="/commune")
+        return
+    agency = setting.catalogue.agencies.get(commune)
+    if agency is None:
+        raise Refused(Reason.AGENCY_UNKNOWN, commune, "/commune")
+    other = agency.kind is not AgencyKind.COMMUNE
+    refuse_if(other, Reason.AGENCY_NOT_COMPETENT, f"{commune} is a {agency.kind}", "/commune")
 
 
 def _competent(command: c.LodgeDossier, procedure: Procedure, setting: Setting) -> str:
@@ -130,7 +158,11 @@ def supplement(dossier: Dossier, command: c.SupplementDossier, setting: Setting)
     asked = dossier.supplement
     if asked is not None and asked.handed_in == digest(command.papers, command.note):
         return ()
-    check_papers(case_of(dossier, setting), [paper.code for paper in command.papers], "/code")
+    codes = [paper.code for paper in command.papers]
+    check_papers(case_of(dossier, setting), codes, "/code")
+    wanted = asked.papers if asked else frozenset()
+    other = wanted and wanted.isdisjoint(codes)
+    refuse_if(other, Reason.NOT_WHAT_WAS_ASKED, ", ".join(sorted(wanted)), "/papers")
     return (e.DossierSupplemented(papers=command.papers, note=command.note),)
 
 

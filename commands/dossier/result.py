@@ -9,6 +9,7 @@ from commands.dossier.guards import (
     WITH_A_RESULT,
     Events,
     already,
+    no_longer_asked,
     refuse_unless_in_progress,
     refuse_while_handed_over,
 )
@@ -24,7 +25,7 @@ APPROVER, CLERK = "approver", "clerk"
 
 
 def approve(dossier: Dossier, command: c.ApproveResult, setting: Setting) -> Events:
-    """At the approver's step; consent waits for the opinions that were asked for.
+    """At the approver's step; consent waits for the opinions that were asked for, a denial needs none.
 
     A denial is a result too, due within the same limit, with the provision that it rests on.
     """
@@ -41,6 +42,7 @@ def approve(dossier: Dossier, command: c.ApproveResult, setting: Setting) -> Eve
     refuse_if(waiting and not denied, Reason.CONSULTATION_OPEN, ", ".join(waiting))
     _refuse_unless_at(APPROVER, dossier, setting)
     return (
+        *no_longer_asked(dossier),
         e.ResultApproved(decision=command.decision, summary=command.summary, clause=command.clause),
     )
 
@@ -122,13 +124,14 @@ def decide_withdrawal(dossier: Dossier, command: c.DecideWithdrawal, _setting: S
     if not command.granted:
         return (decided,)
     stopped = e.DossierStopped(clause="withdrawal", explanation=command.explanation, withdrawn=True)
-    return (decided, stopped, e.DossierClosed(outcome=Outcome.WITHDRAWN))
+    return (decided, *no_longer_asked(dossier), stopped, e.DossierClosed(outcome=Outcome.WITHDRAWN))
 
 
 def stop(dossier: Dossier, command: c.StopDossier, _setting: Setting) -> Events:
     """Final, with form 05; before reception a dossier is turned away instead."""
     refuse_if(dossier.status not in BEFORE_ISSUE, Reason.DOSSIER_NOT_IN_PROGRESS)
     return (
+        *no_longer_asked(dossier),
         e.DossierStopped(clause=command.clause, explanation=command.explanation),
         e.DossierClosed(outcome=Outcome.STOPPED),
     )

@@ -20,7 +20,7 @@ from commands.payment.commands import (
     SettlePayment,
     StartAttempt,
 )
-from commands.payment.fees import fee_lines, pages_counted, waivers
+from commands.payment.fees import fee_lines, waivers
 from commands.separation import is_own_case, refuse_own_case, refuse_same_hand
 from domain import payment as e
 from domain.account import Role
@@ -117,7 +117,7 @@ def assess(setting: Setting) -> Events:
     case = procedure.case(dossier.case) if procedure else None
     if case is None:
         raise Refused(Reason.CASE_UNKNOWN, dossier.case)
-    lines = fee_lines(case, pages_counted(case, dossier.pages), dossier.copies)
+    lines = fee_lines(case, case.pages_counted(dossier.pages), dossier.copies)
     assessed = e.FeeAssessed(
         dossier=dossier_id,
         procedure=dossier.procedure,

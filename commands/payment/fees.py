@@ -1,6 +1,5 @@
 """What a case costs: its lines, and the rules that waive them. Known before anything is lodged."""
 
-from collections.abc import Mapping
 from datetime import date
 
 from domain import payment as e
@@ -48,11 +47,6 @@ def waivers(
             amount_vnd=(before.amount_vnd if before else 0) + line.amount_vnd,
         )
     return tuple(waived.values())
-
-
-def pages_counted(case: Case, pages: Mapping[str, int]) -> int:
-    """Pages of the papers that fees count: what is certified, not all that was handed in."""
-    return sum(pages.get(paper.code, 0) for paper in case.papers if paper.counted)
 
 
 def _line(fee: Fee, pages: int, copies: int) -> FeeLine:

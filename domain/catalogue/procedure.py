@@ -1,5 +1,6 @@
 """The catalogue: procedures, agencies and fee waivers as versioned data, and questions about it."""
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -80,7 +81,7 @@ class Place(StrEnum):
     RECEIVING = "receiving"
     COMPETENT = "competent"
     COMMUNE = "commune"
-    """The commune where the matter lies; whoever hands the dossier over names it."""
+    """The commune where the matter lies, as the lodging names it."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -114,6 +115,22 @@ class Case(Struct, frozen=True, kw_only=True):
     fees: tuple[Fee, ...] = ()
     papers: tuple[Paper, ...] = ()
     silence_is_consent: Silence | None = None
+    extension: Limit | None = None
+    """How far beyond the statutory date the law lets it be extended; None: not at all."""
+    posting: Limit | None = None
+    """For how long it must be posted in public (niêm yết); that time does not count."""
+    pages_from: Annotated[int, Meta(ge=1)] = 1
+    """Of the papers whose pages count: the fewest that this case is for, and the most; None: no most."""
+    pages_to: Annotated[int, Meta(ge=1)] | None = None
+
+    def pages_counted(self, pages: Mapping[str, int]) -> int:
+        """Pages of the papers that fees count: what is certified, not all that was handed in."""
+        return sum(pages.get(paper.code, 0) for paper in self.papers if paper.counted)
+
+    @property
+    def has_commune_step(self) -> bool:
+        """Whether the commune where the matter lies does a step of it."""
+        return any(step.place is Place.COMMUNE for step in self.steps)
 
 
 class OnlineLevel(StrEnum):

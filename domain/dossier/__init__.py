@@ -10,6 +10,7 @@ from domain.dossier.events import (
     ConsultationAnswered,
     ConsultationLapsed,
     ConsultationRequested,
+    ConsultationWithdrawn,
     CorrectedField,
     DeadlineExtended,
     Decision,
@@ -59,6 +60,7 @@ from domain.dossier.state import (
     Suspension,
     evolve,
     lodged,
+    pages_by_code,
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "ConsultationAnswered",
     "ConsultationLapsed",
     "ConsultationRequested",
+    "ConsultationWithdrawn",
     "CorrectedField",
     "DeadlineExtended",
     "Decision",
@@ -118,4 +121,5 @@ __all__ = [
     "WithdrawalRequested",
     "evolve",
     "lodged",
+    "pages_by_code",
 ]

@@ -52,6 +52,8 @@ class Ground(StrEnum):
 
     SUPPLEMENT = "supplement"
     FINANCIAL_OBLIGATION = "financial_obligation"
+    POSTING = "posting"
+    """Posted in public (niêm yết công khai), which the law does not count."""
     HALT = "halt"
 
 
@@ -178,6 +180,8 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     representative: Representative | None = None
     presenter: Presenter | None = None
     """Absent: the applicant or the representative himself."""
+    commune: AgencyId | None = None
+    """Where the matter lies, if a commune does a step of the case."""
     entered_by: UUID | None = None
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
@@ -332,6 +336,13 @@ class ConsultationLapsed(Event, frozen=True, kw_only=True, tag="dossier.consulta
     """The provision that says so."""
 
 
+class ConsultationWithdrawn(Event, frozen=True, kw_only=True, tag="dossier.consultation_withdrawn"):
+    """Thôi lấy ý kiến: the answer is not needed any more."""
+
+    consultation: str
+    agency: AgencyId
+
+
 class DossierSuspended(Event, frozen=True, kw_only=True, tag="dossier.suspended"):
     """Tạm dừng tính thời hạn."""
 
@@ -354,6 +365,9 @@ class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
     """By which edition of the calendar the time was counted."""
     paused_minutes: int
     """Working minutes."""
+    proof: Annotated[ShortText | None, OF_MENTIONED] = None
+    """Paper that ended the pause, by number and day: of a financial obligation the receipt."""
+    proof_sha256: Sha256 | None = None
     provisional: bool = False
     """As in `DossierAccepted`."""
 
@@ -391,6 +405,9 @@ class DeadlineExtended(Event, frozen=True, kw_only=True, tag="dossier.deadline_e
     due_before: Moment | None
     """The promised time until now."""
     due_at: Moment
+    """The promised time from now on: not before one that was promised with an apology."""
+    extended_to: Moment
+    """By when the law now wants it done."""
     basis: Annotated[ShortText, OF_MENTIONED]
     explanation: Annotated[Text, OF_MENTIONED]
 
@@ -504,6 +521,7 @@ DossierEvent = (
     | ConsultationRequested
     | ConsultationAnswered
     | ConsultationLapsed
+    | ConsultationWithdrawn
     | DossierSuspended
     | DossierResumed
     | SupplementRequested

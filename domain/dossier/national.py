@@ -55,6 +55,7 @@ TABLE: tuple[tuple[NationalStatus, Callable[[Dossier], bool]], ...] = (
     (NationalStatus.SUPPLEMENT_REQUESTED, _paused(Ground.SUPPLEMENT)),
     (NationalStatus.FINANCIAL_OBLIGATION, _paused(Ground.FINANCIAL_OBLIGATION)),
     (NationalStatus.STOPPED, _paused(Ground.HALT)),
+    (NationalStatus.IN_PROCESS, _paused(Ground.POSTING)),
     (NationalStatus.REGISTERED, _stands(Status.LODGED)),
     (NationalStatus.RECEIVED, lambda d: d.status is Status.IN_PROGRESS and not d.begun),
     (NationalStatus.IN_PROCESS, lambda _d: True),

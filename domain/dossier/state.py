@@ -114,6 +114,8 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Latest time of which the dossier has a fact; no later fact may happen before it."""
     catalogue_version: int
     entered_by: UUID | None = None
+    commune: str | None = None
+    """Where the matter lies, if a commune does a step of it."""
     receive_by: datetime | None = None
     """Online: by when reception must answer, until it has."""
     code: str | None = None
@@ -210,17 +212,18 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,
         papers=frozenset([paper.code for paper in event.papers]),
-        pages=_pages(event.papers),
+        pages=pages_by_code(event.papers),
         copies=event.copies,
         lodged_at=at,
         known_at=at,
         catalogue_version=event.catalogue_version,
         entered_by=event.entered_by,
+        commune=event.commune,
         receive_by=event.receive_by,
     )
 
 
-def _pages(papers: tuple[SubmittedPaper, ...]) -> dict[str, int]:
+def pages_by_code(papers: tuple[SubmittedPaper, ...]) -> dict[str, int]:
     """Pages by code; a paper may come in several files."""
     pages: dict[str, int] = {}
     for paper in papers:
@@ -240,7 +243,7 @@ def _supplemented(dossier: Dossier, event: e.DossierSupplemented, _at: datetime)
     return {
         "status": Status.LODGED if complete else dossier.status,
         "papers": dossier.papers | codes,
-        "pages": {**dossier.pages, **_pages(event.papers)},
+        "pages": {**dossier.pages, **pages_by_code(event.papers)},
         "supplement": asked
         and replace(asked, came=asked.came | codes, handed_in=digest(event.papers, event.note)),
     }
@@ -354,6 +357,13 @@ def _lapsed(dossier: Dossier, event: e.ConsultationLapsed, _at: datetime) -> Cha
     }
 
 
+def _no_longer_asked(dossier: Dossier, event: e.ConsultationWithdrawn, _at: datetime) -> Changes:
+    return {
+        "consultations": _no_longer_open(dossier, event.consultation),
+        "consulted": {**dossier.consulted, event.consultation: digest("withdrawn")},
+    }
+
+
 def _suspended(_dossier: Dossier, event: e.DossierSuspended, at: datetime) -> Changes:
     return {"suspension": Suspension(event.ground, at, digest(event.ground, event.basis))}
 
@@ -375,7 +385,7 @@ def _apologised(_dossier: Dossier, event: e.ApologyIssued, _at: datetime) -> Cha
 
 
 def _extended(_dossier: Dossier, event: e.DeadlineExtended, _at: datetime) -> Changes:
-    said = digest(event.due_at, event.basis, event.explanation)
+    said = digest(event.extended_to, event.basis, event.explanation)
     return {"due_at": event.due_at, "extended": said}
 
 
@@ -491,6 +501,7 @@ CHANGES: dict[type[Any], Callable[[Dossier, Any, datetime], Changes]] = {
     e.ConsultationRequested: _asked,
     e.ConsultationAnswered: _answered,
     e.ConsultationLapsed: _lapsed,
+    e.ConsultationWithdrawn: _no_longer_asked,
     e.DossierSuspended: _suspended,
     e.DossierResumed: _resumed,
     e.ApologyIssued: _apologised,

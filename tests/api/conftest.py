@@ -1,6 +1,7 @@
 """A whole instance of real processes, and people who use it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,7 @@ from api.server.instance import Instance, running
 from api.server.settings import Settings
 from commands.catalogue import load_catalogue
 from domain.account import account_id
+from domain.calendar import Limit, LimitUnit, due
 from integration.servers.issuer import LOCAL_ISSUER
 
 CATALOGUE = load_catalogue()
@@ -155,6 +157,12 @@ def lodging(**changes: Any) -> dict[str, Any]:
         "papers": papers,
         **changes,
     }
+
+
+def working_days_on(days: int) -> str:
+    """An instant at which offices are open, so many working days from now."""
+    limit = Limit(amount=days, unit=LimitUnit.WORKING_DAY)
+    return due(CATALOGUE.calendar, limit, datetime.now(UTC)).due_at.isoformat()
 
 
 def events_in_log(instance: Instance) -> int:

@@ -4,7 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.calendar import Limit, LimitUnit, due
-from tests.api.conftest import CATALOGUE, COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
+from tests.api.conftest import (
+    CATALOGUE,
+    COMMUNE,
+    NEIGHBOUR,
+    People,
+    Person,
+    code_of,
+    lodging,
+    working_days_on,
+)
 
 SHA = "a" * 64
 DEPARTMENT = "H29.3"
@@ -96,16 +105,21 @@ def test_an_agency_finds_what_it_accepted_and_not_what_it_was_offered(people: Pe
 
 
 def test_the_competent_agency_answers_for_the_date_whoever_has_the_dossier(people: People) -> None:
-    """A commune holds it for a step; the department that decides apologises (NĐ 61/2018, art. 19)."""
+    """One commune holds it for a step; the one that decides apologises (NĐ 61/2018, art. 19)."""
     desk = people.officer("front_desk", "approver")
     wish = lodging(
-        procedure="2.000635", case="standard", receiving_agency=COMMUNE, competent_agency=DEPARTMENT
+        procedure="1.013225",
+        case="house",
+        receiving_agency=COMMUNE,
+        competent_agency=NEIGHBOUR,
     )
-    above = people.officer("approver", agency=DEPARTMENT)
+    above = people.officer("approver", agency=NEIGHBOUR)
     one = Dossier(desk, wish)
     one.do(desk, "accept")
-    later = due(CATALOGUE.calendar, Limit(amount=60, unit=LimitUnit.WORKING_DAY), datetime.now(UTC))
-    longer = {"due_at": later.due_at.isoformat(), "basis": "b", "explanation": "x"}
+    promised = datetime.fromisoformat(one.card(above)["due_at"])
+    a_day = Limit(amount=1, unit=LimitUnit.WORKING_DAY)
+    later = due(CATALOGUE.calendar, a_day, promised).due_at
+    longer = {"due_at": later.isoformat(), "basis": "b", "explanation": "x"}
     assert one.refused(desk, "extend", **longer) == (403, "not-your-agency")
     one.do(above, "extend", **longer)
     assert one.card(above)["extended"]
@@ -115,6 +129,70 @@ def test_the_competent_agency_answers_for_the_date_whoever_has_the_dossier(peopl
     code = one.do(desk, "accept")["code"]
     assert one.card(desk)["code"] == code
     assert not one.card(desk)["extended"]
+
+
+def test_the_law_of_the_case_bounds_an_extension_and_most_have_none(people: People) -> None:
+    everybody = people.officer("front_desk", "approver")
+    one = Dossier(everybody, lodging())
+    one.do(everybody, "accept")
+    longer = {"due_at": working_days_on(20), "basis": "b", "explanation": "x"}
+    assert one.refused(everybody, "extend", **longer) == (409, "extension-not-allowed")
+
+
+def test_a_number_is_given_to_one_result_of_an_agency_and_year(people: People) -> None:
+    """NĐ 30/2020, art. 15: issued twice, or by a correction, it would name two documents."""
+    everybody = people.officer("front_desk", "examiner", "approver", "clerk")
+    corrects = people.officer("team_lead")
+
+    def issued(number: str, document: str) -> Dossier:
+        one = Dossier(everybody, lodging())
+        one.do(everybody, "accept")
+        one.do(everybody, "forward", to_step="sign", reason="Thử.")
+        one.do(everybody, "approve", summary="Đủ điều kiện.")
+        one.do(everybody, "sign", document_sha256=document, signature_sha256=SHA)
+        one.do(everybody, "forward", to_step="issue")
+        if number:
+            one.do(everybody, "issue", number=number, document_sha256=document)
+        return one
+
+    issued("77/KS", SHA)
+    second = issued("", "b" * 64)
+    taken = {"number": "77/KS", "document_sha256": "b" * 64}
+    assert second.refused(everybody, "issue", **taken) == (409, "number-taken")
+    second.do(everybody, "issue", **{**taken, "number": "78/KS"})
+    wrong = {"field": "number", "after": "77/KS", "basis": "Sổ văn bản"}
+    assert second.refused(corrects, "correct", **wrong) == (409, "number-taken")
+    second.do(corrects, "correct", **{**wrong, "after": "79/KS"})
+    assert second.card(corrects)["number"] == "79/KS"
+
+
+def test_the_tax_receipt_comes_to_the_desk_and_ends_the_pause(people: People) -> None:
+    """From the notice to the proof of payment the time does not count, and no proof ends nothing."""
+    office = people.officer("front_desk", "examiner", agency=LAND_OFFICE)
+    desk = people.officer("front_desk", agency=LAND_OFFICE)
+    wish = lodging(procedure="1.013831", case="land", receiving_agency=LAND_OFFICE)
+    one = Dossier(office, wish)
+    one.do(office, "accept")
+    assert one.refused(desk, "suspend", ground="financial_obligation", basis="x")[0] == 403
+    one.do(office, "suspend", ground="financial_obligation", basis="Thông báo thuế 12/TB")
+    assert one.card(desk)["national_status"] == 6
+    assert one.refused(desk, "resume") == (422, "proof-missing")
+    one.do(desk, "resume", proof="Giấy nộp tiền 0012, 25/11/2026", proof_sha256=SHA)
+    facts = desk.ask(f"{one.path}/history")["facts"]
+    assert facts[-1]["event"]["proof"] == "Giấy nộp tiền 0012, 25/11/2026"
+    assert one.card(desk)["national_status"] == 2
+
+
+def test_only_who_has_the_step_passes_the_dossier_on(people: People) -> None:
+    desk, examiner = people.officer("front_desk"), people.officer("examiner")
+    one = Dossier(desk, lodging())
+    one.do(desk, "accept")
+    told = examiner.ask(f"{one.path}/commands")["dossier"]
+    assert not [command for command in told if command["path"].endswith("/forward")]
+    assert one.refused(examiner, "forward", to_step="examine") == (403, "not-your-step")
+    one.do(desk, "forward", to_step="examine")
+    assert one.refused(desk, "forward", to_step="sign", reason="x") == (403, "not-your-step")
+    one.do(examiner, "forward", to_step="record")
 
 
 def test_what_was_recorded_wrongly_is_corrected_and_what_was_ended_goes_on(people: People) -> None:
@@ -174,8 +252,7 @@ def test_who_was_asked_reads_no_more_once_there_is_a_result(people: People) -> N
     third = people.officer("examiner", agency="H29.103")
     one = Dossier(here, lodging())
     one.do(here, "accept")
-    due_at = (datetime.now(UTC) + timedelta(days=30)).isoformat()
-    question = {"question": "Có cư trú không?", "due_at": due_at}
+    question = {"question": "Có cư trú không?", "due_at": working_days_on(20)}
     one.do(here, "request-consultation", consultation="a", agency=NEIGHBOUR, **question)
     one.do(here, "request-consultation", consultation="b", agency="H29.103", **question)
     yes = {"opinion": "agrees", "answer": "Có."}

@@ -2,7 +2,6 @@
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +10,15 @@ import msgspec
 import pytest
 
 from integration.servers.issuer import LOCAL_ISSUER
-from tests.api.conftest import COMMUNE, NEIGHBOUR, People, Person, code_of, lodging
+from tests.api.conftest import (
+    COMMUNE,
+    NEIGHBOUR,
+    People,
+    Person,
+    code_of,
+    lodging,
+    working_days_on,
+)
 
 CITY = "H29"
 PARTNER = "G12.901"
@@ -433,7 +440,7 @@ def test_each_sees_of_the_applicant_what_his_work_needs(people: People, officer:
         "consultation": "c1",
         "agency": NEIGHBOUR,
         "question": "Có cư trú không?",
-        "due_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+        "due_at": working_days_on(20),
     }
     path = f"/v1/dossiers/{dossier}/request-consultation"
     step = officer.done(path, question, step["version"])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given as given_any
 from hypothesis import settings
 from hypothesis.strategies import integers, lists, tuples
+from msgspec.structs import replace
 
 from commands import account as a
 from commands import agreement as g
@@ -19,7 +20,8 @@ from commands import payment as p
 from commands.command import Command, Setting
 from commands.decisions import DECIDE, KIND_OF, MAY_FOLLOW
 from commands.streams import State, evolve
-from domain.account import AccountKind, Role
+from domain.account import AccountKind, Grant, Role
+from domain.calendar import Limit, LimitUnit
 from domain.dossier import (
     ApologyChannel,
     Applicant,
@@ -44,7 +46,7 @@ OWNER, EXAMINER, APPROVER, CLERK = (UUID(int=number) for number in range(1, 5))
 ACTORS = (OWNER, EXAMINER, APPROVER, CLERK)
 SHA = "0" * 64
 SOON = MONDAY_9 + timedelta(days=2)
-LATER = MONDAY_9 + timedelta(days=42)
+LATER = MONDAY_9 + timedelta(days=21)
 PROCEDURE = CATALOGUE.procedures["2.000635"]
 CASE = PROCEDURE.case("standard")
 assert CASE is not None
@@ -61,6 +63,19 @@ LODGE = d.LodgeDossier(
     copies=3,
 )
 STEPS = [step.key for step in CASE.steps]
+EXTENDED_CASE = replace(CASE, extension=Limit(amount=30, unit=LimitUnit.CALENDAR_DAY))
+EXTENDING = replace(
+    CATALOGUE,
+    procedures={
+        **CATALOGUE.procedures,
+        PROCEDURE.code: replace(PROCEDURE, cases=(EXTENDED_CASE,)),
+    },
+)
+"""The same, but that its law allows an extension."""
+SINCE = MONDAY_9 - timedelta(days=1)
+LEAD = examiner(
+    COMMUNE, grants=tuple(Grant(Role.TEAM_LEAD, at, SINCE, None) for at in (COMMUNE, ELSEWHERE))
+)
 DOSSIER_COMMANDS: tuple[Command, ...] = (
     d.SupplementDossier(papers=PAPERS or (SubmittedPaper(code="x"),)),
     d.AcceptDossier(),
@@ -98,6 +113,7 @@ DOSSIER_COMMANDS: tuple[Command, ...] = (
     d.RefuseHandover(explanation="x"),
     d.RecallHandover(),
     d.LapseConsultation(consultation="q"),
+    d.WithdrawConsultation(consultation="q"),
     d.RevokeResult(basis="b", explanation="x"),
     d.ReopenDossier(basis="b", explanation="x"),
     d.CorrectDossier(field=CorrectedField.NAME, after="Mẫn", basis="b"),
@@ -158,8 +174,8 @@ def setting(actor: UUID, turn: int, dossier: Dossier | None) -> Setting:
     return Setting(
         at=MONDAY_9 + timedelta(minutes=30 * turn),
         actor=actor,
-        catalogue=CATALOGUE,
-        account=account(identity_level=2) if own else examiner(COMMUNE),
+        catalogue=EXTENDING,
+        account=account(identity_level=2) if own else LEAD,
         role=None if own else Role.PAYMENT_PLATFORM if actor == CLERK else Role.CASHIER,
         named={
             OWNER: account(AccountKind.CITIZEN, identity_level=2),

@@ -48,7 +48,7 @@ COUNT = 3_000
 
 @pytest.fixture(scope="module")
 def lives() -> list[Life]:
-    return Planner(CATALOGUE, POPULATION, DAY, 7).lives(COUNT)
+    return Planner(CATALOGUE, POPULATION, DAY, 10).lives(COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ NOT_PLAYED = {
     d.RefuseHandover,
     d.RecallHandover,
     d.LapseConsultation,
+    d.WithdrawConsultation,
     d.ExtendDeadline,
     d.RevokeResult,
     d.ReopenDossier,

@@ -7,7 +7,7 @@ import pytest
 
 from commands.claim import Claim, refuse_if_taken
 from domain.account import AccountKind
-from domain.claim import person, transaction
+from domain.claim import person, result, transaction
 from domain.refusal import Reason, Refused
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -28,6 +28,20 @@ def test_the_first_claim_of_a_transaction_stands() -> None:
     assert first == transaction.Transaction(payment=MINE, use="A1", known_at=AT)
     other = transaction.TransactionClaimed(payment=OTHERS, use="A1")
     assert transaction.evolve(first, other, AT + timedelta(days=1)) is first
+
+
+def test_the_first_claim_of_a_results_number_stands() -> None:
+    claimed = result.ResultNumberClaimed(dossier=MINE, document_sha256="0" * 64)
+    first = result.evolve(None, claimed, AT)
+    assert first == result.ResultNumber(dossier=MINE, document_sha256="0" * 64, known_at=AT)
+    other = result.ResultNumberClaimed(dossier=OTHERS, document_sha256="0" * 64)
+    assert result.evolve(first, other, AT + timedelta(days=1)) is first
+
+
+def test_a_number_counts_within_its_agency_and_year() -> None:
+    """NĐ 30/2020, art. 15: numbers begin anew each year, in each agency."""
+    places = [("H29.7", 2026), ("H29.8", 2026), ("H29.7", 2027)]
+    assert len({result.result_number_id(*place, "12/GP") for place in places}) == 3
 
 
 def test_an_officer_may_be_a_citizen_too_but_not_two() -> None:

@@ -290,7 +290,6 @@ DENY = c.ApproveResult(decision=Decision.DENIED, summary="x", clause="k")
 def test_denial_is_a_result() -> None:
     """Approved, signed, numbered and returned as any other (NĐ 118/2025; NPSP 9)."""
     given(LODGED, ACCEPTED, TO_APPROVER).when(DENY).then(DENIAL)
-    given(LODGED, ACCEPTED, TO_APPROVER, ASKED).when(DENY).then(DENIAL)
     signed = (LODGED, ACCEPTED, TO_APPROVER, DENIAL, SIGNED, TO_CLERK)
     given(*signed).when(c.IssueResult(number="1", document_sha256=SHA)).then(DENIED)
 
@@ -358,6 +357,7 @@ COMMANDS: tuple[c.DossierCommand, ...] = (
     c.RefuseHandover(explanation="x"),
     c.RecallHandover(),
     c.LapseConsultation(consultation="q"),
+    c.WithdrawConsultation(consultation="q"),
     c.ExtendDeadline(due_at=LATER, basis="b", explanation="x"),
     c.RevokeResult(basis="b", explanation="x"),
     c.ReopenDossier(basis="b", explanation="x"),

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from commands import dossier as c
 from commands.matter import matter_of_state
 from domain import dossier as e
+from domain.account import Account, Grant, Role
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, CorrectedField, Decision, Dossier, Ground, Status
 from domain.dossier.national import NationalStatus, national_status
@@ -424,17 +425,97 @@ def test_the_communes_steps_of_a_land_procedure_go_to_a_commune() -> None:
         papers=papers,
     )
     there = (lodged, ACCEPTED, e.DossierForwarded(from_step="examine", to_step="to_commune"))
+    lands_here = replace(lodged, commune=COMMUNE)
     forward = c.ForwardDossier(to_step="commune_receive")
     given(*there).when(forward).refused(Reason.HANDOVER_NEEDED, "/to_step")
     offer = c.OfferHandover(to_agency=COMMUNE, to_step="commune_receive")
     assert given(*there).when(offer).decide(given(*there).state)
-    other_land = replace(offer, to_agency=ELSEWHERE)
-    assert given(*there).when(other_land).decide(given(*there).state)
+    elsewhere = replace(offer, to_agency=ELSEWHERE)
+    here = (lands_here, *there[1:])
+    assert given(*here).when(offer).decide(given(*here).state)
+    given(*here).when(elsewhere).refused(Reason.AGENCY_NOT_COMPETENT, "/to_agency")
     department = next(a.id for a in CATALOGUE.agencies.values() if a.kind == "department")
     given(*there).when(replace(offer, to_agency=department)).refused(Reason.AGENCY_NOT_COMPETENT)
     at_commune = (*there, handed_over("commune_sign", COMMUNE))
     approve = c.ApproveResult(summary="s")
     given(*at_commune).when(approve).refused(Reason.WRONG_STEP)
+
+
+@pytest.mark.parametrize(
+    ("commune", "reason"),
+    [
+        (None, Reason.COMMUNE_MISSING),
+        ("H29.999", Reason.AGENCY_UNKNOWN),
+        (LAND_OFFICE, Reason.AGENCY_NOT_COMPETENT),
+        (ELSEWHERE, None),
+    ],
+)
+def test_a_case_with_a_communes_step_names_the_commune_of_the_land(
+    commune: str | None, reason: Reason | None
+) -> None:
+    """1.012786: the loss is posted where the land lies."""
+    lodge = replace(
+        LODGE,
+        procedure=LOST.code,
+        case=LOST_CASE.key,
+        receiving_agency=LAND_OFFICE,
+        papers=tuple(e.SubmittedPaper(code=p.code) for p in LOST_CASE.papers),
+        commune=commune,
+    )
+    wish = given().when(lodge, actor=OWNER, account=account(identity_level=2))
+    if reason is None:
+        (lodged,) = wish.decide(None)
+        assert isinstance(lodged, e.DossierLodged)
+        assert lodged.commune == ELSEWHERE
+    else:
+        wish.refused(reason, "/commune")
+
+
+def officer_with(*roles: Role, at: str = COMMUNE) -> Account:
+    since = MONDAY_9 - timedelta(days=1)
+    return examiner(at, grants=tuple(Grant(role, at, since, None) for role in roles))
+
+
+@pytest.mark.parametrize(
+    ("step", "roles", "may"),
+    [
+        ("receive", (Role.FRONT_DESK,), True),
+        ("examine", (Role.FRONT_DESK,), False),
+        ("examine", (Role.CLERK,), False),
+        ("examine", (Role.FRONT_DESK, Role.EXAMINER), True),
+        ("examine", (Role.TEAM_LEAD,), True),
+        ("approve", (Role.EXAMINER,), False),
+        ("receive", (Role.APPROVER,), True),
+    ],
+)
+def test_who_does_the_step_passes_the_dossier_on_or_who_leads_there(
+    step: str, roles: tuple[Role, ...], may: bool
+) -> None:
+    """Form 06, phiếu kiểm soát: the one who has the step hands it on; nobody takes it past him."""
+    past = (*IN_PROGRESS, e.DossierForwarded(from_step="receive", to_step=step))
+    to_step = "review" if step == "examine" else "examine"
+    who: dict[str, Any] = {"account": officer_with(*roles), "role": roles[0]}
+    wish = given(*past).when(c.ForwardDossier(to_step="issue", reason="r"), **who)
+    assert wish.may_follow() is may
+    if may:
+        assert wish.decide(wish.state)
+        offer = c.ForwardDossier(to_step=to_step, reason="r")
+        assert given(*past).when(offer, **who).decide(wish.state)
+    else:
+        wish.refused(Reason.NOT_YOUR_STEP)
+
+
+def test_a_role_held_elsewhere_moves_nothing_here() -> None:
+    examining = (*IN_PROGRESS, e.DossierForwarded(from_step="receive", to_step="examine"))
+    away: dict[str, Any] = {
+        "account": officer_with(Role.EXAMINER, at=ELSEWHERE),
+        "role": Role.FRONT_DESK,
+    }
+    given(*examining).when(c.ForwardDossier(to_step="review"), **away).refused(Reason.NOT_YOUR_STEP)
+    offer = c.OfferHandover(
+        kind=e.HandoverKind.COMPETENCE, to_agency=ELSEWHERE, to_step="examine", reason="r"
+    )
+    given(*examining).when(offer, **away).refused(Reason.NOT_YOUR_STEP)
 
 
 @pytest.mark.parametrize(
@@ -479,23 +560,65 @@ def test_a_promise_is_in_working_time(day: str) -> None:
     )
 
 
-EXTEND = c.ExtendDeadline(due_at=at("2025-12-01T17:00"), basis="Luật XD, đ. 102", explanation="x")
+HOUSE = (replace(LODGED, procedure="1.013225", case="house"), ACCEPTED)
+"""A house, whose law allows ten calendar days more than its date, Thursday 20/11."""
+EXTEND = c.ExtendDeadline(due_at=at("2025-11-28T17:00"), basis="Luật XD, đ. 102", explanation="x")
 EXTENDED = e.DeadlineExtended(
-    due_before=THURSDAY_17, due_at=EXTEND.due_at, basis="Luật XD, đ. 102", explanation="x"
+    due_before=THURSDAY_17,
+    due_at=EXTEND.due_at,
+    extended_to=EXTEND.due_at,
+    basis="Luật XD, đ. 102",
+    explanation="x",
 )
 
 
 def test_a_statutory_extension_uses_up_no_apology_and_both_keep_the_original_date() -> None:
-    state = given(*IN_PROGRESS).when(EXTEND).then(EXTENDED)
+    state = given(*HOUSE).when(EXTEND).then(EXTENDED)
     assert isinstance(state, Dossier)
     assert (state.due_at, state.original_due_at) == (EXTEND.due_at, THURSDAY_17)
     later = replace(APOLOGY, due_at=at("2025-12-03T17:00"))
-    apology = given(*IN_PROGRESS, EXTENDED).when(later)
+    apology = given(*HOUSE, EXTENDED).when(later)
     assert apology.decide(apology.state)
-    twice = replace(EXTEND, due_at=at("2025-12-05T17:00"))
-    given(*IN_PROGRESS, EXTENDED).when(twice).refused(Reason.ALREADY_OTHERWISE)
-    given(*IN_PROGRESS).when(EXTEND, at=at("2025-11-21T08:00")).refused(Reason.DUE_PASSED)
+    twice = replace(EXTEND, due_at=at("2025-11-27T17:00"))
+    given(*HOUSE, EXTENDED).when(twice).refused(Reason.ALREADY_OTHERWISE)
+    given(*HOUSE).when(EXTEND, at=at("2025-11-21T08:00")).refused(Reason.DUE_PASSED)
     given(*RESULT).when(EXTEND).refused(Reason.RESULT_ISSUED)
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ("2025-11-20T17:00", Reason.DUE_NOT_LATER),
+        ("2025-11-21T08:00", None),
+        ("2025-12-01T17:00", None),  # the tenth day is Sunday 30/11
+        ("2025-12-02T08:00", Reason.EXTENSION_TOO_LONG),
+        ("2026-06-01T09:00", Reason.EXTENSION_TOO_LONG),
+    ],
+)
+def test_an_extension_goes_as_far_as_the_law_of_the_case(to: str, reason: Reason | None) -> None:
+    """Luật Xây dựng 2014, sửa đổi 2020, art. 102: not more than ten days beyond the date."""
+    wish = given(*HOUSE).when(replace(EXTEND, due_at=at(to)))
+    if reason is None:
+        assert wish.decide(wish.state)
+    else:
+        wish.refused(reason, "/due_at")
+
+
+def test_a_case_whose_law_says_nothing_of_an_extension_has_none() -> None:
+    given(*IN_PROGRESS).when(EXTEND).refused(Reason.EXTENSION_NOT_ALLOWED)
+    without_date = replace(ACCEPTED, due_at=None, unrolled_at=None)
+    given(HOUSE[0], without_date).when(EXTEND).refused(Reason.EXTENSION_NOT_ALLOWED)
+
+
+def test_an_extension_counts_from_the_statutory_date_and_an_apologys_later_one_stands() -> None:
+    apology = e.ApologyIssued(
+        due_before=THURSDAY_17,
+        due_at=at("2025-12-05T17:00"),
+        explanation="x",
+        channel=e.ApologyChannel.SMS,
+    )
+    kept = replace(EXTENDED, due_before=apology.due_at, due_at=apology.due_at)
+    given(*HOUSE, apology).when(EXTEND).then(kept)
 
 
 def test_a_pause_moves_the_promise_and_the_statutory_date_each_by_itself() -> None:
@@ -503,7 +626,7 @@ def test_a_pause_moves_the_promise_and_the_statutory_date_each_by_itself() -> No
     resume = given(*IN_PROGRESS, EXTENDED, pause).when(c.ResumeDossier(), at=at("2025-11-18T09:03"))
     (resumed,) = resume.decide(resume.state)
     assert isinstance(resumed, e.DossierResumed)
-    assert resumed.due_at == at("2025-12-02T17:00")
+    assert resumed.due_at == at("2025-12-01T17:00")
     assert resumed.original_due_at == at("2025-11-21T17:00")
 
 
@@ -530,6 +653,150 @@ def test_calendar_days_pause_in_calendar_days_from_where_the_count_ended() -> No
         at("2026-02-19T17:00"),
         at("2026-02-23T17:00"),
     )
+
+
+# Pauses
+
+FOR_MONEY = e.DossierSuspended(ground=Ground.FINANCIAL_OBLIGATION, basis="Thông báo thuế 12")
+PROVED = c.ResumeDossier(proof="Giấy nộp tiền 0012, 25/11/2025", proof_sha256=SHA)
+
+
+def test_a_financial_obligation_ends_with_its_receipt_at_the_desk_that_received_it() -> None:
+    """Land procedures: the clock stops from the tax notice to the proof of payment."""
+    waiting = (*IN_PROGRESS, FOR_MONEY)
+    desk: dict[str, Any] = {"role": Role.FRONT_DESK, "at": at("2025-11-24T09:00")}
+    given(*waiting).when(c.ResumeDossier(), **desk).refused(Reason.PROOF_MISSING, "/proof")
+    wish = given(*waiting).when(PROVED, **desk)
+    (resumed,) = wish.decide(wish.state)
+    assert isinstance(resumed, e.DossierResumed)
+    assert (resumed.proof, resumed.proof_sha256) == (PROVED.proof, SHA)
+    assert resumed.due_at == at("2025-11-27T16:58")
+
+
+def test_the_desk_ends_no_other_pause() -> None:
+    halted = (*IN_PROGRESS, SUSPENDED)
+    wish = given(*halted).when(c.ResumeDossier(), role=Role.FRONT_DESK)
+    assert not wish.may_follow()
+    wish.refused(Reason.NOT_YOUR_STEP)
+    other = given(*halted).when(c.ResumeDossier(), role=Role.EXAMINER)
+    assert other.may_follow()
+    assert other.decide(other.state)
+
+
+POST = c.SuspendDossier(ground=Ground.POSTING, basis="Niêm yết tại UBND xã")
+LOST_LODGED = replace(
+    LODGED,
+    procedure=LOST.code,
+    case=LOST_CASE.key,
+    receiving_agency=LAND_OFFICE,
+    competent_agency=LAND_OFFICE,
+    commune=COMMUNE,
+)
+
+
+def test_a_loss_is_posted_for_its_days_and_they_do_not_count() -> None:
+    """1.012786: ten working days, after the commune has posted the loss for fifteen."""
+    given(*IN_PROGRESS).when(POST).refused(Reason.NOT_TO_BE_POSTED, "/ground")
+    accepted = replace(ACCEPTED, due_at=at("2025-12-01T17:00"), unrolled_at=at("2025-12-01T17:00"))
+    lost = (LOST_LODGED, accepted, handed_over("commune_examine", COMMUNE))
+    posted = e.DossierSuspended(ground=Ground.POSTING, basis=POST.basis)
+    given(*lost).when(POST).then(posted)  # Monday 17/11, 9:03
+    resume = c.ResumeDossier()
+    early = given(*lost, posted).when(resume, role=Role.EXAMINER, at=at("2025-12-02T16:59"))
+    early.refused(Reason.POSTING_NOT_OVER)
+    over = given(*lost, posted).when(resume, role=Role.EXAMINER, at=at("2025-12-03T07:30"))
+    (resumed,) = over.decide(over.state)
+    assert isinstance(resumed, e.DossierResumed)
+    assert resumed.due_at == at("2025-12-17T15:27")
+    desk = given(*lost, posted).when(resume, role=Role.FRONT_DESK, at=at("2025-12-03T07:30"))
+    desk.refused(Reason.NOT_YOUR_STEP)
+
+
+# Questions
+
+
+def test_a_question_is_taken_back_and_the_answer_comes_too_late() -> None:
+    withdrawn = e.ConsultationWithdrawn(consultation="q", agency=ELSEWHERE)
+    take_back = c.WithdrawConsultation(consultation="q")
+    given(*IN_PROGRESS, TO_APPROVER, ASKED).when(take_back).then(withdrawn)
+    given(*IN_PROGRESS).when(take_back).refused(Reason.CONSULTATION_UNKNOWN, "/consultation")
+    past = (*IN_PROGRESS, TO_APPROVER, ASKED, withdrawn)
+    answer = c.AnswerConsultation(consultation="q", opinion=e.Opinion.AGREES, answer="x")
+    given(*past).when(answer).refused(Reason.ALREADY_OTHERWISE)
+    approve = given(*past).when(c.ApproveResult(summary="s"))
+    assert approve.decide(approve.state)
+    answered = e.ConsultationAnswered(consultation="q", opinion=e.Opinion.AGREES, answer="x")
+    given(*IN_PROGRESS, ASKED, answered).when(take_back).refused(Reason.ALREADY_OTHERWISE)
+
+
+@pytest.mark.parametrize(
+    ("past", "command"),
+    [
+        ((TO_APPROVER,), c.ApproveResult(decision=Decision.DENIED, summary="x", clause="k")),
+        ((), c.StopDossier(clause="k", explanation="x")),
+        ((WITHDRAWAL,), c.DecideWithdrawal(granted=True, explanation="x")),
+    ],
+)
+def test_what_is_decided_without_an_answer_takes_the_question_back(
+    past: tuple[e.DossierEvent, ...], command: c.DossierCommand
+) -> None:
+    withdrawn = e.ConsultationWithdrawn(consultation="q", agency=ELSEWHERE)
+    wish = given(*IN_PROGRESS, ASKED, *past).when(command)
+    assert withdrawn in wish.decide(wish.state)
+
+
+def test_a_question_is_due_while_offices_are_open() -> None:
+    ask = c.RequestConsultation(
+        consultation="q", agency=ELSEWHERE, question="?", due_at=at("2025-11-23T09:00")
+    )
+    given(*IN_PROGRESS).when(ask).refused(Reason.DUE_NOT_WORKING_TIME, "/due_at")
+    beyond = replace(ask, due_at=at("2031-02-02T09:00"))
+    wish = given(*IN_PROGRESS).when(beyond)
+    (asked,) = wish.decide(wish.state)
+    assert isinstance(asked, e.ConsultationRequested)
+    assert asked.provisional
+
+
+# What is handed in
+
+
+def test_a_supplement_has_something_of_what_was_asked_for() -> None:
+    missing = CASE.papers[0].code
+    asked = e.SupplementRequested(at_reception=True, papers=(missing,), clause="k", explanation="x")
+    other = c.SupplementDossier(papers=(e.SubmittedPaper(code=CASE.papers[1].code),))
+    given(LODGED, asked).when(other).refused(Reason.NOT_WHAT_WAS_ASKED, "/papers")
+    both = c.SupplementDossier(papers=(*other.papers, e.SubmittedPaper(code=missing)))
+    wish = given(LODGED, asked).when(both)
+    assert wish.decide(wish.state)
+
+
+@pytest.mark.parametrize(
+    ("case", "pages", "fits"),
+    [
+        ("one_page", 1, True),
+        ("one_page", 2, False),
+        ("several_pages", 1, False),
+        ("several_pages", 2, True),
+        ("several_pages", 90, True),
+    ],
+)
+def test_the_case_of_a_certified_copy_is_the_one_for_its_pages(
+    case: str, pages: int, fits: bool
+) -> None:
+    """TT 226/2016/TT-BTC: the fee goes by the page, so the case does."""
+    copy = CATALOGUE.procedures["2.000815"].case(case)
+    assert copy is not None
+    papers = tuple(
+        e.SubmittedPaper(code=paper.code, pages=pages if paper.counted else 1)
+        for paper in copy.papers
+    )
+    lodge = replace(LODGE, procedure="2.000815", case=case, channel=Channel.COUNTER, papers=papers)
+    who: dict[str, Any] = {"account": examiner(COMMUNE), "named": {OWNER: account()}}
+    wish = given().when(lodge, **who)
+    if fits:
+        assert wish.decide(None)
+    else:
+        wish.refused(Reason.PAGES_NOT_OF_CASE, "/papers")
 
 
 # Silence

@@ -50,8 +50,13 @@ PLAIN: tuple[AnyEvent, ...] = (
     dossier.SupplementRefused(explanation="mờ"),
     dossier.AcceptanceRevoked(basis="1", explanation="nhầm"),
     dossier.DeadlineExtended(
-        due_before=None, due_at=START + timedelta(days=6), basis="1", explanation="x"
+        due_before=None,
+        due_at=START + timedelta(days=6),
+        extended_to=START + timedelta(days=6),
+        basis="1",
+        explanation="x",
     ),
+    dossier.ConsultationWithdrawn(consultation="q", agency="H29.2"),
     dossier.DossierCorrected(
         field=dossier.CorrectedField.NAME, before="a", after="Bà Năm", basis="1", corrects=1
     ),
