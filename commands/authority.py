@@ -235,7 +235,10 @@ READING: dict[Reading, Rules] = {
     Reading.REPLAY: _WHOLE_CASE,
     Reading.MY_DOSSIERS: (OWN,),
     Reading.WORKLIST: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
-    Reading.SEARCH: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
+    Reading.SEARCH: (
+        *_all((*WHO_KNOW_THE_CASE, Role.AUDITOR), Where.AGENCY),
+        *_all((Role.CLERK, Role.CASHIER, Role.LEADER), Where.AGENCY, Sight.NAMES),
+    ),
     Reading.COUNTERS: _all((*AT_A_DESK, Role.LEADER, Role.AUDITOR), Where.AGENCY),
     Reading.LEDGER: _all(
         (Role.CASHIER, Role.PAYMENT_MONITOR, Role.LEADER, Role.AUDITOR), Where.AGENCY

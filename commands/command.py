@@ -1,13 +1,14 @@
 """What every command has in common, and what a decision is given besides state and command."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 from msgspec import Meta
 
 from domain.account import Account, Issuers, Role
+from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Catalogue
 from domain.dossier import Dossier
 from domain.event import Moment, Text
@@ -61,3 +62,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """Whose subjects may become which kinds of account."""
     code: str | None = None
     """A fresh dossier code, for the one command that gives it out."""
+
+    @property
+    def today(self) -> date:
+        """The day of `at` in the city."""
+        return self.at.astimezone(CITY_TIME).date()

@@ -1,6 +1,6 @@
 """The accounts that a command names besides its actor's: they exist, and are of the right kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +8,16 @@ from msgspec.structs import replace
 
 from commands import dossier as c
 from commands.command import Command, Setting
+from commands.identities import check_verified
 from domain.account import Account, AccountKind, Role
-from domain.dossier import Applicant, ApplicantKind, Channel, Dossier, Representative
+from domain.dossier import (
+    Applicant,
+    ApplicantKind,
+    Channel,
+    Dossier,
+    Representative,
+)
+from domain.identity import numbers_of
 from domain.refusal import Reason, Refused, refuse_if
 
 KINDS = {
@@ -61,15 +69,15 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
             applicant = replace(applicant, account=setting.actor)
     else:
         _refuse_serving_oneself(applicant, representative, setting)
+    _refuse_number_of_another(command, setting)
     if applicant.account is not None:
         kinds = OWN_KINDS if applicant.account == setting.actor else KINDS
-        _refuse_number_of_another(command, setting)
         account = _named(applicant.account, setting, kinds[applicant.kind], "/applicant/account")
-        _check_number(account, applicant.national_id, "/applicant/national_id")
+        check_verified(account, applicant, "/applicant")
     if representative is not None and representative.account is not None:
         at = "/representative/account"
         account = _named(representative.account, setting, REPRESENTATIVES, at)
-        _check_number(account, representative.national_id, "/representative/national_id")
+        check_verified(account, representative, "/representative")
     return applicant
 
 
@@ -80,28 +88,26 @@ def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
         return
     online = command.channel is Channel.ONLINE
     refuse_if(online, Reason.PRESENTER_NOT_ONLINE, pointer="/presenter")
-    number = setting.account.national_id if setting.account else None
     account = None
     if presenter.account not in (None, setting.actor):
         account = _named(presenter.account, setting, REPRESENTATIVES, "/presenter/account")
-    numbers = (presenter.national_id, account.national_id if account else None)
-    own = setting.actor == presenter.account or (number is not None and number in numbers)
+    named = (*numbers_of(presenter), *(account.numbers if account else ()))
+    own = setting.actor == presenter.account or _is_known_by(setting, named)
     refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 
 def verified_ids(command: c.LodgeDossier, setting: Setting) -> tuple[str, ...]:
-    """Verified numbers of the accounts whose matter it becomes, as far as none was typed.
+    """Verified numbers of the accounts whose matter it becomes, as far as they were not typed.
 
-    An officer is known in his own case by his number, whatever account the case came through.
+    An officer is known in his own case by his numbers, whatever account the case came through, and
+    whatever document names him there.
     """
-    given = [command.applicant.national_id]
-    if command.representative is not None:
-        given.append(command.representative.national_id)
+    given = _numbers_in(command)
     accounts = [_account(one, setting) for one in _named_in_lodging(command) if one is not None]
     if command.channel is Channel.ONLINE:
         accounts.append(setting.account)
-    numbers = dict.fromkeys(one.national_id for one in accounts if one is not None)
-    return tuple(number for number in numbers if number is not None and number not in given)
+    numbers = dict.fromkeys(n for one in accounts if one is not None for n in one.numbers)
+    return tuple([number for number in numbers if number not in given])
 
 
 def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
@@ -118,7 +124,7 @@ def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting
     if account is None or not fits:
         detail = f"no officer who works on cases at {agency}"
         raise Refused(Reason.NAMED_ACCOUNT_UNFIT, detail, "/officer")
-    own = dossier.concerns(officer, account.national_id)
+    own = dossier.concerns(officer, account.numbers)
     refuse_if(own, Reason.OWN_CASE, "it is this officer's own case", "/officer")
 
 
@@ -146,14 +152,13 @@ def _refuse_serving_oneself(
 ) -> None:
     """At the counter an officer enters what others bring, never his own matter."""
     accounts = [applicant.account]
-    numbers = [applicant.national_id]
+    numbers = [*numbers_of(applicant, applicant.tax_code)]
     if representative is not None:
         accounts.append(representative.account)
-        numbers.append(representative.national_id)
+        numbers += numbers_of(representative)
     named = (setting.named.get(one) for one in accounts if one is not None)
-    numbers += [account.national_id for account in named if account is not None]
-    number = setting.account.national_id if setting.account else None
-    own = setting.actor in accounts or (number is not None and number in numbers)
+    numbers += [n for account in named if account is not None for n in account.numbers]
+    own = setting.actor in accounts or _is_known_by(setting, numbers)
     refuse_if(own, Reason.OWN_CASE, "lodge it online, or with a colleague", "/applicant")
 
 
@@ -169,22 +174,28 @@ def _named(
 
 def _refuse_number_of_another(command: c.LodgeDossier, setting: Setting) -> None:
     """Online nobody tries out numbers on another's account: the account knows its own."""
-    applicant = command.applicant
-    others = applicant.account not in (None, setting.actor)
-    tried = others and applicant.national_id is not None
-    refuse_if(
-        tried and command.channel is Channel.ONLINE,
-        Reason.NUMBER_OF_ANOTHER,
-        "leave it out",
-        "/applicant",
-    )
+    if command.channel is not Channel.ONLINE:
+        return
+    for role in (command.applicant, command.representative):
+        if role is None or role.account in (None, setting.actor):
+            continue
+        tried = numbers_of(role) or role.born
+        pointer = "/applicant" if role is command.applicant else "/representative"
+        refuse_if(tried, Reason.NUMBER_OF_ANOTHER, "leave it out", pointer)
 
 
 def _account(account_id: UUID, setting: Setting) -> Account | None:
     return setting.account if account_id == setting.actor else setting.named.get(account_id)
 
 
-def _check_number(account: Account, given: str | None, pointer: str) -> None:
-    """A number that was verified is not contradicted by one that is typed."""
-    differs = account.national_id is not None and given not in (None, account.national_id)
-    refuse_if(differs, Reason.NATIONAL_ID_DIFFERS, pointer=pointer)
+def _numbers_in(command: c.LodgeDossier) -> tuple[str, ...]:
+    """The numbers that were typed, of those whose matter it becomes."""
+    applicant, representative = command.applicant, command.representative
+    numbers = numbers_of(applicant, applicant.tax_code)
+    return numbers if representative is None else (*numbers, *numbers_of(representative))
+
+
+def _is_known_by(setting: Setting, numbers: Collection[str]) -> bool:
+    """Whether one of these numbers is the actor's own."""
+    own = setting.account.numbers if setting.account else ()
+    return not {*own}.isdisjoint(numbers)

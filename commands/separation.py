@@ -15,12 +15,12 @@ from domain.refusal import Reason, refuse_if
 def is_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> bool:
     """Whether the actor is applicant, representative, online submitter or payer.
 
-    The actor is known by his account and by his verified number; the software counts as well.
+    The actor is known by his account and by his verified numbers; the software counts as well.
     """
-    number = setting.account.national_id if setting.account else None
+    numbers = setting.account.numbers if setting.account else ()
     own = payer is not None and payer in (setting.actor, setting.via)
     if dossier is not None:
-        own = own or dossier.concerns(setting.actor, number)
+        own = own or dossier.concerns(setting.actor, numbers)
         own = own or (setting.via is not None and dossier.concerns(setting.via))
     return own
 

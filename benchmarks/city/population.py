@@ -216,7 +216,7 @@ def tax_codes() -> Iterator[str]:
     for nth in range(10_000_000):
         for check in range(10):
             code = f"99{nth:07d}{check}"
-            if tax_code_fault(code) is None:
+            if tax_code_fault(code, 2025) is None:
                 yield code
                 break
 

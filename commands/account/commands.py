@@ -7,7 +7,7 @@ from msgspec import Meta
 from commands.command import Command
 from domain.account import Issuer, Role, Subject
 from domain.event import AgencyId, Moment, ShortText, Text
-from domain.identity import NationalId, TaxCode
+from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, TaxCode
 
 LEVEL_MAX = 2
 """Mức độ định danh: the highest level of a verified identity (NĐ 69/2024)."""
@@ -61,10 +61,14 @@ class OpenService(Command, frozen=True, kw_only=True):
 
 
 class VerifyIdentity(Command, frozen=True, kw_only=True):
-    """Xác thực định danh."""
+    """Xác thực định danh; again at the same level, where another document was seen."""
 
     level: Annotated[int, Meta(ge=1, le=LEVEL_MAX)]
     national_id: NationalId
+    id_card: IdCardNumber | None = None
+    """That the person had before, as the population database tells."""
+    passport: PassportNumber | None = None
+    born: Born | None = None
     evidence: ShortText
 
 

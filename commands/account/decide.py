@@ -5,7 +5,6 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from commands.account.commands import (
-    LEVEL_MAX,
     AccountCommand,
     GrantRole,
     OpenAccount,
@@ -24,7 +23,7 @@ from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Role
 from domain.claim.person import NumberClaimed, person_id
 from domain.digest import digest
-from domain.identity import national_id_fault, tax_code_fault
+from domain.identity import numbers_of, person_fault, tax_code_fault
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[AccountEvent, ...]
@@ -93,7 +92,9 @@ def open_account(account: Account | None, command: OpenAccount, setting: Setting
     of_staff = isinstance(command, OpenOfficer | OpenService)
     may_be = setting.issuers.of_staff if of_staff else setting.issuers.of_citizens
     refuse_if(not may_be(command.issuer), Reason.ISSUER_NOT_FOR_THIS_ACCOUNT, pointer="/issuer")
-    if isinstance(command, OpenOrganisation) and (fault := tax_code_fault(command.tax_code)):
+    if isinstance(command, OpenOrganisation) and (
+        fault := tax_code_fault(command.tax_code, setting.today.year)
+    ):
         raise Refused(Reason.TAX_CODE_INVALID, fault, "/tax_code")
     agency = getattr(command, "agency", None)
     unknown = agency is not None and agency not in setting.catalogue.agencies
@@ -109,20 +110,30 @@ def open_account(account: Account | None, command: OpenAccount, setting: Setting
 
 
 def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Events:
-    """A level never falls, and a number once verified is that person's for good."""
+    """A level never falls, and a number once verified is that person's for good.
+
+    Old identity cards and passports are added: they are given anew, and two people may have had one.
+    """
     software = account.kind is AccountKind.SERVICE
     refuse_if(software, Reason.NO_PERSON, "software has no identity card")
-    if fault := national_id_fault(command.national_id, setting.at.year):
-        raise Refused(Reason.NATIONAL_ID_INVALID, fault, "/national_id")
+    if fault := person_fault(command, setting.today):
+        raise Refused(fault.reason, fault.detail, f"/{fault.field}")
     same_number = account.national_id in (None, command.national_id)
     refuse_if(not same_number, Reason.NATIONAL_ID_DIFFERS, pointer="/national_id")
     lower = command.level < account.identity_level
     refuse_if(lower, Reason.IDENTITY_LEVEL_LOWER, f"verified at {account.identity_level}", "/level")
-    if command.level == account.identity_level:
+    new = not {*numbers_of(command)} <= {*account.numbers}
+    new = new or command.born not in (None, account.born)
+    if command.level == account.identity_level and not new:
         return _already(digest(command.evidence), account.verified_said)
     return (
         e.IdentityVerified(
-            level=command.level, national_id=command.national_id, evidence=command.evidence
+            level=command.level,
+            national_id=command.national_id,
+            id_card=command.id_card,
+            passport=command.passport,
+            born=command.born,
+            evidence=command.evidence,
         ),
     )
 
@@ -170,7 +181,7 @@ def _already(said: bytes, recorded: bytes | None) -> Events:
 
 
 NEXT: dict[type, Callable[[Account], bool]] = {
-    VerifyIdentity: lambda a: a.identity_level < LEVEL_MAX,
+    VerifyIdentity: lambda a: a.kind is not AccountKind.SERVICE,
     GrantRole: lambda a: bool(ROLES_OF_KIND[a.kind]),
     RevokeRole: lambda a: bool(a.grants),
     SuspendAccount: lambda a: not a.suspended,

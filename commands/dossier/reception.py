@@ -16,6 +16,7 @@ from commands.dossier.guards import (
     refuse_while_handed_over,
     step_due_at,
 )
+from commands.identities import check_documents
 from commands.persons import applicant_of, check_presenter, verified_ids
 from domain import dossier as e
 from domain.calendar import due
@@ -40,6 +41,7 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
     check_papers(case, [paper.code for paper in command.papers], "/code")
     _check_pages(case, command.papers)
     _check_commune(command.commune, case, setting)
+    check_documents(command, setting)
     applicant = applicant_of(command, procedure.identity_level, setting)
     check_presenter(command, setting)
     own = command.channel is Channel.ONLINE

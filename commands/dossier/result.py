@@ -14,11 +14,11 @@ from commands.dossier.guards import (
     refuse_while_handed_over,
 )
 from commands.dossier.processing import has_step_of, is_a_step_of
+from commands.identities import corrected_fault
 from commands.separation import refuse_same_hand
 from domain import dossier as e
 from domain.digest import digest
 from domain.dossier import CorrectedField, Decision, Dossier, Outcome, Status
-from domain.identity import national_id_fault, tax_code_fault
 from domain.refusal import Reason, Refused, refuse_if
 
 APPROVER, CLERK = "approver", "clerk"
@@ -184,7 +184,7 @@ def correct(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> Ev
     number = field is CorrectedField.NUMBER
     refuse_same_hand(setting, dossier.issued_by if number else dossier.entered_by)
     refuse_if(number and before is None, Reason.RESULT_NOT_ISSUED)
-    _check_corrected(command, setting)
+    _check_corrected(dossier, command, setting)
     return (
         e.DossierCorrected(
             field=field,
@@ -201,20 +201,15 @@ def hands_of(dossier: Dossier) -> tuple[UUID | None, ...]:
     return (dossier.entered_by, *((dossier.issued_by,) if dossier.number else ()))
 
 
-def _check_corrected(command: c.CorrectDossier, setting: Setting) -> None:
+def _check_corrected(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> None:
     """A number of a person or organisation is one that can be, and not the officer's own.
 
     What it corrects is an event that there is.
     """
     later = command.corrects > setting.version > 0
     refuse_if(later, Reason.NOT_THERE_TO_CORRECT, f"{setting.version} is the last", "/corrects")
-    own = setting.account.national_id if setting.account else None
-    refuse_if(own is not None and command.after == own, Reason.OWN_CASE, pointer="/after")
-    fault = None
-    if command.field is CorrectedField.NATIONAL_ID:
-        fault = national_id_fault(command.after, setting.at.year)
-        if fault is not None:
-            raise Refused(Reason.NATIONAL_ID_INVALID, fault, "/after")
-    if command.field is CorrectedField.TAX_CODE:
-        fault = tax_code_fault(command.after)
-        refuse_if(fault is not None, Reason.TAX_CODE_INVALID, fault or "", "/after")
+    own = setting.account.numbers if setting.account else ()
+    refuse_if(command.after in own, Reason.OWN_CASE, pointer="/after")
+    number = dossier.applicant.national_id
+    if fault := corrected_fault(command.field, command.after, setting.today, number):
+        raise Refused(fault.reason, fault.detail, "/after")

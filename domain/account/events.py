@@ -14,7 +14,7 @@ from domain.event import (
     ShortText,
     Text,
 )
-from domain.identity import NationalId, TaxCode
+from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, TaxCode
 from domain.text import VISIBLE_ASCII
 
 Issuer = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
@@ -74,7 +74,8 @@ class OrganisationOpened(Event, frozen=True, kw_only=True, tag="account.organisa
     issuer: Issuer
     subject: Annotated[Subject, OF_HOLDER]
     name: ShortText
-    tax_code: TaxCode
+    tax_code: Annotated[TaxCode, OF_HOLDER]
+    """Of a household business its head's own number."""
     contact: Annotated[ShortText | None, OF_HOLDER] = None
 
 
@@ -102,6 +103,9 @@ class IdentityVerified(Event, frozen=True, kw_only=True, tag="account.identity_v
 
     level: Annotated[int, Meta(ge=1, le=2)]
     national_id: Annotated[NationalId, OF_HOLDER]
+    id_card: Annotated[IdCardNumber | None, OF_HOLDER] = None
+    passport: Annotated[PassportNumber | None, OF_HOLDER] = None
+    born: Annotated[Born | None, OF_HOLDER] = None
     evidence: Annotated[ShortText, OF_HOLDER]
 
 

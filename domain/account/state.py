@@ -25,6 +25,7 @@ from domain.digest import digest
 from domain.event import (
     stream_id,
 )
+from domain.identity import is_of_person
 from domain.value import Value
 
 
@@ -78,6 +79,9 @@ class Account(Value, frozen=True, kw_only=True):
     agency: str | None = None
     identity_level: int = 0
     national_id: str | None = None
+    documents: tuple[str, ...] = ()
+    """Numbers of other documents that name the person: identity cards, passports."""
+    born: str | None = None
     verified_said: bytes | None = None
     """Digest of the evidence for the level that holds."""
     grants: tuple[Grant, ...] = ()
@@ -86,6 +90,11 @@ class Account(Value, frozen=True, kw_only=True):
     """Agency in whose name it was suspended."""
     said: bytes | None = None
     """Digest of why it was last suspended or reactivated."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All verified numbers by which the person is known."""
+        return self.documents if self.national_id is None else (self.national_id, *self.documents)
 
     def roles(self, at: datetime) -> tuple[Grant, ...]:
         """The grants in force at that instant; none while suspended."""
@@ -123,7 +132,9 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
         case CitizenOpened():
             return _opened(AccountKind.CITIZEN, event, at)
         case OrganisationOpened():
-            return _opened(AccountKind.ORGANISATION, event, at)
+            opened = _opened(AccountKind.ORGANISATION, event, at)
+            own = event.tax_code if is_of_person(event.tax_code) else None
+            return replace(opened, documents=(own,)) if own else opened
         case OfficerOpened():
             return replace(_opened(AccountKind.OFFICER, event, at), agency=event.agency)
         case ServiceOpened():
@@ -135,6 +146,8 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
                 account,
                 identity_level=event.level,
                 national_id=event.national_id,
+                documents=_with_documents(account, event),
+                born=event.born or account.born,
                 verified_said=digest(event.evidence),
                 known_at=at,
             )
@@ -171,6 +184,11 @@ def _opened(
     at: datetime,
 ) -> Account:
     return Account(kind=kind, issuer=event.issuer, subject=event.subject, known_at=at)
+
+
+def _with_documents(account: Account, event: IdentityVerified) -> tuple[str, ...]:
+    seen = (*account.documents, event.id_card, event.passport)
+    return tuple([number for number in dict.fromkeys(seen) if number is not None])
 
 
 def _without(grants: tuple[Grant, ...], role: Role, agency: str) -> tuple[Grant, ...]:

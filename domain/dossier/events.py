@@ -18,7 +18,16 @@ from domain.event import (
     ShortText,
     Text,
 )
-from domain.identity import DossierCode, NationalId, ProcedureCode, TaxCode
+from domain.identity import (
+    Born,
+    DossierCode,
+    IdCardNumber,
+    IdentityNumber,
+    NationalId,
+    PassportNumber,
+    ProcedureCode,
+    TaxCode,
+)
 from domain.value import Value
 
 
@@ -97,6 +106,9 @@ class CorrectedField(StrEnum):
 
     NAME = "name"
     NATIONAL_ID = "national_id"
+    ID_CARD = "id_card"
+    PASSPORT = "passport"
+    BORN = "born"
     TAX_CODE = "tax_code"
     PHONE = "phone"
     EMAIL = "email"
@@ -122,6 +134,9 @@ class Applicant(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     name: Annotated[ShortText, OF_APPLICANT]
     account: UUID | None = None
     national_id: Annotated[NationalId | None, OF_APPLICANT] = None
+    id_card: Annotated[IdCardNumber | None, OF_APPLICANT] = None
+    passport: Annotated[PassportNumber | None, OF_APPLICANT] = None
+    born: Annotated[Born | None, OF_APPLICANT] = None
     tax_code: Annotated[TaxCode | None, OF_APPLICANT] = None
     phone: Annotated[ShortText | None, OF_APPLICANT] = None
     email: Annotated[ShortText | None, OF_APPLICANT] = None
@@ -135,6 +150,9 @@ class Representative(
 
     name: Annotated[ShortText, OF_REPRESENTATIVE]
     national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
+    id_card: Annotated[IdCardNumber | None, OF_REPRESENTATIVE] = None
+    passport: Annotated[PassportNumber | None, OF_REPRESENTATIVE] = None
+    born: Annotated[Born | None, OF_REPRESENTATIVE] = None
     authority: Annotated[ShortText, OF_REPRESENTATIVE]
     """The paper that gives the mandate, by its number and day."""
     account: UUID | None = None
@@ -148,6 +166,9 @@ class Presenter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
 
     name: Annotated[ShortText, OF_REPRESENTATIVE]
     national_id: Annotated[NationalId | None, OF_REPRESENTATIVE] = None
+    id_card: Annotated[IdCardNumber | None, OF_REPRESENTATIVE] = None
+    passport: Annotated[PassportNumber | None, OF_REPRESENTATIVE] = None
+    born: Annotated[Born | None, OF_REPRESENTATIVE] = None
     account: UUID | None = None
     authority: Annotated[ShortText | None, OF_REPRESENTATIVE] = None
     """On what authority: kinship, an office, a paper by its number and day."""
@@ -186,7 +207,7 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
     """Online: by when it must be answered; later is a late reception (NĐ 118/2025, art. 17, 18)."""
-    verified_ids: Annotated[tuple[NationalId, ...], OF_APPLICANT] = ()
+    verified_ids: Annotated[tuple[IdentityNumber, ...], OF_APPLICANT] = ()
     """Verified numbers of the accounts whose matter it is, where the application does not name them."""
     catalogue_version: int = 0
     """Fees follow the catalogue in force at lodging."""

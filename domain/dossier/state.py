@@ -23,6 +23,7 @@ from domain.dossier.events import (
     SubmittedPaper,
 )
 from domain.event import OF_APPLICANT
+from domain.identity import numbers_of
 from domain.value import Value
 
 RECEPTION = "reception"
@@ -160,8 +161,9 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     said: bytes | None = None
     """Digest of what was said with the act that led to the present status."""
     representative_account: UUID | None = None
-    national_ids: Annotated[tuple[str, ...], OF_APPLICANT] = ()
-    """Of applicant, representative and online submitter, to know an officer in his own case."""
+    person_numbers: Annotated[tuple[str, ...], OF_APPLICANT] = ()
+    """Of all documents of applicant, representative and online submitter, and the tax code of a
+    household business: to know an officer in his own case, whatever names him there."""
     finished_at: datetime | None = None
     """Issued, turned away or stopped: what the due date is measured against."""
     closed_from: Status | None = None
@@ -181,11 +183,11 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
         """The accounts whose matter it is: who lodged it online, applicant, and representative."""
         return (self.submitter, self.applicant.account, self.representative_account)
 
-    def concerns(self, person: UUID, national_id: str | None = None) -> bool:
-        """Whether it is this person's own matter, by account or by verified number."""
+    def concerns(self, person: UUID, numbers: tuple[str, ...] = ()) -> bool:
+        """Whether it is this person's own matter, by account or by a verified number of his."""
         if person in (self.submitter, self.applicant.account, self.representative_account):
             return True
-        return national_id is not None and national_id in self.national_ids
+        return not {*numbers}.isdisjoint(self.person_numbers)
 
     def said_of(self, field: CorrectedField) -> str | None:
         """What is recorded in a field that may be corrected."""
@@ -198,7 +200,9 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
 def lodged(event: DossierLodged, at: datetime) -> Dossier:
     """The state that a dossier begins with."""
     representative = event.representative
-    numbers = (event.applicant.national_id, representative and representative.national_id)
+    numbers = numbers_of(event.applicant, event.applicant.tax_code)
+    if representative is not None:
+        numbers += numbers_of(representative)
     return Dossier(
         status=Status.LODGED,
         procedure=event.procedure,
@@ -207,7 +211,7 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         submitter=event.submitter,
         applicant=event.applicant,
         representative_account=representative.account if representative else None,
-        national_ids=(*(number for number in numbers if number), *event.verified_ids),
+        person_numbers=(*numbers, *event.verified_ids),
         receiving_agency=event.receiving_agency,
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,
@@ -468,14 +472,13 @@ def _corrected(dossier: Dossier, event: e.DossierCorrected, _at: datetime) -> Ch
     corrections = {**dossier.corrections, event.field.value: said}
     if event.field is CorrectedField.NUMBER:
         return {"number": event.after, "corrections": corrections}
-    changed: dict[str, Any] = {event.field.value: event.after}
-    numbers = dossier.national_ids
-    if event.field is CorrectedField.NATIONAL_ID:
-        others = (one for one in numbers if one not in (event.before, event.after))
-        numbers = (*others, event.after)
+    was, changed = dossier.applicant, {event.field.value: event.after}
+    applicant: Applicant = replace(was, **changed)
+    before, now = numbers_of(was, was.tax_code), numbers_of(applicant, applicant.tax_code)
+    others = tuple([one for one in dossier.person_numbers if one not in {*before, *now}])
     return {
-        "applicant": replace(dossier.applicant, **changed),
-        "national_ids": numbers,
+        "applicant": applicant,
+        "person_numbers": (*others, *now),
         "corrections": corrections,
     }
 

@@ -54,6 +54,23 @@ def test_a_code_and_a_number_are_found(officer: Person) -> None:
     assert dossier in search(officer, COMMUNE, "125/ks mau")
 
 
+def test_any_number_of_a_person_finds_for_who_may_see_it(people: People, desk: Person) -> None:
+    """Not for a cashier: what he may not see he does not find out by asking."""
+    applicant = {"kind": "organisation", "name": "Hộ kinh doanh Thử", "tax_code": "079185990007"}
+    person = {"name": "Lê Văn Thử", "authority": "GUQ 1", "id_card": "023999007"}
+    person["passport"] = "VNM-P99000007"
+    done = desk.done("/v1/dossiers", lodging(applicant=applicant, representative=person))
+    numbers = ("079185990007", "023999007", "VNM-P99000007")
+    for number in numbers:
+        assert search(desk, COMMUNE, number, done["position"]) == [done["id"]], number
+    cashier = people.officer("cashier", "leader")
+    assert search(cashier, COMMUNE, "kinh doanh thu", done["position"]) == [done["id"]]
+    for number in numbers:
+        path = f"/v1/agencies/{COMMUNE}/dossiers"
+        refused = cashier.http.get(path, params={"q": f"thu {number}"})
+        assert (refused.status_code, code_of(refused)) == (400, "query-invalid"), number
+
+
 def test_only_in_the_reach_of_the_agency_and_of_whoever_asks(people: People, desk: Person) -> None:
     here = desk.done("/v1/dossiers", of("Quách Văn Lâm"))
     at = here["position"]

@@ -982,7 +982,6 @@ def test_whom_a_dossier_concerns() -> None:
     state = given(replace(LODGED, applicant=replace(APPLICANT, national_id="079199990001"))).state
     assert isinstance(state, Dossier)
     assert state.concerns(OWNER)
-    assert state.concerns(OTHER, "079199990001")
-    assert not state.concerns(OTHER, "079199990002")
-    assert not state.concerns(OTHER, None)
+    assert state.concerns(OTHER, ("079199990001",))
+    assert not state.concerns(OTHER, ("079199990002",))
     assert not state.concerns(OTHER)

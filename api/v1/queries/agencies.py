@@ -23,9 +23,10 @@ from api.v1.parameters import (
     write_cursor,
 )
 from api.v1.queries.asking import Asked
-from commands.authority import Matter, Reading
+from commands.authority import Matter, Reading, Sight
 from domain.text import ONE_LINE, folded
 from projections import queries
+from projections.views.search import names_a_person
 
 WORDS_MAX = 8
 Words = Annotated[
@@ -115,12 +116,16 @@ async def search(
     """Find dossiers that concern an agency, or one below it.
 
     By words of the applicant's name, with or without marks, by the code on the receipt, or by the
-    number of the result: a dossier is found when it has all words of the question.
+    number of the result: a dossier is found when it has all words of the question. Who may see the
+    numbers of persons also finds by them: personal number, old identity card, passport
+    (`VNM-C1234567`), tax code; of applicant and representative.
     """
-    await asked.allow(Reading.SEARCH, Matter(agency=path_text(agency, AGENCY)))
+    capacity = await asked.allow(Reading.SEARCH, Matter(agency=path_text(agency, AGENCY)))
     words = tuple(dict.fromkeys(folded(q).split()))
     if not 1 <= len(words) <= WORDS_MAX:
         raise invalid("q", f"q has 1 to {WORDS_MAX} words")
+    if capacity.sight is not Sight.FULL and any(map(names_a_person, words)):
+        raise invalid("q", "your role does not show the numbers of persons, and finds by none")
     last = page.last(tuple[UUID])
     key = (agency, words, last and last[0], page.limit)
     try:
