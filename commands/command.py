@@ -55,6 +55,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """The software through which he acts."""
     named: Mapping[UUID, Account] = {}
     """The accounts that the command names, as far as they exist."""
+    persons: Mapping[UUID, UUID] = {}
+    """By the stream of a verified number: the citizen's account that it belongs to."""
     dossier: Dossier | None = None
     """The dossier that a payment belongs to."""
     dossier_id: UUID | None = None

@@ -1,6 +1,6 @@
 """One command from wish to answer: load, check, decide, append."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from uuid import UUID
@@ -21,13 +21,14 @@ from commands.decisions import CLAIMS, DECIDE, STATE_OF
 from commands.log.event_log import Append, AppendOutcome, AppendResult
 from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_of, of_kind
-from commands.persons import named_accounts
+from commands.persons import further_streams, named_accounts
 from commands.quota import Quota
 from commands.streams import State, Streams, StreamUnreadableError, Versioned, after
 from commands.wish import Receipt, Wish
 from domain.account import Account, Issuers
 from domain.calendar import CITY_TIME, Calendar
 from domain.catalogue.procedure import Catalogue
+from domain.claim.person import Person
 from domain.dossier import Dossier, Status
 from domain.event import Context
 from domain.record import AnyEvent, name_of
@@ -58,6 +59,7 @@ this time by each process; the others are given, not kept, and a repeat of their
 
 
 NOBODY: Mapping[UUID, Account] = MappingProxyType({})
+NO_PERSONS: Mapping[UUID, UUID] = MappingProxyType({})
 
 
 LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
@@ -82,7 +84,9 @@ class Seen(Value, frozen=True):
     dossier: Dossier | None
     """The dossier that a payment is for."""
     named: Mapping[UUID, Account]
-    """The accounts that the command names besides its actor's."""
+    """The accounts that the command, or what it changes, names besides its actor's."""
+    persons: Mapping[UUID, UUID]
+    """The citizens' accounts of the officers among them, by the streams of their numbers."""
     looked_at: LookedAt
     """All but the target, with their versions."""
 
@@ -207,7 +211,16 @@ class CommandHandler:
                 found = await self._streams.recall(streams, _least(wish))
             else:
                 found = await self._streams.get(*streams)
-            return _seen(wish, streams, found)
+            further = further_streams(wish.command, found)
+            if not further:
+                return _seen(wish, streams, found)
+            found += [
+                (await self._streams.recall((one,)) if on_memory else await self._streams.get(one))[
+                    0
+                ]
+                for one in further
+            ]
+            return _seen(wish, (*streams, *further), found)
         except StreamUnreadableError:
             readable = await self._streams.readable(*streams)
             self._authorised(wish, _seen(wish, streams, readable), datetime.now(UTC))
@@ -248,6 +261,7 @@ class CommandHandler:
             version=seen.target.version,
             via=wish.via,
             named=seen.named,
+            persons=seen.persons,
             dossier=seen.dossier,
             dossier_id=wish.dossier,
             code=code,
@@ -356,22 +370,23 @@ def _least(wish: Wish) -> int:
 def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen:
     """What was found of `_streams_of`."""
     target, actor = found[0], found[1]
-    software, related, named, nth = None, None, NOBODY, 2
+    software, related, nth = None, None, 2
     if wish.via is not None:
         software = account_of(found[nth])
         nth += 1
     if wish.dossier is not None:
         related = found[nth].state
         nth += 1
-    if len(found) > nth:
-        accounts = zip(streams[nth:], found[nth:], strict=True)
-        named = {one: known.state for one, known in accounts if isinstance(known.state, Account)}
+    named, persons = (
+        (NOBODY, NO_PERSONS) if len(found) == nth else _named(streams[nth:], found[nth:])
+    )
     own = wish.stream.int
     return Seen(
         Caller(actor=wish.actor, account=account_of(actor), via=wish.via, software=software),
         of_kind(target, STATE_OF[type(wish.command)]),
         related if isinstance(related, Dossier) else None,
         named,
+        persons,
         tuple(
             [
                 (stream, known.version)
@@ -379,6 +394,17 @@ def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen
                 if stream.int != own
             ]
         ),
+    )
+
+
+def _named(
+    streams: Sequence[UUID], found: Sequence[Versioned]
+) -> tuple[Mapping[UUID, Account], Mapping[UUID, UUID]]:
+    """The accounts among them, and whose the verified numbers are."""
+    states = [(one, known.state) for one, known in zip(streams, found, strict=True)]
+    return (
+        {one: state for one, state in states if isinstance(state, Account)},
+        {one: state.account for one, state in states if isinstance(state, Person)},
     )
 
 

@@ -1,14 +1,17 @@
 """The accounts that a command names besides its actor's: they exist, and are of the right kind."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from commands import dossier as c
+from commands import payment as p
 from commands.command import Command, Setting
 from commands.identities import check_verified
+from commands.separation import citizens_stream, is_party
+from commands.streams import Versioned
 from domain.account import Account, AccountKind, Role
 from domain.dossier import (
     Applicant,
@@ -36,10 +39,31 @@ MANDATE_LEVEL = 1
 """Identity level of who names another's account as the applicant he represents."""
 
 
+OF_A_CASE: tuple[type[Command], ...] = (*c.DossierCommand.__args__, *p.PaymentCommand.__args__)
+
+
 def named_accounts(command: Command) -> tuple[UUID, ...]:
     """The accounts that the decision needs to know besides the actor's."""
     naming = NAMING.get(type(command))
     return tuple([one for one in naming(command) if one is not None]) if naming else ()
+
+
+def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID, ...]:
+    """What a decision about a case rests on besides, as what was found says.
+
+    Which citizen an officer is who acts or is named; of a correction, the applicant's account.
+    """
+    if not isinstance(command, OF_A_CASE):
+        return ()
+    further = [
+        stream
+        for one in found[1:]
+        if isinstance(one.state, Account) and (stream := citizens_stream(one.state)) is not None
+    ]
+    target = found[0].state
+    if isinstance(command, c.CorrectDossier) and isinstance(target, Dossier):
+        further += [one for one in (target.applicant.account,) if one is not None]
+    return tuple(dict.fromkeys(further))
 
 
 def _named_in_lodging(command: c.LodgeDossier) -> tuple[UUID | None, ...]:
@@ -67,6 +91,7 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
         _check_own_matter(applicant, representative, identity_level, setting)
         if applicant.account is None and representative is None:
             applicant = replace(applicant, account=setting.actor)
+        applicant = _with_verified_number(applicant, setting)
     else:
         _refuse_serving_oneself(applicant, representative, setting)
     _refuse_number_of_another(command, setting)
@@ -96,20 +121,6 @@ def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
     refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 
-def verified_ids(command: c.LodgeDossier, setting: Setting) -> tuple[str, ...]:
-    """Verified numbers of the accounts whose matter it becomes, as far as they were not typed.
-
-    An officer is known in his own case by his numbers, whatever account the case came through, and
-    whatever document names him there.
-    """
-    given = _numbers_in(command)
-    accounts = [_account(one, setting) for one in _named_in_lodging(command) if one is not None]
-    if command.channel is Channel.ONLINE:
-        accounts.append(setting.account)
-    numbers = dict.fromkeys(n for one in accounts if one is not None for n in one.numbers)
-    return tuple([number for number in numbers if number not in given])
-
-
 def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
     """Who gets a dossier works on cases at the agency that holds it, and it is not his own."""
     account = _account(officer, setting)
@@ -124,8 +135,22 @@ def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting
     if account is None or not fits:
         detail = f"no officer who works on cases at {agency}"
         raise Refused(Reason.NAMED_ACCOUNT_UNFIT, detail, "/officer")
-    own = dossier.concerns(officer, account.numbers)
+    own = is_party(dossier, officer, account, setting)
     refuse_if(own, Reason.OWN_CASE, "it is this officer's own case", "/officer")
+
+
+def _with_verified_number(applicant: Applicant, setting: Setting) -> Applicant:
+    """Whoever lodges for himself is named by his number, as it is known of his account.
+
+    A household business is known by its tax code, which is its head's number.
+    """
+    account = setting.account
+    if account is None or applicant.account != setting.actor or not account.numbers:
+        return applicant
+    field = "tax_code" if applicant.kind is ApplicantKind.ORGANISATION else "national_id"
+    if getattr(applicant, field) is not None:
+        return applicant
+    return replace(applicant, **{field: account.numbers[0]})
 
 
 def _check_own_matter(
@@ -186,13 +211,6 @@ def _refuse_number_of_another(command: c.LodgeDossier, setting: Setting) -> None
 
 def _account(account_id: UUID, setting: Setting) -> Account | None:
     return setting.account if account_id == setting.actor else setting.named.get(account_id)
-
-
-def _numbers_in(command: c.LodgeDossier) -> tuple[str, ...]:
-    """The numbers that were typed, of those whose matter it becomes."""
-    applicant, representative = command.applicant, command.representative
-    numbers = numbers_of(applicant, applicant.tax_code)
-    return numbers if representative is None else (*numbers, *numbers_of(representative))
 
 
 def _is_known_by(setting: Setting, numbers: Collection[str]) -> bool:

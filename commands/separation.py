@@ -8,21 +8,44 @@ can do it: one officer may hold many roles.
 from uuid import UUID
 
 from commands.command import Setting
+from domain.account import Account, AccountKind
+from domain.claim.person import person_id
 from domain.dossier import Dossier
 from domain.refusal import Reason, refuse_if
 
 
 def is_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> bool:
-    """Whether the actor is applicant, representative, online submitter or payer.
+    """Whether the actor is applicant, representative, online submitter or payer, or came for one.
 
-    The actor is known by his account and by his verified numbers; the software counts as well.
+    The actor is known by his accounts and by his verified numbers; the software counts as well.
     """
-    numbers = setting.account.numbers if setting.account else ()
-    own = payer is not None and payer in (setting.actor, setting.via)
-    if dossier is not None:
-        own = own or dossier.concerns(setting.actor, numbers)
-        own = own or (setting.via is not None and dossier.concerns(setting.via))
-    return own
+    hands = (setting.actor, setting.via, citizen_of(setting.account, setting))
+    if payer is not None and payer in hands:
+        return True
+    if dossier is None:
+        return False
+    return dossier.concerns(setting.via) or is_party(
+        dossier, setting.actor, setting.account, setting
+    )
+
+
+def is_party(dossier: Dossier, person: UUID, account: Account | None, setting: Setting) -> bool:
+    """Whether the person is a party, or came for one, with any account and by any of his numbers."""
+    numbers = () if account is None else account.numbers
+    return dossier.concerns(person, numbers) or dossier.concerns(citizen_of(account, setting))
+
+
+def citizen_of(account: Account | None, setting: Setting) -> UUID | None:
+    """An officer's account as a citizen: the one that his number was verified for."""
+    stream = citizens_stream(account)
+    return None if stream is None else setting.persons.get(stream)
+
+
+def citizens_stream(account: Account | None) -> UUID | None:
+    """Where it stands which citizen's account an officer's number belongs to."""
+    if account is None or account.kind is not AccountKind.OFFICER or account.national_id is None:
+        return None
+    return person_id(AccountKind.CITIZEN, account.national_id)
 
 
 def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> None:

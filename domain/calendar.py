@@ -184,8 +184,8 @@ def after_pause(
 ) -> Deadline:
     """The deadline after the clock stood still, half-open [since, until).
 
-    A limit in calendar days moves by the days between the two dates, from where its count ended;
-    every other by the working time between the two instants. What was late when the clock stopped
+    A limit in calendar days moves by the days between the two dates, from where its count ended, or
+    from the due date where the count had ended before the pause; every other by the working time between the two instants. What was late when the clock stopped
     stays late: nothing moves.
     """
     before = _rolled(calendar, limit, _in_city(unrolled_at))
@@ -193,7 +193,9 @@ def after_pause(
         if _in_city(since).date() > before.due_at.date():
             return before
         days = (_in_city(until).date() - _in_city(since).date()).days
-        return _rolled(calendar, limit, _in_city(unrolled_at) + max(days, 0) * DAY)
+        counted_out = _in_city(since).date() > before.unrolled_at.date()
+        ends_at = before.due_at if counted_out else before.unrolled_at
+        return _rolled(calendar, limit, ends_at + max(days, 0) * DAY)
     if since > before.due_at:
         return before
     minutes = working_minutes_between(calendar, since, until)

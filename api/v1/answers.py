@@ -192,7 +192,7 @@ def state_shown(state: State | None) -> dict[str, Any] | None:
     if state is None:
         return None
     fields: dict[str, Any] = msgspec.to_builtins(state)
-    fields.pop("person_numbers", None)
+    fields.pop("helpers_numbers", None)
     applicant = fields.get("applicant")
     if applicant is not None:
         fields["applicant"] = {key: applicant[key] for key in WHO if key in applicant}

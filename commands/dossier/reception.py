@@ -17,7 +17,7 @@ from commands.dossier.guards import (
     step_due_at,
 )
 from commands.identities import check_documents
-from commands.persons import applicant_of, check_presenter, verified_ids
+from commands.persons import applicant_of, check_presenter
 from domain import dossier as e
 from domain.calendar import due
 from domain.catalogue.procedure import AgencyKind, Case, OnlineLevel, Procedure
@@ -65,7 +65,6 @@ def lodge(command: c.LodgeDossier, setting: Setting) -> Events:
             receive_by=due(setting.catalogue.calendar, reception, setting.at).due_at
             if by_portal
             else None,
-            verified_ids=verified_ids(command, setting),
             catalogue_version=setting.catalogue.version,
         ),
     )

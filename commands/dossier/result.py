@@ -201,6 +201,22 @@ def hands_of(dossier: Dossier) -> tuple[UUID | None, ...]:
     return (dossier.entered_by, *((dossier.issued_by,) if dossier.number else ()))
 
 
+def _refuse_against_the_account(
+    dossier: Dossier, command: c.CorrectDossier, setting: Setting
+) -> None:
+    """What was verified of the applicant's account is not contradicted by what is typed."""
+    applicant = dossier.applicant.account
+    account = None if applicant is None else setting.named.get(applicant)
+    if account is None:
+        return
+    number, born, after = account.national_id, account.born, command.after
+    other = command.field is CorrectedField.NATIONAL_ID and number not in (None, after)
+    refuse_if(other, Reason.NATIONAL_ID_DIFFERS, pointer="/after")
+    if command.field is CorrectedField.BORN and born is not None:
+        fits = born.startswith(after) or after.startswith(born)
+        refuse_if(not fits, Reason.BIRTH_DIFFERS, pointer="/after")
+
+
 def _check_corrected(dossier: Dossier, command: c.CorrectDossier, setting: Setting) -> None:
     """A number of a person or organisation is one that can be, and not the officer's own.
 
@@ -210,6 +226,7 @@ def _check_corrected(dossier: Dossier, command: c.CorrectDossier, setting: Setti
     refuse_if(later, Reason.NOT_THERE_TO_CORRECT, f"{setting.version} is the last", "/corrects")
     own = setting.account.numbers if setting.account else ()
     refuse_if(command.after in own, Reason.OWN_CASE, pointer="/after")
+    _refuse_against_the_account(dossier, command, setting)
     number = dossier.applicant.national_id
     if fault := corrected_fault(command.field, command.after, setting.today, number):
         raise Refused(fault.reason, fault.detail, "/after")

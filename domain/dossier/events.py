@@ -22,7 +22,6 @@ from domain.identity import (
     Born,
     DossierCode,
     IdCardNumber,
-    IdentityNumber,
     NationalId,
     PassportNumber,
     ProcedureCode,
@@ -207,8 +206,6 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
     """Online: by when it must be answered; later is a late reception (NĐ 118/2025, art. 17, 18)."""
-    verified_ids: Annotated[tuple[IdentityNumber, ...], OF_APPLICANT] = ()
-    """Verified numbers of the accounts whose matter it is, where the application does not name them."""
     catalogue_version: int = 0
     """Fees follow the catalogue in force at lodging."""
 

@@ -161,9 +161,9 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     said: bytes | None = None
     """Digest of what was said with the act that led to the present status."""
     representative_account: UUID | None = None
-    person_numbers: Annotated[tuple[str, ...], OF_APPLICANT] = ()
-    """Of all documents of applicant, representative and online submitter, and the tax code of a
-    household business: to know an officer in his own case, whatever names him there."""
+    presenter_account: UUID | None = None
+    helpers_numbers: Annotated[tuple[str, ...], OF_APPLICANT] = ()
+    """Of all documents of representative and presenter; the applicant has his with him."""
     finished_at: datetime | None = None
     """Issued, turned away or stopped: what the due date is measured against."""
     closed_from: Status | None = None
@@ -183,11 +183,17 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
         """The accounts whose matter it is: who lodged it online, applicant, and representative."""
         return (self.submitter, self.applicant.account, self.representative_account)
 
-    def concerns(self, person: UUID, numbers: tuple[str, ...] = ()) -> bool:
-        """Whether it is this person's own matter, by account or by a verified number of his."""
-        if person in (self.submitter, self.applicant.account, self.representative_account):
+    def concerns(self, person: UUID | None, numbers: tuple[str, ...] = ()) -> bool:
+        """Whether this person is a party, or came for one: by account or by a verified number of his.
+
+        Of the applicant's numbers the tax code of a household business is its head's own.
+        """
+        if person is not None and (person == self.presenter_account or person in self.owners):
             return True
-        return not {*numbers}.isdisjoint(self.person_numbers)
+        if not numbers:
+            return False
+        applicant = numbers_of(self.applicant, self.applicant.tax_code)
+        return not {*numbers}.isdisjoint((*applicant, *self.helpers_numbers))
 
     def said_of(self, field: CorrectedField) -> str | None:
         """What is recorded in a field that may be corrected."""
@@ -199,10 +205,8 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 def lodged(event: DossierLodged, at: datetime) -> Dossier:
     """The state that a dossier begins with."""
-    representative = event.representative
-    numbers = numbers_of(event.applicant, event.applicant.tax_code)
-    if representative is not None:
-        numbers += numbers_of(representative)
+    representative, presenter = event.representative, event.presenter
+    helpers = [numbers_of(one) for one in (representative, presenter) if one is not None]
     return Dossier(
         status=Status.LODGED,
         procedure=event.procedure,
@@ -211,7 +215,8 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         submitter=event.submitter,
         applicant=event.applicant,
         representative_account=representative.account if representative else None,
-        person_numbers=(*numbers, *event.verified_ids),
+        presenter_account=presenter.account if presenter else None,
+        helpers_numbers=tuple([number for numbers in helpers for number in numbers]),
         receiving_agency=event.receiving_agency,
         competent_agency=event.competent_agency,
         holder=event.receiving_agency,
@@ -472,15 +477,8 @@ def _corrected(dossier: Dossier, event: e.DossierCorrected, _at: datetime) -> Ch
     corrections = {**dossier.corrections, event.field.value: said}
     if event.field is CorrectedField.NUMBER:
         return {"number": event.after, "corrections": corrections}
-    was, changed = dossier.applicant, {event.field.value: event.after}
-    applicant: Applicant = replace(was, **changed)
-    before, now = numbers_of(was, was.tax_code), numbers_of(applicant, applicant.tax_code)
-    others = tuple([one for one in dossier.person_numbers if one not in {*before, *now}])
-    return {
-        "applicant": applicant,
-        "person_numbers": (*others, *now),
-        "corrections": corrections,
-    }
+    changed: dict[str, Any] = {event.field.value: event.after}
+    return {"applicant": replace(dossier.applicant, **changed), "corrections": corrections}
 
 
 CHANGES: dict[type[Any], Callable[[Dossier, Any, datetime], Changes]] = {

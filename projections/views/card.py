@@ -202,7 +202,7 @@ def without_numbers(state: Dossier, event: Any) -> Dossier:
         return state
     known = state.applicant
     applicant = Applicant(kind=known.kind, name=known.name, account=known.account)
-    return replace(state, applicant=applicant, person_numbers=())
+    return replace(state, applicant=applicant, helpers_numbers=())
 
 
 VIEW = StreamView(

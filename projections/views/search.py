@@ -44,7 +44,7 @@ def reach_of(agency: str) -> str:
 def named_by(event: e.DossierLodged) -> set[str]:
     """The numbers of applicant and representative, and the applicant's tax code."""
     applicant, representative = event.applicant, event.representative
-    numbers = {*numbers_of(applicant), *event.verified_ids}
+    numbers = {*numbers_of(applicant)}
     if applicant.tax_code is not None:
         numbers.add(applicant.tax_code)
     if representative is not None:

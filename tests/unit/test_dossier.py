@@ -17,7 +17,8 @@ from commands.streams import evolve
 from domain import dossier as e
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
-from domain.dossier import Channel, Decision, Delivery, Dossier, Ground, Outcome
+from domain.claim.person import person_id
+from domain.dossier import Channel, CorrectedField, Decision, Delivery, Dossier, Ground, Outcome
 from domain.refusal import Reason, Refused
 from tests.given import ACTOR, CATALOGUE, CODE, MONDAY_9, OTHER, account, examiner, given
 
@@ -27,6 +28,7 @@ PROCEDURE = CATALOGUE.procedures["1.004873"]
 CASE = PROCEDURE.cases[0]
 PAPERS = tuple(e.SubmittedPaper(code=p.code) for p in CASE.papers)
 OWNER = UUID("00000000-0000-4000-8000-000000000003")
+THIRD_PERSON = UUID("00000000-0000-4000-8000-000000000004")
 APPLICANT = e.Applicant(kind=e.ApplicantKind.CITIZEN, name="Nguyễn Thị Mẫu", account=OWNER)
 SHA = "0" * 64
 
@@ -396,36 +398,70 @@ def test_nobody_works_on_his_own_case(command: c.DossierCommand) -> None:
         given(lodged).when(command, **who).refused(Reason.OWN_CASE)
 
 
-def test_an_officer_is_known_by_his_number_though_none_was_typed() -> None:
-    """His second account lodges, is represented, or represents; his first may do nothing there."""
-    known = account(national_id="079199990001", identity_level=1)
-    represented = e.Representative(name="Mẫu", authority="GUQ 1")
-    by_account = replace(represented, account=OWNER)
-    unnamed = replace(APPLICANT, account=None, national_id=None)
-    named = replace(APPLICANT, account=OWNER, national_id=None)
-    counter = replace(LODGE, channel=Channel.COUNTER, applicant=unnamed, representative=by_account)
-    online: dict[str, Any] = {"actor": OWNER, "account": known}
-    at_counter = {"account": examiner(COMMUNE), "named": {OWNER: known}}
-    for lodge, who in (
-        (replace(LODGE, applicant=named), online),
-        (replace(LODGE, applicant=unnamed), online),
-        (replace(LODGE, applicant=unnamed, representative=represented), online),
-        (counter, at_counter),
+def test_an_officer_is_known_by_his_account_as_a_citizen_though_no_number_was_typed() -> None:
+    """It lodges, is represented, represents, or comes to the counter; as an officer he does nothing
+    there, whenever the two accounts were verified."""
+    number = "079199990001"
+    unnamed = replace(APPLICANT, account=None)
+    represented = e.Representative(name="Mẫu", authority="GUQ 1", account=OWNER)
+    presented = e.Presenter(name="Mẫu", account=OWNER)
+    of_officer = {person_id(AccountKind.CITIZEN, number): OWNER}
+    colleague = examiner(COMMUNE, national_id=number)
+    for lodged in (
+        LODGED,
+        replace(LODGED, applicant=unnamed),
+        replace(LODGED, applicant=unnamed, submitter=None, representative=represented),
+        replace(LODGED, applicant=unnamed, submitter=None, presenter=presented),
     ):
-        (lodged,) = given().when(lodge, **who).decide(None)
-        assert isinstance(lodged, e.DossierLodged)
-        assert lodged.verified_ids == ("079199990001",)
-        colleague = examiner(COMMUNE, national_id="079199990001")
-        given(lodged).when(c.AcceptDossier(), account=colleague).refused(Reason.OWN_CASE)
+        wish = given(lodged).when(c.AcceptDossier(), account=colleague, persons=of_officer)
+        wish.refused(Reason.OWN_CASE)
+        assert not wish.may_follow()
+        lead: dict[str, Any] = {
+            "account": examiner(COMMUNE),
+            "actor": THIRD_PERSON,
+            "role": Role.TEAM_LEAD,
+        }
+        named: dict[str, Any] = {"named": {OTHER: colleague}, "persons": of_officer}
+        assign = c.AssignDossier(officer=OTHER)
+        given(lodged, ACCEPTED).when(assign, **lead, **named).refused(Reason.OWN_CASE, "/officer")
 
 
-def test_a_number_that_was_typed_is_not_kept_twice() -> None:
-    typed = replace(APPLICANT, account=OWNER, national_id="079199990001")
-    known = account(national_id="079199990001", identity_level=1)
-    who: dict[str, Any] = {"actor": OWNER, "account": known}
-    (lodged,) = given().when(replace(LODGE, applicant=typed), **who).decide(None)
+def test_who_lodges_for_himself_is_named_by_his_verified_number_and_nobody_else_is() -> None:
+    """Whoever merely names an account learns nothing of whom it belongs to."""
+    number = "079199990001"
+    known = account(national_id=number, identity_level=1)
+    own: dict[str, Any] = {"actor": OWNER, "account": known}
+    (lodged,) = given().when(replace(LODGE, applicant=APPLICANT), **own).decide(None)
     assert isinstance(lodged, e.DossierLodged)
-    assert lodged.verified_ids == ()
+    assert lodged.applicant.national_id == number
+    representative = e.Representative(name="Mẫu", authority="GUQ 1", account=OWNER)
+    parties: tuple[tuple[c.LodgeDossier, dict[str, Any]], ...] = (
+        (
+            replace(
+                LODGE, applicant=replace(APPLICANT, account=None), representative=representative
+            ),
+            {"actor": ACTOR, "account": account(), "named": {OWNER: known}},
+        ),
+        (
+            replace(LODGE, channel=Channel.COUNTER, representative=representative),
+            {"account": examiner(COMMUNE), "named": {OWNER: known}},
+        ),
+    )
+    for lodge, who in parties:
+        (lodged,) = given().when(lodge, **who).decide(None)
+        assert number not in str(lodged)
+
+
+def test_a_correction_does_not_contradict_what_was_verified_of_the_applicants_account() -> None:
+    number, other = "079199990001", "079199990002"
+    lodged = replace(LODGED, applicant=replace(APPLICANT, national_id=number))
+    correct = c.CorrectDossier(field=CorrectedField.NATIONAL_ID, after=other, basis="b")
+    verified: dict[str, Any] = {"named": {OWNER: account(national_id=number, born="1999-01-02")}}
+    given(lodged).when(correct, **verified).refused(Reason.NATIONAL_ID_DIFFERS, "/after")
+    born = replace(correct, field=CorrectedField.BORN, after="1999-01-03")
+    given(lodged).when(born, **verified).refused(Reason.BIRTH_DIFFERS, "/after")
+    wish = given(lodged).when(replace(born, after="1999"), **verified)
+    assert wish.decide(wish.state)
 
 
 def test_an_officer_is_not_a_party_because_he_entered_it() -> None:

@@ -211,7 +211,8 @@ def test_two_wrong_words_are_mended_the_number_first() -> None:
     state = given(lodged, first, second).state
     assert isinstance(state, Dossier)
     assert (state.applicant.national_id, state.applicant.born) == ("079185000001", "1985")
-    assert state.person_numbers == ("079185000001",)
+    assert state.concerns(None, ("079185000001",))
+    assert not state.concerns(None, (NUMBER,))
 
 
 # Whom a document names.
@@ -343,11 +344,3 @@ def test_online_nobody_tries_out_numbers_on_another(typed: dict[str, Any]) -> No
 )
 def test_which_words_of_a_search_name_a_person(word: str, names: object) -> None:
     assert names_a_person(word) is names
-
-
-def test_the_state_keeps_one_of_each() -> None:
-    """A household business and its head have one number."""
-    both = replace(HOUSEHOLD, national_id=NUMBER)
-    state = given(replace(LODGED, applicant=both)).state
-    assert isinstance(state, Dossier)
-    assert state.person_numbers == (NUMBER,)
