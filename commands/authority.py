@@ -155,6 +155,8 @@ _TILL = _all((Role.FRONT_DESK, Role.CASHIER), Where.AGENCY)
 _PLATFORM = _all((Role.PAYMENT_PLATFORM, Role.CASHIER), Where.AGENCY)
 # The city administers its own agencies and the accounts of its partners, which are not within it.
 _ACCOUNTS = (Rule(Role.ACCOUNT_ADMIN, Where.AGENCY), Rule(Role.ACCOUNT_ADMIN, Where.CITY))
+# Whose number it is, is the city's to say: a number belongs to one account of a kind in all of it.
+_CITY_ACCOUNTS = (Rule(Role.ACCOUNT_ADMIN, Where.CITY),)
 _ACCOUNT_AUDIT = (Rule(Role.AUDITOR, Where.AGENCY), Rule(Role.AUDITOR, Where.CITY))
 _SHARING = (Rule(Role.DATA_SHARING_ADMIN, Where.CITY),)
 _FEEDS = (Rule(Role.SUBSCRIBER, Where.AGENCY), *_SHARING, Rule(Role.AUDITOR, Where.CITY))
@@ -218,7 +220,8 @@ ACTING: dict[type, Rules] = {
     a.OpenOrganisation: _ACCOUNTS,
     a.OpenOfficer: _ACCOUNTS,
     a.OpenService: _ACCOUNTS,
-    a.VerifyIdentity: _ACCOUNTS,
+    a.VerifyIdentity: _CITY_ACCOUNTS,
+    a.RevokeIdentity: _CITY_ACCOUNTS,
     a.GrantRole: _ACCOUNTS,
     a.RevokeRole: _ACCOUNTS,
     a.SuspendAccount: _ACCOUNTS,
@@ -289,6 +292,7 @@ IN_PERSON: tuple[type, ...] = g.AgreementCommand.__args__
 
 ON_OTHERS: tuple[type, ...] = (
     a.VerifyIdentity,
+    a.RevokeIdentity,
     a.GrantRole,
     a.RevokeRole,
     a.SuspendAccount,

@@ -34,6 +34,7 @@ CLAIMS: dict[type, Callable[[Any, UUID, Any, Setting], tuple[Claim, ...]]] = {
     payment.ConfirmPayment: on_payment.claims_of,
     payment.CompleteRefund: on_payment.claims_of,
     account.VerifyIdentity: on_account.claims_of,
+    account.RevokeIdentity: on_account.claims_of,
     dossier.IssueResult: on_dossier_claims.claims_of,
     dossier.CorrectDossier: on_dossier_claims.claims_of,
 }

@@ -15,7 +15,7 @@ from commands.authority import (
     check_administration,
     earliest,
 )
-from commands.claim import Claim, refuse_if_taken
+from commands.claim import Claim, is_open, refuse_if_taken
 from commands.command import Setting
 from commands.decisions import CLAIMS, DECIDE, STATE_OF
 from commands.log.event_log import Append, AppendOutcome, AppendResult
@@ -289,28 +289,37 @@ class CommandHandler:
     async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
         """Take what only one may have for this stream, before its events make use of it.
 
-        The log takes version 1 of the claim's stream once, whoever writes. If the events then do
+        The log takes each version of the claim's stream once, whoever writes. If the events then do
         not come about, it stays this stream's, which can still make use of it: a transaction the
         payment's, a number the account's. Nothing is taken where what the decision rests on has
         moved on: the events will not come about either. Raises `Refused` if it is another's.
         """
         (found,) = await self._streams.recall((claim.stream,))
-        if not found.version:
-            taking = Append(
-                stream=claim.stream,
-                expected=0,
-                context=context,
-                events=(claim.event,),
-                key=f"{CLAIM_KEY}{claim.stream}",
-                fingerprint=wish.fingerprint,
-                detail=_encode_detail(Detail()),
-                looked_at=rests_on,
-            )
-            if (await self._log.append(taking)).outcome is AppendOutcome.DONE:
-                return
-            (found,) = await self._streams.get(claim.stream)
-        if found.version:
+        if await self._took(wish, claim, found, context, rests_on):
+            return
+        (found,) = await self._streams.get(claim.stream)
+        if await self._took(wish, claim, found, context, rests_on):
+            return
+        if found.version and not is_open(found.state, claim):
             refuse_if_taken(found.state, claim)
+
+    async def _took(
+        self, wish: Wish, claim: Claim, found: Versioned, context: Context, rests_on: LookedAt
+    ) -> bool:
+        """Whether it was there to be taken, as far as was found, and was taken now."""
+        if not is_open(found.state, claim):
+            return False
+        taking = Append(
+            stream=claim.stream,
+            expected=found.version,
+            context=context,
+            events=(claim.event,),
+            key=f"{CLAIM_KEY}{claim.stream} {found.version}",
+            fingerprint=wish.fingerprint,
+            detail=_encode_detail(Detail()),
+            looked_at=rests_on,
+        )
+        return (await self._log.append(taking)).outcome is AppendOutcome.DONE
 
     async def _code(self, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
@@ -404,7 +413,11 @@ def _named(
     states = [(one, known.state) for one, known in zip(streams, found, strict=True)]
     return (
         {one: state for one, state in states if isinstance(state, Account)},
-        {one: state.account for one, state in states if isinstance(state, Person)},
+        {
+            one: state.account
+            for one, state in states
+            if isinstance(state, Person) and state.account is not None
+        },
     )
 
 

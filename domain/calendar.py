@@ -185,8 +185,8 @@ def after_pause(
     """The deadline after the clock stood still, half-open [since, until).
 
     A limit in calendar days moves by the days between the two dates, from where its count ended, or
-    from the due date where the count had ended before the pause; every other by the working time between the two instants. What was late when the clock stopped
-    stays late: nothing moves.
+    from the due date where the count had ended before the pause; every other by the working time
+    between the two instants. What was late when the clock stopped stays late: nothing moves.
     """
     before = _rolled(calendar, limit, _in_city(unrolled_at))
     if limit.unit is LimitUnit.CALENDAR_DAY:

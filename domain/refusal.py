@@ -103,6 +103,7 @@ class Reason(StrEnum):
     BIRTH_INVALID = "birth-invalid"
     BIRTH_DIFFERS = "birth-differs"
     TAX_CODE_DIFFERS = "tax-code-differs"
+    NOT_VERIFIED = "not-verified"
     NATIONAL_ID_TAKEN = "national-id-taken"
     ROLE_NOT_GRANTED = "role-not-granted"
     ROLE_NOT_FOR_THIS_ACCOUNT = "role-not-for-this-account"

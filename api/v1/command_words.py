@@ -218,6 +218,11 @@ WORDS: dict[str, Words] = {
     "VerifyIdentity": Words(
         ACCOUNTS, "Verify an identity", "To a level, by a number that no other account has."
     ),
+    "RevokeIdentity": Words(
+        ACCOUNTS,
+        "Revoke a verified identity",
+        "By another administrator than verified it; the number is free for whose it is.",
+    ),
     "GrantRole": Words(
         ACCOUNTS,
         "Grant a role",

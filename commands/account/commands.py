@@ -72,6 +72,12 @@ class VerifyIdentity(Command, frozen=True, kw_only=True):
     evidence: ShortText
 
 
+class RevokeIdentity(Command, frozen=True, kw_only=True):
+    """Hủy xác thực định danh: it was verified wrongly; the number is free for whose it is."""
+
+    explanation: Text
+
+
 class GrantRole(Command, frozen=True, kw_only=True):
     """Cấp quyền; a second grant of the same role replaces the validity of the first."""
 
@@ -106,5 +112,11 @@ OpenAccount = OpenCitizen | OpenOrganisation | OpenOfficer | OpenService
 
 
 AccountCommand = (
-    OpenAccount | VerifyIdentity | GrantRole | RevokeRole | SuspendAccount | ReactivateAccount
+    OpenAccount
+    | VerifyIdentity
+    | RevokeIdentity
+    | GrantRole
+    | RevokeRole
+    | SuspendAccount
+    | ReactivateAccount
 )

@@ -13,15 +13,17 @@ from commands.account.commands import (
     OpenOrganisation,
     OpenService,
     ReactivateAccount,
+    RevokeIdentity,
     RevokeRole,
     SuspendAccount,
     VerifyIdentity,
 )
 from commands.claim import Claim
 from commands.command import Command, Setting
+from commands.separation import is_same_hand, refuse_same_hand
 from domain import account as e
 from domain.account import Account, AccountEvent, AccountKind, Role
-from domain.claim.person import NumberClaimed, person_id
+from domain.claim.person import NumberClaimed, NumberReleased, person_id
 from domain.digest import digest
 from domain.identity import numbers_of, person_fault, tax_code_fault
 from domain.refusal import Reason, Refused, refuse_if
@@ -32,9 +34,8 @@ Events = tuple[AccountEvent, ...]
 OFFICER_ROLES = frozenset(Role) - {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR}
 
 
-SERVICE_ROLES = frozenset(
-    {Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR, Role.IMPORTER, Role.ACCOUNT_ADMIN}
-)
+SERVICE_ROLES = frozenset({Role.PAYMENT_PLATFORM, Role.SUBSCRIBER, Role.SIMULATOR, Role.IMPORTER})
+"""Software administers no accounts: who opens it would give himself roles by its hand."""
 
 
 ROLES_OF_KIND = {
@@ -58,6 +59,8 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
     match command:
         case VerifyIdentity():
             return verify(account, command, setting)
+        case RevokeIdentity():
+            return revoke_identity(account, command, setting)
         case GrantRole():
             return grant(account, command, setting)
         case RevokeRole(role=role, agency=agency):
@@ -72,14 +75,22 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
 
 
 def claims_of(
-    account: Account, stream: UUID, command: VerifyIdentity, _setting: Setting
+    account: Account,
+    stream: UUID,
+    command: VerifyIdentity | RevokeIdentity,
+    _setting: Setting,
 ) -> tuple[Claim, ...]:
-    """The number that is verified for an account, which then is no other's of its kind."""
-    if account.kind not in ONE_FOR_EACH_PERSON:
+    """The number that is verified for an account, which then is no other's of its kind.
+
+    Revoked, it is given up; what was not, because the process died, is when it is asked for again.
+    """
+    verifies = isinstance(command, VerifyIdentity)
+    number = command.national_id if isinstance(command, VerifyIdentity) else account.national_id
+    if account.kind not in ONE_FOR_EACH_PERSON or number is None:
         return ()
     claim = Claim(
-        stream=person_id(account.kind, command.national_id),
-        event=NumberClaimed(account=stream),
+        stream=person_id(account.kind, number),
+        event=NumberClaimed(account=stream) if verifies else NumberReleased(account=stream),
         taken=Reason.NATIONAL_ID_TAKEN,
         pointer="/national_id",
     )
@@ -134,8 +145,16 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
             passport=command.passport,
             born=command.born,
             evidence=command.evidence,
+            by=setting.actor,
         ),
     )
+
+
+def revoke_identity(account: Account, command: RevokeIdentity, setting: Setting) -> Events:
+    """By another hand than the one that verified it; its roles stay."""
+    refuse_if(account.identity_level == 0, Reason.NOT_VERIFIED)
+    refuse_same_hand(setting, account.verified_by)
+    return (e.IdentityRevoked(explanation=command.explanation),)
 
 
 def suspend_or_reactivate(
@@ -165,6 +184,7 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
         agency=command.agency,
         valid_from=valid_from,
         valid_before=command.valid_before,
+        by=setting.actor,
     )
     unchanged = any(
         (g.role, g.agency, g.valid_before) == (granted.role, granted.agency, granted.valid_before)
@@ -182,6 +202,7 @@ def _already(said: bytes, recorded: bytes | None) -> Events:
 
 NEXT: dict[type, Callable[[Account], bool]] = {
     VerifyIdentity: lambda a: a.kind is not AccountKind.SERVICE,
+    RevokeIdentity: lambda a: a.identity_level > 0,
     GrantRole: lambda a: bool(ROLES_OF_KIND[a.kind]),
     RevokeRole: lambda a: bool(a.grants),
     SuspendAccount: lambda a: not a.suspended,
@@ -190,6 +211,10 @@ NEXT: dict[type, Callable[[Account], bool]] = {
 """When a command can lead to an event at all: what it says may still be refused."""
 
 
-def may_follow(account: Account | None, command: type[Command], _setting: Setting) -> bool:
+def may_follow(account: Account | None, command: type[Command], setting: Setting) -> bool:
     """Whether some command of this kind can lead to an event now."""
-    return account is not None and NEXT[command](account)
+    if account is None or (
+        command is RevokeIdentity and is_same_hand(setting, account.verified_by)
+    ):
+        return False
+    return NEXT[command](account)

@@ -9,6 +9,8 @@ from commands.agreement.commands import (
     SignAgreement,
 )
 from commands.command import Command, Setting
+from commands.separation import is_same_hand
+from domain.account import Grant, Role
 from domain.agreement import (
     Agreement,
     AgreementCountersigned,
@@ -49,11 +51,25 @@ def countersign(agreement: Agreement, setting: Setting) -> Events:
     if agreement.countersigner == setting.actor:
         return ()
     refuse_if(agreement.countersigner is not None, Reason.ALREADY_COUNTERSIGNED)
-    by_the_first = agreement.terms.signer in (None, setting.actor)
-    refuse_if(
-        by_the_first, Reason.SECOND_SIGNATURE_NEEDED, "the second signature is another person's"
-    )
+    independent = is_second_hand(agreement, setting)
+    detail = "the second signature is another person's, whom the first did not make a signer"
+    refuse_if(not independent, Reason.SECOND_SIGNATURE_NEEDED, detail)
     return (AgreementCountersigned(signer=setting.actor),)
+
+
+def is_second_hand(agreement: Agreement, setting: Setting) -> bool:
+    """Whether the actor is another person than the first, and neither gave the other his role."""
+    terms = agreement.terms
+    makers = {one.by for one in _signing_roles(setting)}
+    if terms.signer in {None, setting.actor, *makers}:
+        return False
+    return not is_same_hand(setting, terms.signer_made_by)
+
+
+def _signing_roles(setting: Setting) -> tuple[Grant, ...]:
+    account = setting.account
+    held = () if account is None else account.roles(setting.entered_at or setting.at)
+    return tuple([one for one in held if one.role is Role.DATA_SHARING_ADMIN])
 
 
 def end(agreement: Agreement, explanation: str) -> Events:
@@ -92,6 +108,7 @@ def sign(command: SignAgreement, setting: Setting) -> Events:
             valid_from=valid_from,
             valid_before=command.valid_before,
             signer=setting.actor,
+            signer_made_by=next((one.by for one in _signing_roles(setting)), None),
         ),
     )
 
@@ -102,4 +119,4 @@ def may_follow(agreement: Agreement | None, command: type[Command], setting: Set
         return False
     if not issubclass(command, CountersignAgreement):
         return True
-    return agreement.countersigner is None and agreement.terms.signer not in (None, setting.actor)
+    return agreement.countersigner is None and is_second_hand(agreement, setting)

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta
 
@@ -107,6 +108,14 @@ class IdentityVerified(Event, frozen=True, kw_only=True, tag="account.identity_v
     passport: Annotated[PassportNumber | None, OF_HOLDER] = None
     born: Annotated[Born | None, OF_HOLDER] = None
     evidence: Annotated[ShortText, OF_HOLDER]
+    by: UUID | None = None
+    """Who verified it, and does not revoke it himself."""
+
+
+class IdentityRevoked(Event, frozen=True, kw_only=True, tag="account.identity_revoked"):
+    """Hủy xác thực định danh: it was another's, or none; the number is free again."""
+
+    explanation: Annotated[Text, OF_MENTIONED]
 
 
 class RoleGranted(Event, frozen=True, kw_only=True, tag="account.role_granted"):
@@ -116,6 +125,8 @@ class RoleGranted(Event, frozen=True, kw_only=True, tag="account.role_granted"):
     agency: AgencyId
     valid_from: Moment
     valid_before: Moment | None = None
+    by: UUID | None = None
+    """Who gave it, and signs no agreement together with who got it."""
 
 
 class RoleRevoked(Event, frozen=True, kw_only=True, tag="account.role_revoked"):
@@ -146,6 +157,7 @@ AccountEvent = (
     | OfficerOpened
     | ServiceOpened
     | IdentityVerified
+    | IdentityRevoked
     | RoleGranted
     | RoleRevoked
     | AccountSuspended

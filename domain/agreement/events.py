@@ -29,6 +29,8 @@ class AgreementSigned(Event, frozen=True, kw_only=True, tag="agreement.signed"):
     valid_before: Moment | None = None
     signer: UUID | None = None
     """Account that signed; the second signature is another's."""
+    signer_made_by: UUID | None = None
+    """Who gave the signer his role; he does not give the second signature."""
 
 
 class AgreementCountersigned(Event, frozen=True, kw_only=True, tag="agreement.countersigned"):

@@ -248,6 +248,8 @@ class PostgresServer:
             if connection.execute(known, [APPLICATION]).fetchone() is None:
                 make = "CREATE ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}"
                 connection.execute(sql.SQL(make).format(role, secret, limit))
+            # A role may change its own settings; what it set for itself ends here.
+            connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(role))
             there = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(there, [DATABASE]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

@@ -112,8 +112,8 @@ class People:
         return person
 
     def agreed(self, terms: dict[str, Any]) -> dict[str, Any]:
-        """An agreement that the founder signed and another administrator countersigned."""
-        signed = self.admin.done("/v1/agreements", terms)
+        """An agreement that two administrators of data sharing signed."""
+        signed = self.officer("data_sharing_admin", agency="H29").done("/v1/agreements", terms)
         second = self.officer("data_sharing_admin", agency="H29")
         return second.done(f"/v1/agreements/{signed['id']}/countersign", {}, signed["version"])
 

@@ -180,13 +180,67 @@ def test_a_number_is_verified_for_one_account_of_a_kind(people: People) -> None:
     assert told(people.admin.send(colleague, verify, 1))[:2] == (409, "national-id-taken")
 
 
+def test_a_number_that_was_verified_wrongly_is_revoked_by_another_and_free_again(
+    people: People, local_admin: Person
+) -> None:
+    """A commune cannot take a number from whose it is; what the city got wrong it mends."""
+    number = f"079099{uuid4().int % 1_000_000:06d}"
+    verify = {"level": 2, "national_id": number, "evidence": "x"}
+    wrong, right = people.officer(), people.officer()
+    path, other_path = (f"/v1/accounts/{one.account}" for one in (wrong, right))
+    refused = local_admin.send(f"{path}/verify-identity", verify, 1)
+    assert told(refused)[:2] == (404, "not-found")
+    people.admin.done(f"{path}/verify-identity", verify, 1)
+    again = people.admin.send(f"{path}/revoke-identity", EXPLAINED, 2)
+    assert told(again)[:2] == (403, "same-hand")
+    second = people.officer("account_admin", agency=CITY)
+    revoked = second.done(f"{path}/revoke-identity", EXPLAINED, 2)
+    twice = second.send(f"{path}/revoke-identity", EXPLAINED, revoked["version"])
+    assert told(twice)[:2] == (409, "not-verified")
+    people.admin.done(f"{other_path}/verify-identity", verify, 1)
+    taken = people.admin.send(f"{path}/verify-identity", verify, revoked["version"])
+    assert told(taken)[:2] == (409, "national-id-taken")
+
+
+def test_an_officer_verified_after_his_dossier_came_in_does_nothing_in_it(people: People) -> None:
+    """He is known by his account as a citizen, whichever of the two was verified first."""
+    number = f"079099{uuid4().int % 1_000_000:06d}"
+    citizen, officer = people.citizen(), people.officer("front_desk")
+    verify = {"level": 2, "national_id": number, "evidence": "x"}
+    own = {"applicant": {"kind": "citizen", "name": "Mẫu"}, "channel": "online"}
+    lodged = citizen.done("/v1/dossiers", lodging(**own))
+    people.admin.done(f"/v1/accounts/{citizen.account}/verify-identity", verify, 1)
+    people.admin.done(f"/v1/accounts/{officer.account}/verify-identity", verify, 2)
+    refused = officer.send(f"/v1/dossiers/{lodged['id']}/accept", {}, lodged["version"])
+    assert told(refused)[:2] == (403, "own-case")
+    colleague = people.officer("front_desk")
+    colleague.done(f"/v1/dossiers/{lodged['id']}/accept", {}, lodged["version"])
+
+
+def test_who_names_an_account_learns_nothing_of_its_number(people: People) -> None:
+    number = f"079099{uuid4().int % 1_000_000:06d}"
+    named, stranger = people.citizen(), people.citizen()
+    verify = {"level": 2, "national_id": number, "evidence": "x"}
+    people.admin.done(f"/v1/accounts/{named.account}/verify-identity", verify, 1)
+    representative = {"name": "B", "authority": "GUQ 1", "account": str(named.account)}
+    own = {"applicant": {"kind": "citizen", "name": "A"}, "channel": "online"}
+    wish = lodging(**own, representative=representative)
+    lodged = stranger.done("/v1/dossiers", wish)
+    for part in ("history", "replay?clock=recorded", "timeline"):
+        assert number not in stranger.http.get(f"/v1/dossiers/{lodged['id']}/{part}").text
+    tried = stranger.send(
+        "/v1/dossiers", {**wish, "representative": {**representative, "national_id": number}}
+    )
+    assert told(tried)[:2] == (422, "number-of-another")
+
+
 # Agreements
 
 
 def test_an_agreement_is_in_force_after_two_signatures(
     people: People, second: Person, officer: Person
 ) -> None:
-    admin = people.admin
+    admin = people.officer("data_sharing_admin", agency=CITY)
     signed = admin.done("/v1/agreements", AGREEMENT)
     path = f"/v1/agreements/{signed['id']}"
 

@@ -139,6 +139,11 @@ def test_numbers_only_grow(database: LogDatabase) -> None:
             with pytest.raises(psycopg.errors.DataException):
                 connection.execute(take.encode(), [count])
         assert connection.execute(take.encode(), [1]).fetchall() == [(3,)]
+        for agency, day in (("h29", "2025-11-17"), ("H29.0", "2025-11-17"), ("H29", "infinity")):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute(
+                    "SELECT take_dossier_numbers(ARRAY[%s], ARRAY[%s::date], '{1}')", [agency, day]
+                )
 
 
 @pytest.mark.parametrize(("database_ahead", "most"), [(True, 6.0), (False, 1.0)])

@@ -11,13 +11,13 @@ from commands.command import Setting
 from domain import account as e
 from domain.account import AccountKind, Role
 from domain.refusal import Reason, Refused
-from tests.given import ACTOR, CATALOGUE, MONDAY_9, given
+from tests.given import ACTOR, CATALOGUE, MONDAY_9, OTHER, given
 
 OPENED = e.CitizenOpened(issuer="i", subject="s", name="Mẫu")
 OFFICER = e.OfficerOpened(issuer="i", subject="o", name="Mẫu", agency="H29.101", title="t")
 SERVICE = e.ServiceOpened(issuer="i", subject="v", name="M", agency="H29.101")
-VERIFIED = e.IdentityVerified(level=1, national_id="079199990001", evidence="x")
-GRANTED = e.RoleGranted(role=Role.EXAMINER, agency="H29.101", valid_from=MONDAY_9)
+VERIFIED = e.IdentityVerified(level=1, national_id="079199990001", evidence="x", by=ACTOR)
+GRANTED = e.RoleGranted(role=Role.EXAMINER, agency="H29.101", valid_from=MONDAY_9, by=ACTOR)
 SUSPENDED = e.AccountSuspended(explanation="x")
 
 
@@ -34,7 +34,7 @@ def test_each_kind_of_account_is_opened_once() -> None:
 def test_a_verified_level_never_falls_and_a_number_never_changes() -> None:
     verify = c.VerifyIdentity(level=1, national_id="079199990001", evidence="x")
     given(OPENED).when(verify).then(VERIFIED)
-    second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x")
+    second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x", by=ACTOR)
     given(OPENED, second).when(verify).refused(Reason.IDENTITY_LEVEL_LOWER, "/level")
     other = c.VerifyIdentity(level=2, national_id="079199990002", evidence="x")
     given(OPENED, VERIFIED).when(other).refused(Reason.NATIONAL_ID_DIFFERS)
@@ -140,12 +140,36 @@ def test_a_verification_is_repeated_without_effect_and_raised_to_level_two() -> 
     first = c.VerifyIdentity(level=1, national_id="079199990001", evidence="x")
     given(OPENED, VERIFIED).when(first).then()
     raised = c.VerifyIdentity(level=2, national_id="079199990001", evidence="x")
-    second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x")
+    second = e.IdentityVerified(level=2, national_id="079199990001", evidence="x", by=ACTOR)
     state = given(OPENED, VERIFIED).when(raised).then(second)
     assert isinstance(state, e.Account)
     assert (state.identity_level, state.national_id) == (2, "079199990001")
     other = c.VerifyIdentity(level=1, national_id="079199990002", evidence="x")
     given(OPENED, VERIFIED).when(other).refused(Reason.NATIONAL_ID_DIFFERS, "/national_id")
+
+
+def test_a_verification_is_revoked_by_another_hand_and_leaves_nothing() -> None:
+    """What was verified wrongly is mended by who did not do it (entering and correcting)."""
+    by_another = replace(VERIFIED, by=OTHER, id_card="023456789", born="1999-05-17")
+    revoke = c.RevokeIdentity(explanation="x")
+    state = given(OPENED, by_another).when(revoke).then(e.IdentityRevoked(explanation="x"))
+    opened = given(OPENED).state
+    assert isinstance(state, e.Account)
+    assert isinstance(opened, e.Account)
+    assert replace(state, known_at=opened.known_at) == opened
+    own = given(OPENED, VERIFIED).when(revoke)
+    assert not own.may_follow()
+    own.refused(Reason.SAME_HAND)
+    given(OPENED).when(revoke).refused(Reason.NOT_VERIFIED)
+
+
+def test_of_a_household_business_the_tax_code_stays() -> None:
+    household = e.OrganisationOpened(issuer="i", subject="s", name="M", tax_code="079199990001")
+    by_another = replace(VERIFIED, by=OTHER)
+    revoked = e.IdentityRevoked(explanation="x")
+    state = given(household, by_another, revoked).state
+    assert isinstance(state, e.Account)
+    assert state.numbers == ("079199990001",)
 
 
 def test_the_same_grant_twice_is_once_and_another_validity_replaces_the_first() -> None:
@@ -157,11 +181,11 @@ def test_the_same_grant_twice_is_once_and_another_validity_replaces_the_first() 
     given(OFFICER, GRANTED).when(again, at=now).then()
     limited = c.GrantRole(role=Role.EXAMINER, agency="H29.101", valid_before=until)
     shorter = e.RoleGranted(
-        role=Role.EXAMINER, agency="H29.101", valid_from=now, valid_before=until
+        role=Role.EXAMINER, agency="H29.101", valid_from=now, valid_before=until, by=ACTOR
     )
     state = given(OFFICER, GRANTED).when(limited, at=now).then(shorter)
     assert isinstance(state, e.Account)
-    assert state.grants == (e.Grant(Role.EXAMINER, "H29.101", now, until),)
+    assert state.grants == (e.Grant(Role.EXAMINER, "H29.101", now, until, ACTOR),)
 
 
 def test_a_grant_that_has_run_out_or_not_begun_is_given_anew() -> None:
@@ -178,7 +202,7 @@ def test_a_grant_that_has_run_out_or_not_begun_is_given_anew() -> None:
 
 
 def test_one_role_at_two_agencies_is_two_grants() -> None:
-    second = e.RoleGranted(role=Role.EXAMINER, agency="H29.102", valid_from=MONDAY_9)
+    second = e.RoleGranted(role=Role.EXAMINER, agency="H29.102", valid_from=MONDAY_9, by=ACTOR)
     there = c.GrantRole(role=Role.EXAMINER, agency="H29.102", valid_from=MONDAY_9)
     state = given(OFFICER, GRANTED).when(there).then(second)
     assert isinstance(state, e.Account)
@@ -205,7 +229,7 @@ def test_each_kind_of_account_holds_only_its_own_roles(
     for role in Role:
         grant = c.GrantRole(role=role, agency="H29.101", valid_from=MONDAY_9)
         if role in ROLES_OF_KIND[kind]:
-            granted = e.RoleGranted(role=role, agency="H29.101", valid_from=MONDAY_9)
+            granted = e.RoleGranted(role=role, agency="H29.101", valid_from=MONDAY_9, by=ACTOR)
             given(opened).when(grant).then(granted)
         else:
             given(opened).when(grant).refused(Reason.ROLE_NOT_FOR_THIS_ACCOUNT, "/role")
@@ -240,7 +264,7 @@ def test_what_is_so_already_is_so_for_the_same_reason_only() -> None:
     given(OFFICER, SUSPENDED, active).when(c.ReactivateAccount(explanation="back")).then()
     given(OFFICER, SUSPENDED, active).when(c.ReactivateAccount(explanation="y")).refused(other)
     given(OFFICER).when(c.ReactivateAccount(explanation="y")).refused(other)
-    proof = e.IdentityVerified(level=1, national_id="079199990001", evidence="CCCD")
+    proof = e.IdentityVerified(level=1, national_id="079199990001", evidence="CCCD", by=ACTOR)
     verify = c.VerifyIdentity(level=1, national_id="079199990001", evidence="CCCD")
     given(OFFICER, proof).when(verify).then()
     given(OFFICER, proof).when(replace(verify, evidence="y")).refused(other)

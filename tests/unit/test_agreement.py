@@ -1,11 +1,13 @@
 """An agreement's decider: it names only what exists, is signed once, and ends once."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
 from commands import agreement as c
+from domain.account import Account, AccountKind, Grant, Role
 from domain.agreement import (
     Agreement,
     AgreementCountersigned,
@@ -14,7 +16,7 @@ from domain.agreement import (
 )
 from domain.record import event_types, field_names
 from domain.refusal import Reason
-from tests.given import ACTOR, DOSSIER, MONDAY_9, OTHER, given
+from tests.given import ACTOR, DOSSIER, MONDAY_9, OTHER, account, given
 
 SIGN = c.SignAgreement(
     agency="G15.901",
@@ -60,6 +62,24 @@ def test_an_agreement_has_two_signatures_of_two_persons() -> None:
     given(BY_ANOTHER, by_a_third).when(COUNTERSIGN).refused(Reason.ALREADY_COUNTERSIGNED)
     given(BY_ANOTHER, ENDED).when(COUNTERSIGN).refused(Reason.AGREEMENT_ENDED)
     given().when(COUNTERSIGN).refused(Reason.NOT_FOUND)
+
+
+def test_neither_signer_gave_the_other_his_role() -> None:
+    """Otherwise one person opens the account of a second and gives both signatures."""
+    since = MONDAY_9 - timedelta(days=1)
+
+    def held(by: UUID | None) -> Account:
+        role = Grant(Role.DATA_SHARING_ADMIN, "H29", since, None, by)
+        return account(AccountKind.OFFICER, grants=(role,))
+
+    needed = Reason.SECOND_SIGNATURE_NEEDED
+    wish = given(BY_ANOTHER).when(COUNTERSIGN, account=held(OTHER))
+    assert not wish.may_follow()
+    wish.refused(needed)
+    given(replace(BY_ANOTHER, signer_made_by=ACTOR)).when(COUNTERSIGN).refused(needed)
+    given(BY_ANOTHER).when(COUNTERSIGN, account=held(DOSSIER)).then(COUNTERSIGNED)
+    (signed,) = given().when(SIGN, account=held(OTHER)).decide(None)
+    assert signed == replace(SIGNED, signer_made_by=OTHER)
 
 
 def test_an_agreement_ends_once_and_keeps_its_terms() -> None:

@@ -134,6 +134,7 @@ ACCOUNT_COMMANDS: tuple[Command, ...] = (
     a.OpenOfficer(issuer="i", subject="o", name="Mẫu", agency=COMMUNE, title="t"),
     a.VerifyIdentity(level=1, national_id=NUMBER, evidence="x"),
     a.VerifyIdentity(level=2, national_id=NUMBER, evidence="y"),
+    a.RevokeIdentity(explanation="x"),
     a.GrantRole(role=Role.EXAMINER, agency=COMMUNE),
     a.GrantRole(role=Role.CLERK, agency=COMMUNE, valid_before=SOON),
     a.RevokeRole(role=Role.EXAMINER, agency=COMMUNE, explanation="x"),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from commands.claim import Claim, refuse_if_taken
+from commands.claim import Claim, is_open, refuse_if_taken
 from domain.account import AccountKind
 from domain.claim import person, result, transaction
 from domain.refusal import Reason, Refused
@@ -20,6 +20,37 @@ def test_the_first_claim_of_a_number_stands() -> None:
     assert first == person.Person(account=MINE, known_at=AT)
     again = person.evolve(first, person.NumberClaimed(account=OTHERS), AT + timedelta(days=1))
     assert again is first
+
+
+def test_a_number_that_was_released_may_be_claimed_by_another_and_only_its_holder_releases_it() -> (
+    None
+):
+    first = person.evolve(None, person.NumberClaimed(account=MINE), AT)
+    assert person.evolve(first, person.NumberReleased(account=OTHERS), AT) is first
+    free = person.evolve(first, person.NumberReleased(account=MINE), AT)
+    assert free.account is None
+    assert person.evolve(free, person.NumberClaimed(account=OTHERS), AT).account == OTHERS
+    assert person.evolve(None, person.NumberReleased(account=MINE), AT).account is None
+
+
+@pytest.mark.parametrize(
+    ("holder", "event", "opens"),
+    [
+        (None, person.NumberClaimed(account=MINE), True),
+        (None, person.NumberReleased(account=MINE), False),
+        (MINE, person.NumberClaimed(account=MINE), False),
+        (MINE, person.NumberReleased(account=MINE), True),
+        (OTHERS, person.NumberReleased(account=MINE), False),
+    ],
+)
+def test_a_claim_is_recorded_where_it_changes_something(
+    holder: UUID | None, event: person.PersonEvent, opens: bool
+) -> None:
+    state = None if holder is None else person.Person(account=holder, known_at=AT)
+    claim = Claim(stream=MINE, event=event, taken=Reason.NATIONAL_ID_TAKEN, pointer="/national_id")
+    assert is_open(state, claim) is opens
+    if not opens and state is not None:
+        refuse_if_taken(state, claim)
 
 
 def test_the_first_claim_of_a_transaction_stands() -> None:

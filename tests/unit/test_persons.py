@@ -278,7 +278,7 @@ def test_an_account_is_known_by_all_documents_that_were_seen() -> None:
     assert isinstance(state, Account)
     assert state.numbers == (NUMBER, "023456789", "VNM-C1234567")
     again = a.VerifyIdentity(level=1, national_id=NUMBER, passport="VNM-P00123456", evidence="y")
-    second = replace(VERIFIED, passport="VNM-P00123456", evidence="y")
+    second = replace(VERIFIED, by=ACTOR, passport="VNM-P00123456", evidence="y")
     later = given(OPENED, first).when(again).then(second)
     assert isinstance(later, Account)
     assert later.numbers == (NUMBER, "023456789", "VNM-C1234567", "VNM-P00123456")

@@ -133,9 +133,10 @@ async def _refuse_without_agreement(asked: Asked, agency: str, last: int) -> Non
 
 
 def _in_force(agreement: Agreement, now: datetime) -> bool:
-    before = agreement.terms.valid_before
+    terms = agreement.terms
     signed = agreement.countersigner is not None and not agreement.ended
-    return signed and (before is None or now < before)
+    begun = terms.valid_from <= now
+    return signed and begun and (terms.valid_before is None or now < terms.valid_before)
 
 
 HANDLERS = (agreements, feed)
