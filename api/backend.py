@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from psycopg import Error
 
 from api.identity.tokens import Tokens
 from api.server.observability import Metrics
+from api.server.turns import Turns
 from api.v1.read_models import ReadModels
 from commands.log import deadline
 from commands.log.batching import OverloadedError, Supervised
@@ -22,6 +23,8 @@ READERS = 4
 WAITING_FOR_READER_MAX = 256
 """Queries that wait for a connection; more are turned away at once."""
 WAIT_FOR_READER_S = 10.0
+OURSELVES = 0
+"""Who asks where it is for no account: all such questions are one asker's."""
 PROBE_S = 5.0
 """How long a try to write may take before the log is said not to take writes."""
 PROBE_EVERY_S = 1.0
@@ -43,46 +46,40 @@ class Backend:
         """Whether whoever waits for news should have his answer now, because the process ends."""
         self.metrics = Metrics()
         self.commands = CommandService.on(dsn, issuers)
-        self._free: asyncio.Queue[Database] = asyncio.Queue()
+        self._free = Turns[Database]()
         self._readers = [Database(dsn) for _ in range(READERS)]
         self.read_models = ReadModels(self.reader)
-        self._waiting = 0
         self._prober = Database(dsn, timeouts=PROBE)
         self._probing = asyncio.Lock()
         self._probed: tuple[float, int | None] = (-PROBE_EVERY_S, None)
         self._services = Supervised(self.read_models.run, self.read_models.watch)
 
     @asynccontextmanager
-    async def reader(self) -> AsyncIterator[Database]:
-        """A connection for queries, alone for as long as the block lasts.
+    async def reader(self, name: int = OURSELVES) -> AsyncIterator[Database]:
+        """A connection for queries, alone for as long as the block lasts; `name` says who asks.
 
         Raises `OverloadedError` when too many wait for one, or for too long.
         """
-        database = await self._free_reader()
+        database = await self._free_reader(name)
         try:
             yield database
         finally:
-            self._free.put_nowait(database)
+            self._free.give_back(database)
 
     @asynccontextmanager
-    async def past(self) -> AsyncIterator[Database | MemoryLog]:
+    async def past(self, name: int = OURSELVES) -> AsyncIterator[Database | MemoryLog]:
         """Where histories and replays are read from; raises as `reader`."""
-        async with self.reader() as database:
+        async with self.reader(name) as database:
             yield database
 
-    async def _free_reader(self) -> Database:
-        with suppress(asyncio.QueueEmpty):
-            return self._free.get_nowait()
-        if self._waiting >= WAITING_FOR_READER_MAX:
+    async def _free_reader(self, name: int) -> Database:
+        if self._free.waiting >= WAITING_FOR_READER_MAX:
             raise OverloadedError
-        self._waiting += 1
         try:
             async with asyncio.timeout(WAIT_FOR_READER_S):
-                return await self._free.get()
+                return await self._free.take(name)
         except TimeoutError:
             raise OverloadedError from None
-        finally:
-            self._waiting -= 1
 
     async def can_write(self) -> int:
         """Position of the newest fact, once the log was seen to take a write a moment ago.
@@ -111,7 +108,7 @@ class Backend:
     async def running(self) -> AsyncIterator[None]:
         """Serve; at the end, let what is being appended finish."""
         for database in self._readers:
-            self._free.put_nowait(database)
+            self._free.give_back(database)
         async with self.commands.running():
             self._services.start()
             try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from api.backend import Backend
+from api.backend import OURSELVES, Backend
 from api.identity.tokens import Tokens
 from api.problems import Problem
 from api.v1.read_models import ReadModels
@@ -24,13 +24,13 @@ class MemoryBackend(Backend):
         self.read_models = _NoReadModels(self.reader)
 
     @asynccontextmanager
-    async def reader(self) -> AsyncIterator[Database]:
+    async def reader(self, name: int = OURSELVES) -> AsyncIterator[Database]:  # noqa: ARG002  as in the base
         """Raises 503 for whatever would ask a read model."""
         raise _away()
         yield  # makes it the generator that its caller enters
 
     @asynccontextmanager
-    async def past(self) -> AsyncIterator[Database | MemoryLog]:
+    async def past(self, name: int = OURSELVES) -> AsyncIterator[Database | MemoryLog]:  # noqa: ARG002  as in the base
         """The log itself."""
         yield self._log
 

@@ -30,6 +30,8 @@ FRAMING_MAX = 32_768
 """Bytes that a body may come with besides itself: sizes of chunks, their extensions, trailers;
 `BESIDE_A_BYTE` more for each of its own, for whoever sends it byte by byte."""
 BESIDE_A_BYTE = 16
+PIPELINED_MAX = 16
+"""Requests of a connection that are read before the one under way is answered; each takes memory."""
 UNREAD_MAX = 2_097_152
 """Bytes of a body that are still taken after its refusal, so that the client comes to read it."""
 LINGER_MAX = 262_144
@@ -147,9 +149,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As in `asyncio.Protocol`."""
+        """As in `asyncio.Protocol`; the collector, which seldom looks, has no circle to find."""
         self._register.remove(self)
         super().connection_lost(exc)
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """As in `asyncio.Protocol`."""
@@ -205,6 +209,9 @@ class HttpProtocol(HttpToolsProtocol):
         many = self._head_bytes > TARGET_MAX or len(self.headers) > FIELDS_MAX
         if many and self._is_too_large():
             self._refusal = self._too_large()
+            raise ValueError(self._refusal.code)
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self._refusal = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests")
             raise ValueError(self._refusal.code)
         if b"#" in self.url or self.parser.get_http_version() not in VERSIONS:
             self._refusal = self._unspoken()

@@ -15,6 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.problems import Problem
+from commands.quota import Quota
 
 REFUSED_COSTS = 2.0
 """What a refused request costs besides itself: a storm of them ends three times as soon."""
@@ -24,6 +25,7 @@ BURST_S = 2.0
 """Whoever was quiet may take so many seconds' worth at once."""
 DEBT_MAX_S = 1.0
 """However much was refused, after so long without a request the next one is taken."""
+LODGINGS_WITHIN_S = 3600.0
 KEPT_MAX = 100_000
 FORWARDED_MAX = 1_000
 """Bytes of an `X-Forwarded-For` that are read, from its end."""
@@ -50,6 +52,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """`HOSO_AT_ONCE_PER_ACCOUNT`: queries of one account under way; half as many large bodies."""
     polls_per_account: int = 8
     """`HOSO_POLLS_PER_ACCOUNT`: requests of one account that wait for news."""
+    lodgings_per_account: int = 1_000
+    """`HOSO_LODGINGS_PER_ACCOUNT`: an hour, of what one account lodges online."""
     polls: int = 512
     """`HOSO_POLLS`: requests of everybody that wait for news."""
     proxies: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ class Gate:
         self.queries = AtOnce(limits.at_once_per_account, everything)
         self.bodies = AtOnce(max(1, limits.at_once_per_account // 2), everything)
         self.polls = AtOnce(limits.polls_per_account, limits.polls)
+        self._lodgings = Quota(limits.lodgings_per_account, LODGINGS_WITHIN_S)
 
     def admit(self, scope: Any, account: UUID) -> None:
         """A request with a valid token. Raises 429."""
@@ -160,6 +165,11 @@ class Gate:
         """What came or went: large bodies and answers are paid for by their bytes."""
         if size > CARRIED_BYTES:
             self._accounts.charge(account.int, size / CARRIED_BYTES)
+
+    def lodge(self, account: UUID) -> None:
+        """A dossier that the account lodges for itself, or for somebody it represents. Raises 429."""
+        if not self._lodgings.take(account.int):
+            raise too_many(LODGINGS_WITHIN_S, "as many dossiers as may be were lodged in an hour")
 
     def ended(self, scope: Any, problem: Problem) -> Problem:
         """A request that came to this problem; 429 instead if too many of its sender's did."""

@@ -20,6 +20,7 @@ LIMITS = {
     "requests_per_account": "HOSO_REQUESTS_PER_ACCOUNT",
     "requests_per_address": "HOSO_REQUESTS_PER_ADDRESS",
     "at_once_per_account": "HOSO_AT_ONCE_PER_ACCOUNT",
+    "lodgings_per_account": "HOSO_LODGINGS_PER_ACCOUNT",
     "polls_per_account": "HOSO_POLLS_PER_ACCOUNT",
     "polls": "HOSO_POLLS",
 }

@@ -32,8 +32,10 @@ from api.v1.requests import (
     trace_id,
 )
 from commands.command import Command
+from commands.dossier import LodgeDossier
 from commands.entry import InstantError, encode, entered
 from commands.wish import Wish, wish_of
+from domain.dossier import Channel
 from domain.value import Value
 
 Scope = MutableMapping[str, Any]
@@ -91,6 +93,8 @@ class CommandReceiver:
         check_media(headers)
         body = await self._body(headers, receive, identity)
         wish = _wish(route, _id(subject), headers, identity, body)
+        if isinstance(wish.command, LodgeDossier) and wish.command.channel is Channel.ONLINE:
+            self._gate.lodge(identity.actor)
         if wish.version is not None and "," in headers["if-match"]:
             wish = await self._of_several(wish, headers)
         receipt = await self._backend.commands.handle(wish)
@@ -127,6 +131,7 @@ class CommandReceiver:
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         whole: bytes = message.get("body", b"")
+        self._gate.carried(identity.actor, len(whole))
         return whole
 
     async def _parts(self, message: Any, receive: Receive, identity: Identity) -> bytes:

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from api.server.http_protocol import PIPELINED_MAX
 from api.server.instance import Instance, running
 from api.server.limits import Limits
 from api.server.settings import Settings
@@ -33,6 +34,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         requests_per_account=50,
         requests_per_address=50,
         polls_per_account=3,
+        lodgings_per_account=5,
     )
     folder = tmp_path_factory.mktemp("strict")
     with running(Settings(data_folder=folder, limits=limits, cors_origins=(ORIGIN,))) as made:
@@ -107,6 +109,35 @@ def test_requests_in_one_packet_are_each_answered(strict: Instance) -> None:
     with connected(strict) as connection:
         connection.sendall(one * 9 + last)
         assert rest_of(connection).count(b"HTTP/1.1 200") == 10
+
+
+def test_only_some_requests_are_read_ahead_of_their_answers(strict: Instance) -> None:
+    """RFC 9112, section 9.3.2: a client repeats what was not answered before the connection closed.
+
+    What is read ahead takes fifty times its bytes, and whoever sends it need not even have a token.
+    """
+    many = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000
+    with connected(strict) as connection:
+        with suppress(OSError):
+            connection.sendall(many)
+        assert rest_of(connection).count(b"HTTP/1.1 200") <= PIPELINED_MAX + 1
+    some = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * (PIPELINED_MAX - 1)
+    last = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with connected(strict) as connection:
+        connection.sendall(some + last)
+        assert rest_of(connection).count(b"HTTP/1.1 200") == PIPELINED_MAX
+
+
+def test_what_one_account_lodges_in_an_hour_is_bounded(strict: Instance, inside: People) -> None:
+    citizen, other = inside.citizen(), inside.citizen()
+    own = lodging(channel="online", applicant={"kind": "citizen", "name": "Mẫu"})
+    answers = [citizen.send("/v1/dossiers", own) for _ in range(6)]
+    assert [one.status_code for one in answers] == [201] * 5 + [429]
+    assert code_of(answers[-1]) == "too-many-requests"
+    assert answers[-1].headers["retry-after"] == "3600"
+    assert other.send("/v1/dossiers", own).status_code == 201
+    officer = inside.officer("front_desk")
+    assert {officer.send("/v1/dossiers", lodging()).status_code for _ in range(6)} == {201}
 
 
 def test_who_is_silent_or_slow_is_not_waited_for(strict: Instance, inside: People) -> None:

@@ -195,7 +195,7 @@ class Asked:
         parked = bool(models.parked(view))
         if after:
             parked = (await models.caught_up(view, after)).parked
-        async with self.backend.reader() as database:
+        async with self.backend.reader(self.identity.actor.int) as database:
             if parked and view not in UNTOLD:
                 await self._mark(database, view, after, streams)
             return await database.run(lambda connection: query(connection, *key))

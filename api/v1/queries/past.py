@@ -77,7 +77,7 @@ async def _history(
     capacity = await asked.open_stream(reading, key)
     stream = _stream(reading, key)
     last = page.last(tuple[int])
-    async with asked.backend.past() as source:
+    async with asked.backend.past(asked.identity.actor.int) as source:
         wanted = (stream, last[0] if last else 0, page.limit, queries.PAGE_BYTES_MAX)
         records, more = await replay.history(source, *wanted)
     facts = sight.facts(records, capacity)
@@ -91,7 +91,7 @@ async def _replay(
     capacity = await asked.open_stream(reading, key)
     stream = _stream(reading, key)
     instant = read_instant("as_of", as_of)
-    async with asked.backend.past() as source:
+    async with asked.backend.past(asked.identity.actor.int) as source:
         instant = instant or await replay.present(source)
         past = await replay.as_of(source, stream, instant, replay.Clock(clock))
     return asked.answer(

@@ -14,7 +14,7 @@ from projections import queries
 async def status(asked: NamedDependency[Asked]) -> Response[answers.StatusAnswer]:
     """How far each read model has come, what is wrong with any, and which streams they left out."""
     await asked.allow(Reading.STATUS, Matter())
-    async with asked.backend.reader() as database:
+    async with asked.backend.reader(asked.identity.actor.int) as database:
         head = (await database.fetch("SELECT position FROM head"))[0][0]
         views = await database.run(queries.progress)
         parked = await database.run(queries.parked)
