@@ -222,6 +222,7 @@ ACTING: dict[type, Rules] = {
     a.OpenService: _ACCOUNTS,
     a.VerifyIdentity: _CITY_ACCOUNTS,
     a.RevokeIdentity: _CITY_ACCOUNTS,
+    a.MoveOfficer: _CITY_ACCOUNTS,
     a.GrantRole: _ACCOUNTS,
     a.RevokeRole: _ACCOUNTS,
     a.SuspendAccount: _ACCOUNTS,
@@ -293,6 +294,7 @@ IN_PERSON: tuple[type, ...] = g.AgreementCommand.__args__
 ON_OTHERS: tuple[type, ...] = (
     a.VerifyIdentity,
     a.RevokeIdentity,
+    a.MoveOfficer,
     a.GrantRole,
     a.RevokeRole,
     a.SuspendAccount,
@@ -369,7 +371,8 @@ def check_administration(
     """What an account administrator may not do to an account within his reach.
 
     Nobody changes his own, or lifts a suspension from beyond his reach. A role is given and taken only by who may give it, through software only
-    where that may act, and whoever holds one that the city gives is the city's to suspend. The city keeps an administrator: whoever takes one
+    where that may act, and whoever holds one that is not the administrator's to give, at another agency
+    or the city's, is not his to suspend. The city keeps an administrator: whoever takes one
     away is another, a person, whose own grant has no end; the log sees to it that this is still so
     when his act is recorded, for he is among the streams that the decision looked at.
     """
@@ -470,7 +473,7 @@ def _concerned(
             return ((command.role, command.agency),)
         case _:
             held = (grant for grant in target.grants if not grant.is_over(at))
-            return tuple((g.role, g.agency) for g in held if GIVEN_BY[g.role] is Where.CITY)
+            return tuple([(grant.role, grant.agency) for grant in held])
 
 
 def _runs_the_city(account: Account, at: datetime) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from commands import account, dossier
 from commands.authority import (
+    IN_PERSON,
     Caller,
     Capacity,
     authorise,
@@ -242,7 +243,9 @@ class CommandHandler:
         state = target or seen.dossier
         if command.effective_at is None:
             return (now if state is None else max(now, state.known_at)), capacity
-        floor = earliest(seen.caller, capacity, now, self._since)
+        # A signature is of the day on which it is given.
+        signs = isinstance(command, IN_PERSON)
+        floor = None if signs else earliest(seen.caller, capacity, now, self._since)
         return _effective_at(command.effective_at, floor, state, now), capacity
 
     def _setting(

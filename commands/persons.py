@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from commands import dossier as c
 from commands import payment as p
+from commands.agreement import CountersignAgreement
 from commands.command import Command, Setting
 from commands.identities import check_verified
 from commands.separation import citizens_stream, is_party
 from commands.streams import Versioned
 from domain.account import Account, AccountKind, Role
+from domain.agreement import Agreement
 from domain.dossier import (
     Applicant,
     ApplicantKind,
@@ -51,8 +53,13 @@ def named_accounts(command: Command) -> tuple[UUID, ...]:
 def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID, ...]:
     """What a decision about a case rests on besides, as what was found says.
 
-    Which citizen an officer is who acts or is named; of a correction, the applicant's account.
+    Which citizen an officer is who acts or is named; of a correction, the applicant's account; of a
+    second signature, who gave the first.
     """
+    if isinstance(command, CountersignAgreement):
+        agreement = found[0].state
+        first = agreement.terms.signer if isinstance(agreement, Agreement) else None
+        return () if first is None else (first,)
     if not isinstance(command, OF_A_CASE):
         return ()
     further = [

@@ -28,6 +28,7 @@ ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=ONE_LINE)]
 """A name, a reference, an address: one line."""
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]
 """Lower-case hexadecimal digest (FIPS 180-4)."""
+CatalogueVersion = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 """An instant with its offset (RFC 3339)."""
 
@@ -51,7 +52,7 @@ class Context(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Idempotency key of the command, or the name of the import."""
     correlation: UUID
     """The dossier (or other stream) that the whole conversation is about."""
-    effective_at: datetime
+    effective_at: Moment
     """When it happened; equals the time of the command except in imports and late paper."""
     role: str | None = None
     agency: str | None = None

@@ -93,6 +93,7 @@ class Reason(StrEnum):
     DOSSIER_NOT_FINISHED = "dossier-not-finished"
     # account
     ISSUER_NOT_FOR_THIS_ACCOUNT = "issuer-not-for-this-account"
+    NO_OFFICER = "no-officer"
     NO_PERSON = "no-person"
     NATIONAL_ID_INVALID = "national-id-invalid"
     TAX_CODE_INVALID = "tax-code-invalid"
@@ -134,6 +135,7 @@ class Reason(StrEnum):
     AGREEMENT_ENDED = "agreement-ended"
     ALREADY_COUNTERSIGNED = "already-countersigned"
     SECOND_SIGNATURE_NEEDED = "second-signature-needed"
+    FIRST_SIGNATURE_VOID = "first-signature-void"
     FIELD_UNKNOWN = "field-unknown"
     EVENT_UNKNOWN = "event-unknown"
 

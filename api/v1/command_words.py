@@ -218,6 +218,11 @@ WORDS: dict[str, Words] = {
     "VerifyIdentity": Words(
         ACCOUNTS, "Verify an identity", "To a level, by a number that no other account has."
     ),
+    "MoveOfficer": Words(
+        ACCOUNTS,
+        "Move an officer to another agency",
+        "Whose administrator answers for the account from then on; roles stay as they are.",
+    ),
     "RevokeIdentity": Words(
         ACCOUNTS,
         "Revoke a verified identity",

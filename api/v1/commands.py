@@ -91,6 +91,7 @@ COMMAND_ROUTES: tuple[CommandRoute, ...] = (
     CommandRoute("/v1/accounts/services", a.OpenService, "account"),
     _account("verify-identity", a.VerifyIdentity),
     _account("revoke-identity", a.RevokeIdentity),
+    _account("move", a.MoveOfficer),
     _account("grant-role", a.GrantRole),
     _account("revoke-role", a.RevokeRole),
     _account("suspend", a.SuspendAccount),

@@ -134,6 +134,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "national_id": "079199990001",
         "evidence": "VNeID 2026-01-05",
     },
+    "MoveOfficer": {"agency": "H29.102", "title": "Chuyên viên"},
     "RevokeIdentity": {"explanation": "Số của người khác."},
     "GrantRole": {"role": "examiner", "agency": "H29.101"},
     "RevokeRole": {"role": "examiner", "agency": "H29.101", "explanation": "Chuyển công tác."},

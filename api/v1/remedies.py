@@ -89,6 +89,7 @@ OF_REFUSALS: dict[Reason, str] = {
     R.WITHDRAWAL_NOT_REQUESTED: "Nobody asked for a withdrawal.",
     R.DOSSIER_NOT_FINISHED: "Finish it first.",
     R.ISSUER_NOT_FOR_THIS_ACCOUNT: "Accounts of this kind come from another issuer.",
+    R.NO_OFFICER: "Only officers have an agency that they can be moved to.",
     R.NO_PERSON: "Only persons and organisations have an identity to verify.",
     R.NATIONAL_ID_INVALID: "Check the number: it is no personal identification number.",
     R.TAX_CODE_INVALID: "Check the number: it is no tax code.",
@@ -128,6 +129,7 @@ OF_REFUSALS: dict[Reason, str] = {
     R.AGREEMENT_ENDED: "The agreement is over; sign a new one.",
     R.ALREADY_COUNTERSIGNED: "It has both signatures.",
     R.SECOND_SIGNATURE_NEEDED: "Another data-sharing administrator countersigns it.",
+    R.FIRST_SIGNATURE_VOID: "Who signed first may not sign any more: end it and have a new one signed.",
     R.FIELD_UNKNOWN: "Take names of fields that can be shared.",
     R.EVENT_UNKNOWN: "Take names of events that can be shared.",
 }

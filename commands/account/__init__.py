@@ -3,6 +3,7 @@
 from commands.account.commands import (
     AccountCommand,
     GrantRole,
+    MoveOfficer,
     OpenAccount,
     OpenCitizen,
     OpenOfficer,
@@ -18,6 +19,7 @@ from commands.account.commands import (
 __all__ = [
     "AccountCommand",
     "GrantRole",
+    "MoveOfficer",
     "OpenAccount",
     "OpenCitizen",
     "OpenOfficer",

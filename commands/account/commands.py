@@ -78,6 +78,13 @@ class RevokeIdentity(Command, frozen=True, kw_only=True):
     explanation: Text
 
 
+class MoveOfficer(Command, frozen=True, kw_only=True):
+    """Điều chuyển cán bộ; roles are given and taken by themselves."""
+
+    agency: AgencyId
+    title: ShortText
+
+
 class GrantRole(Command, frozen=True, kw_only=True):
     """Cấp quyền; a second grant of the same role replaces the validity of the first."""
 
@@ -115,6 +122,7 @@ AccountCommand = (
     OpenAccount
     | VerifyIdentity
     | RevokeIdentity
+    | MoveOfficer
     | GrantRole
     | RevokeRole
     | SuspendAccount

@@ -1,12 +1,13 @@
 """What a command to an account leads to: events, nothing (already so), or a refusal."""
 
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
 from commands.account.commands import (
     AccountCommand,
     GrantRole,
+    MoveOfficer,
     OpenAccount,
     OpenCitizen,
     OpenOfficer,
@@ -56,22 +57,7 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
         return open_account(account, command, setting)
     if account is None:
         raise Refused(Reason.NOT_FOUND, "no account has this id")
-    match command:
-        case VerifyIdentity():
-            return verify(account, command, setting)
-        case RevokeIdentity():
-            return revoke_identity(account, command, setting)
-        case GrantRole():
-            return grant(account, command, setting)
-        case RevokeRole(role=role, agency=agency):
-            held = any((g.role, g.agency) == (role, agency) for g in account.grants)
-            refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
-            revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
-            return (revoked,)
-        case SuspendAccount() | ReactivateAccount():
-            return suspend_or_reactivate(account, command, setting)
-        case _:
-            assert_never(command)
+    return DECISIONS[type(command)](account, command, setting)
 
 
 def claims_of(
@@ -150,6 +136,17 @@ def verify(account: Account, command: VerifyIdentity, setting: Setting) -> Event
     )
 
 
+def move(account: Account, command: MoveOfficer, setting: Setting) -> Events:
+    """Of an officer alone; what he does at which agency, his roles say."""
+    officer = account.kind is AccountKind.OFFICER
+    refuse_if(not officer, Reason.NO_OFFICER)
+    known = command.agency in setting.catalogue.agencies
+    refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
+    if (account.agency, account.title) == (command.agency, command.title):
+        return ()
+    return (e.OfficerMoved(agency=command.agency, title=command.title),)
+
+
 def revoke_identity(account: Account, command: RevokeIdentity, setting: Setting) -> Events:
     """By another hand than the one that verified it; its roles stay."""
     refuse_if(account.identity_level == 0, Reason.NOT_VERIFIED)
@@ -194,14 +191,36 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
     return () if unchanged else (granted,)
 
 
+def revoke_role(account: Account, command: RevokeRole, _setting: Setting) -> Events:
+    """Of what is held, or was to be."""
+    held = any((g.role, g.agency) == (command.role, command.agency) for g in account.grants)
+    refuse_if(not held, Reason.ROLE_NOT_GRANTED, command.role, "/role")
+    revoked = e.RoleRevoked(
+        role=command.role, agency=command.agency, explanation=command.explanation
+    )
+    return (revoked,)
+
+
 def _already(said: bytes, recorded: bytes | None) -> Events:
     """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
     refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
     return ()
 
 
+DECISIONS: dict[type, Callable[[Account, Any, Setting], Events]] = {
+    VerifyIdentity: verify,
+    RevokeIdentity: revoke_identity,
+    MoveOfficer: move,
+    GrantRole: grant,
+    RevokeRole: revoke_role,
+    SuspendAccount: suspend_or_reactivate,
+    ReactivateAccount: suspend_or_reactivate,
+}
+
+
 NEXT: dict[type, Callable[[Account], bool]] = {
     VerifyIdentity: lambda a: a.kind is not AccountKind.SERVICE,
+    MoveOfficer: lambda a: a.kind is AccountKind.OFFICER,
     RevokeIdentity: lambda a: a.identity_level > 0,
     GrantRole: lambda a: bool(ROLES_OF_KIND[a.kind]),
     RevokeRole: lambda a: bool(a.grants),

@@ -10,7 +10,7 @@ from commands.agreement.commands import (
 )
 from commands.command import Command, Setting
 from commands.separation import is_same_hand
-from domain.account import Grant, Role
+from domain.account import Account, Grant, Role
 from domain.agreement import (
     Agreement,
     AgreementCountersigned,
@@ -54,20 +54,22 @@ def countersign(agreement: Agreement, setting: Setting) -> Events:
     independent = is_second_hand(agreement, setting)
     detail = "the second signature is another person's, whom the first did not make a signer"
     refuse_if(not independent, Reason.SECOND_SIGNATURE_NEEDED, detail)
+    first = None if agreement.terms.signer is None else setting.named.get(agreement.terms.signer)
+    refuse_if(not _signing_roles(first, setting), Reason.FIRST_SIGNATURE_VOID)
     return (AgreementCountersigned(signer=setting.actor),)
 
 
 def is_second_hand(agreement: Agreement, setting: Setting) -> bool:
     """Whether the actor is another person than the first, and neither gave the other his role."""
     terms = agreement.terms
-    makers = {one.by for one in _signing_roles(setting)}
+    makers = {one.by for one in _signing_roles(setting.account, setting)}
     if terms.signer in {None, setting.actor, *makers}:
         return False
     return not is_same_hand(setting, terms.signer_made_by)
 
 
-def _signing_roles(setting: Setting) -> tuple[Grant, ...]:
-    account = setting.account
+def _signing_roles(account: Account | None, setting: Setting) -> tuple[Grant, ...]:
+    """None, too, while the account is suspended."""
     held = () if account is None else account.roles(setting.entered_at or setting.at)
     return tuple([one for one in held if one.role is Role.DATA_SHARING_ADMIN])
 
@@ -108,7 +110,7 @@ def sign(command: SignAgreement, setting: Setting) -> Events:
             valid_from=valid_from,
             valid_before=command.valid_before,
             signer=setting.actor,
-            signer_made_by=next((one.by for one in _signing_roles(setting)), None),
+            signer_made_by=next((one.by for one in _signing_roles(setting.account, setting)), None),
         ),
     )
 

@@ -123,12 +123,18 @@ async def import_file(connection: AsyncConnection, file: Path) -> Imported:
 async def export_file(connection: AsyncConnection, file: Path, after: int = 0) -> int:
     """Write what follows a position of the log, in its order; returns the last position.
 
-    A new file is only its owner's to read: the events name people.
+    The file is only its owner's to read: the events name people. It is written beside one of that
+    name, which it takes the place of once it is whole.
     """
-    with _created(file) as lines:
-        while rows := await _placed(connection, after):
-            lines.writelines(as_placed_line(*row) for row in rows)
-            after = rows[-1][0]
+    beside = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        with _created(beside) as lines:
+            while rows := await _placed(connection, after):
+                lines.writelines(as_placed_line(*row) for row in rows)
+                after = rows[-1][0]
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
     return after
 
 

@@ -25,9 +25,10 @@ import gc
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -53,6 +54,8 @@ LINE_MAX = 1_048_576
 PORTION_MAX = 33_554_432
 """Bytes of the lines of one transaction, give or take a line: bounds memory."""
 PIPE_BUFFER = 1_048_576
+CLOCKS_APART = timedelta(seconds=5)
+"""By how much the clock of the log that a file comes from may be ahead of ours."""
 _FRAME_LENGTH = 8
 
 
@@ -76,6 +79,8 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(max_length=100)] | None = None
     recorded_at: datetime | None = None
     leaf: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
+    damaged: str | None = None
+    """Base64 of a stored form that is no JSON; `body` is null then."""
 
 
 class Batch(Struct, tag=True):
@@ -105,6 +110,7 @@ class End(Struct, tag=True):
     why: str = ""
 
 
+_check = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_line = msgspec.json.Decoder(Line).decode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Batch | End).decode
@@ -126,19 +132,32 @@ def as_placed_line(  # noqa: PLR0913, PLR0917  the columns of the log
 ) -> bytes:
     """The line that says this, and where it stands in the log that it comes from."""
     at = recorded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    shown = b'"body":%b' % body
+    if not is_json(body):
+        # What is no JSON would make the line none either; an import says so, and not that it is malformed.
+        shown = b'"body":null,"damaged":"%b"' % b64encode(body)
     return (
-        b'{"position":%d,"stream":"%b","version":%d,"name":"%b","recorded_at":"%b","leaf":"%b",'
-        b'"body":%b}\n'
+        b'{"position":%d,"stream":"%b","version":%d,"name":%b,"recorded_at":"%b","leaf":"%b",%b}\n'
         % (
             position,
             str(stream).encode(),
             version,
-            name.encode(),
+            msgspec.json.encode(name),
             at.encode(),
             leaf.hex().encode(),
-            body,
+            shown,
         )
     )
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a stored form is one JSON text, in one line."""
+    try:
+        body.decode()
+        _check(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return b"\n" not in body
 
 
 @asynccontextmanager
@@ -234,12 +253,16 @@ def _refuse_another_leaf(line: Line) -> None:
 
 def _taken(line: Line) -> StoredEvent:
     """The stored form of the line's fact. Raises what `_batch` tells of the line."""
+    if line.damaged is not None:
+        raise ValueError("its own log could not read this event: leave its stream out of the file")
     given = bytes(line.body)
     body = body_of(line.stream, line.version, line.name or "", given)
     stored = to_stored(line.stream, line.version, body)
     _refuse_too_much(line.version, stored.state)
     if stored.state != given:
         _refuse_unknown(msgspec.json.decode(given), body)
+    if body.context.effective_at > datetime.now(UTC) + CLOCKS_APART:
+        raise ValueError("effective_at is still to come")
     day = body.context.effective_at.astimezone(CITY_TIME).date()
     if fault := stored_fault(stored.state, body) or recorded_fault(body.event, day):
         raise ValueError(fault)

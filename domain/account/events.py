@@ -118,6 +118,13 @@ class IdentityRevoked(Event, frozen=True, kw_only=True, tag="account.identity_re
     explanation: Annotated[Text, OF_MENTIONED]
 
 
+class OfficerMoved(Event, frozen=True, kw_only=True, tag="account.officer_moved"):
+    """Điều chuyển cán bộ: another agency's administrator answers for the account from now on."""
+
+    agency: AgencyId
+    title: ShortText
+
+
 class RoleGranted(Event, frozen=True, kw_only=True, tag="account.role_granted"):
     """Cấp quyền, for an agency and a time, half-open."""
 
@@ -158,6 +165,7 @@ AccountEvent = (
     | ServiceOpened
     | IdentityVerified
     | IdentityRevoked
+    | OfficerMoved
     | RoleGranted
     | RoleRevoked
     | AccountSuspended

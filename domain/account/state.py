@@ -1,6 +1,6 @@
 """What the events of an account add up to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from domain.account.events import (
     CitizenOpened,
     IdentityRevoked,
     IdentityVerified,
+    OfficerMoved,
     OfficerOpened,
     OrganisationOpened,
     Role,
@@ -80,6 +81,7 @@ class Account(Value, frozen=True, kw_only=True):
     subject: str
     known_at: datetime
     agency: str | None = None
+    title: str | None = None
     identity_level: int = 0
     national_id: str | None = None
     documents: tuple[str, ...] = ()
@@ -130,41 +132,54 @@ def account_id(issuer: str, subject: str) -> UUID:
     return stream_id("account", f"{len(issuer)}:{issuer}{subject}")
 
 
+Changes = dict[str, Any]
+"""The fields of an account that one more fact changes, by name."""
+
+
+def _verified(account: Account, event: IdentityVerified) -> Changes:
+    return {
+        "identity_level": event.level,
+        "national_id": event.national_id,
+        "documents": _with_documents(account, event),
+        "born": event.born or account.born,
+        "verified_said": digest(event.evidence),
+        "verified_by": event.by,
+    }
+
+
+def _granted(account: Account, event: RoleGranted) -> Changes:
+    grant = Grant(event.role, event.agency, event.valid_from, event.valid_before, event.by)
+    return {"grants": (*_without(account.grants, event.role, event.agency), grant)}
+
+
+CHANGES: dict[type[Any], Callable[[Account, Any], Changes]] = {
+    IdentityVerified: _verified,
+    IdentityRevoked: lambda account, _event: _unverified(account),
+    OfficerMoved: lambda _account, event: {"agency": event.agency, "title": event.title},
+    RoleGranted: _granted,
+    RoleRevoked: lambda account, event: {
+        "grants": _without(account.grants, event.role, event.agency)
+    },
+    AccountSuspended: lambda _account, event: {
+        "suspended": True,
+        "suspended_by": event.agency,
+        "said": digest(event.explanation),
+    },
+    AccountReactivated: lambda _account, event: {
+        "suspended": False,
+        "suspended_by": None,
+        "said": digest(event.explanation),
+    },
+}
+"""What each event but those that open an account changes."""
+
+
 def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Account:
     """The state after one more fact. Total and silent."""
     if isinstance(event, CitizenOpened | OrganisationOpened | OfficerOpened | ServiceOpened):
         return _opened(event, at)
     assert account is not None, "an account's first event opens it"
-    return replace(account, known_at=at, **_changes(account, event))
-
-
-def _changes(account: Account, event: AccountEvent) -> dict[str, Any]:
-    """The fields of an account that one more fact changes, by name."""
-    match event:
-        case IdentityVerified():
-            return {
-                "identity_level": event.level,
-                "national_id": event.national_id,
-                "documents": _with_documents(account, event),
-                "born": event.born or account.born,
-                "verified_said": digest(event.evidence),
-                "verified_by": event.by,
-            }
-        case IdentityRevoked():
-            return _unverified(account)
-        case RoleGranted():
-            grant = Grant(event.role, event.agency, event.valid_from, event.valid_before, event.by)
-            return {"grants": (*_without(account.grants, event.role, event.agency), grant)}
-        case RoleRevoked():
-            return {"grants": _without(account.grants, event.role, event.agency)}
-        case AccountSuspended():
-            said = digest(event.explanation)
-            return {"suspended": True, "suspended_by": event.agency, "said": said}
-        case AccountReactivated():
-            return {"suspended": False, "suspended_by": None, "said": digest(event.explanation)}
-        case _:
-            msg = f"{type(event).__name__} opens an account"
-            raise AssertionError(msg)
+    return replace(account, known_at=at, **CHANGES[type(event)](account, event))
 
 
 KIND_OPENED = {
@@ -185,12 +200,13 @@ def _opened(
         issuer=event.issuer,
         subject=event.subject,
         agency=getattr(event, "agency", None),
+        title=getattr(event, "title", None),
         documents=(tax_code,) if tax_code is not None and is_of_person(tax_code) else (),
         known_at=at,
     )
 
 
-def _unverified(account: Account) -> dict[str, Any]:
+def _unverified(account: Account) -> Changes:
     """As it was opened; the tax code of a household business was not verified here."""
     kept = account.documents[:1] if account.kind is AccountKind.ORGANISATION else ()
     return {

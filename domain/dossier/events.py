@@ -12,6 +12,7 @@ from domain.event import (
     OF_MENTIONED,
     OF_REPRESENTATIVE,
     AgencyId,
+    CatalogueVersion,
     Event,
     Moment,
     Sha256,
@@ -195,7 +196,7 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     receiving_agency: AgencyId
     competent_agency: AgencyId
     papers: tuple[SubmittedPaper, ...] = ()
-    copies: int = 1
+    copies: Annotated[int, Meta(ge=1, le=10_000)] = 1
     delivery: Delivery = Delivery.COUNTER
     representative: Representative | None = None
     presenter: Presenter | None = None
@@ -206,7 +207,7 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
     """Online: by when it must be answered; later is a late reception (NĐ 118/2025, art. 17, 18)."""
-    catalogue_version: int = 0
+    catalogue_version: CatalogueVersion = 0
     """Fees follow the catalogue in force at lodging."""
 
 
@@ -234,7 +235,7 @@ class DossierAccepted(Event, frozen=True, kw_only=True, tag="dossier.accepted"):
     due_at: Moment | None
     unrolled_at: Moment | None = None
     """Where the count of calendar days ends, if that is a day off; pauses move this date."""
-    catalogue_version: int
+    catalogue_version: CatalogueVersion
     """Legal rules are those in force at reception."""
     calendar_version: str
     """Which edition of the calendar of working days the date was counted by."""
@@ -381,7 +382,7 @@ class DossierResumed(Event, frozen=True, kw_only=True, tag="dossier.resumed"):
     step_due_at: Moment | None = None
     calendar_version: str
     """By which edition of the calendar the time was counted."""
-    paused_minutes: int
+    paused_minutes: Annotated[int, Meta(ge=0, le=10_000_000)]
     """Working minutes."""
     proof: Annotated[ShortText | None, OF_MENTIONED] = None
     """Paper that ended the pause, by number and day: of a financial obligation the receipt."""
@@ -395,7 +396,7 @@ class SupplementRequested(Event, frozen=True, kw_only=True, tag="dossier.supplem
 
     at_reception: bool
     """Whether it was asked for before acceptance."""
-    nth: int = 1
+    nth: Annotated[int, Meta(ge=1, le=10_000)] = 1
     """Of this dossier; one complete notice is the rule, and a second counts as late (QĐ 766, 2.1)."""
     papers: tuple[str, ...]
     clause: Annotated[ShortText, OF_MENTIONED]
@@ -512,7 +513,7 @@ class DossierCorrected(Event, frozen=True, kw_only=True, tag="dossier.corrected"
     before: Annotated[ShortText | None, OF_APPLICANT]
     after: Annotated[ShortText, OF_APPLICANT]
     basis: Annotated[ShortText, OF_MENTIONED]
-    corrects: int
+    corrects: Annotated[int, Meta(ge=1, le=1_000_000)]
     """Version, in this stream, of the event that said it wrongly."""
 
 

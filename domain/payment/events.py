@@ -7,7 +7,16 @@ from uuid import UUID
 from msgspec import Meta
 
 from domain.catalogue.procedure import FeeKind, Vnd
-from domain.event import OF_MENTIONED, OF_PAYER, AgencyId, Event, Moment, ShortText, Text
+from domain.event import (
+    OF_MENTIONED,
+    OF_PAYER,
+    AgencyId,
+    CatalogueVersion,
+    Event,
+    Moment,
+    ShortText,
+    Text,
+)
 from domain.identity import ProcedureCode
 from domain.value import Value
 
@@ -43,7 +52,7 @@ class FeeAssessed(Event, frozen=True, kw_only=True, tag="payment.fee_assessed"):
     payer: UUID | None = None
     """Account of the applicant, or of who lodged online; nobody where neither has one."""
     lines: tuple[FeeLine, ...]
-    catalogue_version: int
+    catalogue_version: CatalogueVersion
 
 
 class FeeWaived(Event, frozen=True, kw_only=True, tag="payment.fee_waived"):

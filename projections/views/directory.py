@@ -1,5 +1,6 @@
 """Directory of accounts: who may sign in, for which agency, with which roles."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -61,22 +62,26 @@ def opened(event: Any, record: Record) -> Entry:
     )
 
 
+CHANGES: dict[type, Callable[[Entry, Any], dict[str, Any]]] = {
+    e.IdentityVerified: lambda _entry, event: {"identity_level": event.level},
+    e.IdentityRevoked: lambda _entry, _event: {"identity_level": 0},
+    e.OfficerMoved: lambda _entry, event: {"agency": event.agency, "title": event.title},
+    e.RoleGranted: lambda entry, event: {"roles": (*_without(entry.roles, event), _grant(event))},
+    e.RoleRevoked: lambda entry, event: {"roles": _without(entry.roles, event)},
+    e.AccountSuspended: lambda _entry, _event: {"suspended": True},
+    e.AccountReactivated: lambda _entry, _event: {"suspended": False},
+}
+"""The fields that each fact changes, but for those that begin an entry, or change nothing here."""
+
+
 def changes(entry: Entry, event: Any) -> dict[str, Any]:
     """The fields that one more fact changes."""
-    match event:
-        case e.IdentityVerified(level=level):
-            return {"identity_level": level}
-        case e.RoleGranted():
-            grant = Grant(event.role, event.agency, event.valid_from, event.valid_before)
-            return {"roles": (*_without(entry.roles, event), grant)}
-        case e.RoleRevoked():
-            return {"roles": _without(entry.roles, event)}
-        case e.AccountSuspended():
-            return {"suspended": True}
-        case e.AccountReactivated():
-            return {"suspended": False}
-        case _:
-            return {}
+    change = CHANGES.get(type(event))
+    return {} if change is None else change(entry, event)
+
+
+def _grant(event: e.RoleGranted) -> Grant:
+    return Grant(event.role, event.agency, event.valid_from, event.valid_before)
 
 
 def fold(entry: Entry | None, record: Record, _out: Out) -> Entry:

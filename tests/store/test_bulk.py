@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -12,12 +13,18 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 
 from commands.log import bulk, event_file
 from commands.log.bulk import Imported, append_bulk, export_file, import_file
 from commands.log.codec import Body, to_stored
-from commands.log.event_file import BadLineError, Line, as_line, read_batches
+from commands.log.event_file import (
+    BadLineError,
+    Line,
+    as_line,
+    as_placed_line,
+    read_batches,
+)
 from commands.log.event_log import read_rows
 from commands.log.leaf import leaf_hash
 from commands.log.numbering import Numbering
@@ -109,6 +116,30 @@ def test_an_export_is_the_file_that_was_imported(database: LogDatabase, file: Pa
     on(database, check)
 
 
+@pytest.mark.parametrize("body", [b"no JSON", b'{"a":1}\n', b'{"a":"\xff"}', b'{"a":1}{}'])
+def test_what_is_no_json_leaves_its_line_one(body: bytes) -> None:
+    """A damaged event is told by whoever reads the file, and breaks no other line."""
+    line = as_placed_line(7, A, 1, 'a."b', AT, body, b"\x01" * 32)
+    assert line.count(b"\n") == 1
+    read = msgspec.json.decode(line)
+    assert (read["name"], read["body"]) == ('a."b', None)
+    assert b64decode(read["damaged"]) == body
+
+
+def test_an_export_takes_the_place_of_an_older_one_only_when_it_is_whole(
+    database: LogDatabase, file: Path
+) -> None:
+    async def check(connection: AsyncConnection) -> None:
+        file.write_text("older")
+        await connection.close()
+        with pytest.raises(OperationalError):
+            await export_file(connection, file)
+        assert file.read_text() == "older"
+        assert list(file.parent.iterdir()) == [file]
+
+    on(database, check)
+
+
 def test_a_file_goes_on_where_the_log_stands(database: LogDatabase, file: Path) -> None:
     async def check(connection: AsyncConnection) -> None:
         await append_bulk(connection, [(A, context(A), (OPENED, SUSPENDED))])
@@ -157,6 +188,9 @@ def test_other_facts_in_the_same_place_are_refused(database: LogDatabase, file: 
         ([MIXED[0], MIXED[1].replace(b'"cause"', b'"why":1,"cause"')], 2, "Context .* `why`"),
         ([MIXED[0], MIXED[1].replace("Mẫu".encode(), b"\xff")], 2, "utf-8"),
         ([MIXED[0], MIXED[1].replace("Mẫu".encode(), b"\\u0000")], 2, "matching regex"),
+        ([MIXED[0], MIXED[1].replace(b'Z"', b'"')], 2, "timezone"),
+        ([MIXED[0], MIXED[1].replace(b'"2025-', b'"2190-')], 2, "still to come"),
+        ([MIXED[0], MIXED[1][:-2] + b',"damaged":"AAAA"}\n'], 2, "could not read this event"),
         ([MIXED[0], b"\n", MIXED[1]], 2, "truncated"),
         ([MIXED[0], MIXED[1][:-20]], 2, "truncated"),
         ([MIXED[0], b'{"stream":' + b"[" * 100_000], 2, ""),

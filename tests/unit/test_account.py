@@ -163,6 +163,19 @@ def test_a_verification_is_revoked_by_another_hand_and_leaves_nothing() -> None:
     given(OPENED).when(revoke).refused(Reason.NOT_VERIFIED)
 
 
+def test_an_officer_is_moved_with_his_roles_to_another_agency_and_nobody_else_is() -> None:
+    move = c.MoveOfficer(agency="H29.102", title="t2")
+    moved = e.OfficerMoved(agency="H29.102", title="t2")
+    state = given(OFFICER, GRANTED).when(move).then(moved)
+    assert isinstance(state, e.Account)
+    assert (state.agency, state.title, len(state.grants)) == ("H29.102", "t2", 1)
+    nowhere = replace(move, agency="H29.999")
+    given(OFFICER).when(nowhere).refused(Reason.AGENCY_UNKNOWN, "/agency")
+    citizen = given(OPENED).when(move)
+    assert not citizen.may_follow()
+    citizen.refused(Reason.NO_OFFICER)
+
+
 def test_of_a_household_business_the_tax_code_stays() -> None:
     household = e.OrganisationOpened(issuer="i", subject="s", name="M", tax_code="079199990001")
     by_another = replace(VERIFIED, by=OTHER)

@@ -1,6 +1,7 @@
 """An agreement's decider: it names only what exists, is signed once, and ends once."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -40,6 +41,11 @@ SIGNED = AgreementSigned(
 COUNTERSIGN = c.CountersignAgreement()
 BY_ANOTHER = replace(SIGNED, signer=OTHER)
 """As if somebody else than the actor of these tests had signed first."""
+SIGNER = account(
+    AccountKind.OFFICER,
+    grants=(Grant(Role.DATA_SHARING_ADMIN, "H29", MONDAY_9 - timedelta(days=1), None),),
+)
+SIGNERS: dict[str, Any] = {"named": {OTHER: SIGNER}}
 COUNTERSIGNED = AgreementCountersigned(signer=ACTOR)
 END = c.EndAgreement(explanation="x")
 ENDED = AgreementEnded(explanation="x")
@@ -52,7 +58,7 @@ def test_an_agreement_is_signed_once() -> None:
 
 
 def test_an_agreement_has_two_signatures_of_two_persons() -> None:
-    state = given(BY_ANOTHER).when(COUNTERSIGN).then(COUNTERSIGNED)
+    state = given(BY_ANOTHER).when(COUNTERSIGN, **SIGNERS).then(COUNTERSIGNED)
     assert isinstance(state, Agreement)
     assert state.countersigner == ACTOR
     given(SIGNED).when(COUNTERSIGN).refused(Reason.SECOND_SIGNATURE_NEEDED)
@@ -77,9 +83,20 @@ def test_neither_signer_gave_the_other_his_role() -> None:
     assert not wish.may_follow()
     wish.refused(needed)
     given(replace(BY_ANOTHER, signer_made_by=ACTOR)).when(COUNTERSIGN).refused(needed)
-    given(BY_ANOTHER).when(COUNTERSIGN, account=held(DOSSIER)).then(COUNTERSIGNED)
+    given(BY_ANOTHER).when(COUNTERSIGN, account=held(DOSSIER), **SIGNERS).then(COUNTERSIGNED)
     (signed,) = given().when(SIGN, account=held(OTHER)).decide(None)
     assert signed == replace(SIGNED, signer_made_by=OTHER)
+
+
+def test_the_first_signature_holds_only_while_its_signer_may_still_sign() -> None:
+    """He was suspended, or his role was taken, before the second signature came."""
+    void = Reason.FIRST_SIGNATURE_VOID
+    for first in (
+        {},
+        {OTHER: replace(SIGNER, suspended=True)},
+        {OTHER: replace(SIGNER, grants=())},
+    ):
+        given(BY_ANOTHER).when(COUNTERSIGN, named=first).refused(void)
 
 
 def test_an_agreement_ends_once_and_keeps_its_terms() -> None:

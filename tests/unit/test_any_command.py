@@ -73,6 +73,13 @@ EXTENDING = replace(
 )
 """The same, but that its law allows an extension."""
 SINCE = MONDAY_9 - timedelta(days=1)
+SIGNER = examiner(
+    COMMUNE,
+    grants=(
+        Grant(Role.EXAMINER, COMMUNE, SINCE, None),
+        Grant(Role.DATA_SHARING_ADMIN, "H29", SINCE, None),
+    ),
+)
 LEAD = examiner(
     COMMUNE, grants=tuple(Grant(Role.TEAM_LEAD, at, SINCE, None) for at in (COMMUNE, ELSEWHERE))
 )
@@ -135,6 +142,7 @@ ACCOUNT_COMMANDS: tuple[Command, ...] = (
     a.VerifyIdentity(level=1, national_id=NUMBER, evidence="x"),
     a.VerifyIdentity(level=2, national_id=NUMBER, evidence="y"),
     a.RevokeIdentity(explanation="x"),
+    a.MoveOfficer(agency=ELSEWHERE, title="t"),
     a.GrantRole(role=Role.EXAMINER, agency=COMMUNE),
     a.GrantRole(role=Role.CLERK, agency=COMMUNE, valid_before=SOON),
     a.RevokeRole(role=Role.EXAMINER, agency=COMMUNE, explanation="x"),
@@ -180,7 +188,7 @@ def setting(actor: UUID, turn: int, dossier: Dossier | None) -> Setting:
         role=None if own else Role.PAYMENT_PLATFORM if actor == CLERK else Role.CASHIER,
         named={
             OWNER: account(AccountKind.CITIZEN, identity_level=2),
-            EXAMINER: examiner(COMMUNE),
+            **dict.fromkeys((EXAMINER, APPROVER, CLERK), SIGNER),
         },
         dossier=dossier,
         dossier_id=DOSSIER,

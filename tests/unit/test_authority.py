@@ -369,6 +369,15 @@ def test_who_holds_what_the_city_gives_is_the_citys_to_suspend() -> None:
     assert administer(SUSPEND, CITY_ADMIN, colleague) is None
 
 
+def test_who_works_at_another_agency_too_is_not_one_agencys_to_suspend() -> None:
+    """Whoever opened the account under his subject could otherwise keep him from his work there."""
+    elsewhere = account(holds(Role.CLERK, "H29.1"), holds(Role.FRONT_DESK, "H29.2"))
+    assert administer(SUSPEND, LOCAL_ADMIN, elsewhere) is Reason.ROLE_NOT_YOURS_TO_GIVE
+    assert administer(SUSPEND, CITY_ADMIN, elsewhere) is None
+    no_more = account(holds(Role.FRONT_DESK, "H29.2", before=MONDAY_9))
+    assert administer(SUSPEND, LOCAL_ADMIN, no_more) is None
+
+
 TAKING_THE_CITY = [
     SUSPEND,
     a.RevokeRole(role=Role.ACCOUNT_ADMIN, agency="H29", explanation="x"),

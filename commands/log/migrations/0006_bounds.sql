@@ -7,3 +7,6 @@ ALTER TABLE event ADD CONSTRAINT event_versions_begin CHECK (version >= 1);
 ALTER TABLE dossier_number
     ADD CONSTRAINT dossier_number_agency CHECK (agency ~ '^[A-Z][0-9]{2}(\.[1-9][0-9]{0,2}){0,3}$'),
     ADD CONSTRAINT dossier_number_day CHECK (day BETWEEN '2000-01-01' AND '2199-12-31');
+
+-- An answer is that of a command which led to a version of its stream.
+ALTER TABLE answer ADD CONSTRAINT answer_versions_begin CHECK (version >= 0 AND position >= 0);
