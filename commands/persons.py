@@ -121,19 +121,26 @@ def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
     refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 
-def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
-    """Who gets a dossier works on cases at the agency that holds it, and it is not his own."""
+def check_officer(
+    officer: UUID, agency: str, role: str | None, dossier: Dossier, setting: Setting
+) -> None:
+    """Who gets a dossier does its step at the agency that has it, and it is not his own.
+
+    `role` is the one that the step is done in; None: the case has no such step, and any role for
+    cases does. A delegation lets him act for another, whose desk it then is.
+    """
+    fitting: Collection[str] = CASE_ROLES if role is None else (role,)
     account = _account(officer, setting)
     fits = (
         account is not None
         and account.kind is AccountKind.OFFICER
         and any(
-            grant.role in CASE_ROLES and grant.acts_at(agency, setting.catalogue.seats)
+            grant.role in fitting and grant.acts_at(agency, setting.catalogue.seats)
             for grant in account.roles(setting.entered_at or setting.at)
         )
     )
     if account is None or not fits:
-        detail = f"no officer who works on cases at {agency}"
+        detail = f"no {role or 'officer for cases'} at {agency}"
         raise Refused(Reason.NAMED_ACCOUNT_UNFIT, detail, "/officer")
     own = is_party(dossier, officer, account, setting)
     refuse_if(own, Reason.OWN_CASE, "it is this officer's own case", "/officer")
