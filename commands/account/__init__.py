@@ -2,6 +2,10 @@
 
 from commands.account.commands import (
     AccountCommand,
+    EndDelegation,
+    EndMandate,
+    GiveDelegation,
+    GiveMandate,
     GrantRole,
     OpenAccount,
     OpenCitizen,
@@ -17,6 +21,10 @@ from commands.account.commands import (
 
 __all__ = [
     "AccountCommand",
+    "EndDelegation",
+    "EndMandate",
+    "GiveDelegation",
+    "GiveMandate",
     "GrantRole",
     "OpenAccount",
     "OpenCitizen",

@@ -1,11 +1,16 @@
 """What a command to an account leads to: events, nothing (already so), or a refusal."""
 
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
+from commands.account import power
 from commands.account.commands import (
     AccountCommand,
+    EndDelegation,
+    EndMandate,
+    GiveDelegation,
+    GiveMandate,
     GrantRole,
     OpenAccount,
     OpenCitizen,
@@ -56,22 +61,7 @@ def decide(account: Account | None, command: AccountCommand, setting: Setting) -
         return open_account(account, command, setting)
     if account is None:
         raise Refused(Reason.NOT_FOUND, "no account has this id")
-    match command:
-        case VerifyIdentity():
-            return verify(account, command, setting)
-        case RevokeIdentity():
-            return revoke_identity(account, command, setting)
-        case GrantRole():
-            return grant(account, command, setting)
-        case RevokeRole(role=role, agency=agency):
-            held = any((g.role, g.agency) == (role, agency) for g in account.grants)
-            refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
-            revoked = e.RoleRevoked(role=role, agency=agency, explanation=command.explanation)
-            return (revoked,)
-        case SuspendAccount() | ReactivateAccount():
-            return suspend_or_reactivate(account, command, setting)
-        case _:
-            assert_never(command)
+    return DECISIONS[type(command)](account, command, setting)
 
 
 def claims_of(
@@ -194,12 +184,32 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
     return () if unchanged else (granted,)
 
 
+def revoke_role(account: Account, command: RevokeRole, _setting: Setting) -> Events:
+    """At once, whatever its validity."""
+    role, agency = command.role, command.agency
+    held = any((g.role, g.agency) == (role, agency) for g in account.grants)
+    refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
+    return (e.RoleRevoked(role=role, agency=agency, explanation=command.explanation),)
+
+
 def _already(said: bytes, recorded: bytes | None) -> Events:
     """Nothing to do, if it is what is recorded; a contradiction is no repeat."""
     refuse_if(said != recorded, Reason.ALREADY_OTHERWISE, "recorded with other content")
     return ()
 
 
+DECISIONS: dict[type, Callable[[Account, Any, Setting], Events]] = {
+    VerifyIdentity: verify,
+    RevokeIdentity: revoke_identity,
+    GrantRole: grant,
+    RevokeRole: revoke_role,
+    SuspendAccount: suspend_or_reactivate,
+    ReactivateAccount: suspend_or_reactivate,
+    GiveDelegation: power.give_delegation,
+    EndDelegation: power.end_delegation,
+    GiveMandate: power.give_mandate,
+    EndMandate: power.end_mandate,
+}
 NEXT: dict[type, Callable[[Account], bool]] = {
     VerifyIdentity: lambda a: a.kind is not AccountKind.SERVICE,
     RevokeIdentity: lambda a: a.identity_level > 0,
@@ -207,6 +217,10 @@ NEXT: dict[type, Callable[[Account], bool]] = {
     RevokeRole: lambda a: bool(a.grants),
     SuspendAccount: lambda a: not a.suspended,
     ReactivateAccount: lambda a: a.suspended,
+    GiveDelegation: lambda a: any(grant.role in power.DELEGABLE for grant in a.grants),
+    EndDelegation: lambda a: any(one.ended is None for one in a.delegations),
+    GiveMandate: lambda a: a.kind is not AccountKind.SERVICE,
+    EndMandate: lambda a: any(one.ended is None for one in a.mandates),
 }
 """When a command can lead to an event at all: what it says may still be refused."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -13,8 +13,12 @@ from domain.account.events import (
     AccountReactivated,
     AccountSuspended,
     CitizenOpened,
+    DelegationEnded,
+    DelegationGiven,
     IdentityRevoked,
     IdentityVerified,
+    MandateEnded,
+    MandateGiven,
     OfficerOpened,
     OrganisationOpened,
     Role,
@@ -22,12 +26,15 @@ from domain.account.events import (
     RoleRevoked,
     ServiceOpened,
 )
+from domain.account.power import Delegation, Mandate, delegation, mandate
 from domain.digest import digest
 from domain.event import (
     stream_id,
 )
 from domain.identity import is_of_person
 from domain.value import Value
+
+Power = TypeVar("Power", Delegation, Mandate)
 
 
 class AccountKind(StrEnum):
@@ -94,6 +101,14 @@ class Account(Value, frozen=True, kw_only=True):
     """Agency in whose name it was suspended."""
     said: bytes | None = None
     """Digest of why it was last suspended or reactivated."""
+    delegations: tuple[Delegation, ...] = ()
+    """All that it gave, ended ones too."""
+    mandates: tuple[Mandate, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known whose it is: a person's from level 1 on, an organisation's by its papers."""
+        return self.identity_level > 0 or self.kind is AccountKind.ORGANISATION
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -135,6 +150,8 @@ def evolve(account: Account | None, event: AccountEvent, at: datetime) -> Accoun
     if isinstance(event, CitizenOpened | OrganisationOpened | OfficerOpened | ServiceOpened):
         return _opened(event, at)
     assert account is not None, "an account's first event opens it"
+    if isinstance(event, DelegationGiven | DelegationEnded | MandateGiven | MandateEnded):
+        return replace(account, known_at=at, **_power_changes(account, event))
     return replace(account, known_at=at, **_changes(account, event))
 
 
@@ -206,6 +223,25 @@ def _unverified(account: Account) -> dict[str, Any]:
 def _with_documents(account: Account, event: IdentityVerified) -> tuple[str, ...]:
     seen = (*account.documents, event.id_card, event.passport)
     return tuple([number for number in dict.fromkeys(seen) if number is not None])
+
+
+def _power_changes(
+    account: Account, event: DelegationGiven | DelegationEnded | MandateGiven | MandateEnded
+) -> dict[str, Any]:
+    """What changes of the powers that the account gave."""
+    match event:
+        case DelegationGiven():
+            return {"delegations": (*account.delegations, delegation(event))}
+        case MandateGiven():
+            return {"mandates": (*account.mandates, mandate(event))}
+        case DelegationEnded(delegation=key):
+            return {"delegations": _ended(account.delegations, key, digest(event.explanation))}
+        case MandateEnded(mandate=key):
+            return {"mandates": _ended(account.mandates, key, digest(event.explanation))}
+
+
+def _ended(powers: tuple[Power, ...], key: str, said: bytes) -> tuple[Power, ...]:
+    return tuple([replace(one, ended=said) if one.key == key else one for one in powers])
 
 
 def _without(grants: tuple[Grant, ...], role: Role, agency: str) -> tuple[Grant, ...]:

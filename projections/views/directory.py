@@ -26,6 +26,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     identity_level: int = 0
     roles: tuple[Grant, ...] = ()
     """Granted and not revoked; whether a grant is in force depends on the instant."""
+    delegations: tuple[e.DelegationGiven, ...] = ()
+    """Given and not ended before their time; by each an officer may act in this one's name."""
+    mandates: tuple[e.MandateGiven, ...] = ()
+    """As delegations, in the account's own matters."""
     suspended: bool = False
     opened_at: datetime
     version: int
@@ -75,6 +79,22 @@ def changes(entry: Entry, event: Any) -> dict[str, Any]:
             return {"suspended": True}
         case e.AccountReactivated():
             return {"suspended": False}
+        case _:
+            return _of_powers(entry, event)
+
+
+def _of_powers(entry: Entry, event: Any) -> dict[str, Any]:
+    """What changes of the powers that the account gave."""
+    match event:
+        case e.DelegationGiven():
+            return {"delegations": (*entry.delegations, event)}
+        case e.DelegationEnded(delegation=key):
+            left = [one for one in entry.delegations if one.delegation != key]
+            return {"delegations": tuple(left)}
+        case e.MandateGiven():
+            return {"mandates": (*entry.mandates, event)}
+        case e.MandateEnded(mandate=key):
+            return {"mandates": tuple([one for one in entry.mandates if one.mandate != key])}
         case _:
             return {}
 

@@ -20,7 +20,7 @@ from commands import payment as p
 from commands.command import Command, Setting
 from commands.decisions import DECIDE, KIND_OF, MAY_FOLLOW
 from commands.streams import State, evolve
-from domain.account import AccountKind, Grant, Role
+from domain.account import AccountKind, Grant, MandatedAct, Role
 from domain.calendar import Limit, LimitUnit
 from domain.dossier import (
     ApologyChannel,
@@ -138,6 +138,18 @@ ACCOUNT_COMMANDS: tuple[Command, ...] = (
     a.GrantRole(role=Role.EXAMINER, agency=COMMUNE),
     a.GrantRole(role=Role.CLERK, agency=COMMUNE, valid_before=SOON),
     a.RevokeRole(role=Role.EXAMINER, agency=COMMUNE, explanation="x"),
+    a.GrantRole(role=Role.APPROVER, agency=COMMUNE),
+    a.GiveDelegation(
+        delegation="1",
+        deputy=EXAMINER,
+        role=Role.APPROVER,
+        agency=COMMUNE,
+        paper="1/QĐ",
+        valid_before=LATER,
+    ),
+    a.EndDelegation(delegation="1", explanation="x"),
+    a.GiveMandate(mandate="1", representative=OWNER, acts=(MandatedAct.LODGE,), valid_before=LATER),
+    a.EndMandate(mandate="1", explanation="x"),
     a.SuspendAccount(explanation="x"),
     a.ReactivateAccount(explanation="x"),
 )

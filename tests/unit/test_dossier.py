@@ -425,7 +425,9 @@ def test_an_officer_is_known_by_his_account_as_a_citizen_though_no_number_was_ty
         }
         named: dict[str, Any] = {"named": {OTHER: colleague}, "persons": of_officer}
         assign = c.AssignDossier(officer=OTHER)
-        given(lodged, ACCEPTED).when(assign, **lead, **named).refused(Reason.OWN_CASE, "/officer")
+        given(lodged, ACCEPTED, TO_EXAMINER).when(assign, **lead, **named).refused(
+            Reason.OWN_CASE, "/officer"
+        )
 
 
 def test_who_lodges_for_himself_is_named_by_his_verified_number_and_nobody_else_is() -> None:
