@@ -302,6 +302,7 @@ ACCOUNT_OF_ANOTHER = Matter(agency=COMMUNE, owners=(OWNER,), principals=(OWNER,)
         (d.SignResult, folded(*PAST, GIVEN, ENDED), {}),
         (d.SignResult, folded(*PAST, GIVEN, REVOKED), {}),
         (d.SignResult, folded(*PAST, GIVEN, SUSPENDED), {}),
+        (d.SignResult, folded(OPENED, replace(APPROVER, agency="H29.102"), GIVEN), {}),
         (d.SignResult, folded(OPENED, LIMITED, GIVEN), {"at": TOMORROW}),
         (d.SignResult, folded(*PAST, GIVEN), {"at": YESTERDAY}),
         (d.SignResult, folded(*PAST, GIVEN), {"at": FRIDAY}),
