@@ -325,6 +325,7 @@ ACCOUNT_OF_ANOTHER = Matter(agency=COMMUNE, owners=(OWNER,), principals=(OWNER,)
         (d.SignResult, folded(CITIZEN, KNOWN, MANDATED_TO), {"in_name_of": OWNER}),
         (p.StartAttempt, folded(CITIZEN, KNOWN, MANDATED_TO, OVER), {"in_name_of": OWNER}),
         (p.StartAttempt, folded(CITIZEN, KNOWN, MANDATED_TO, SUSPENDED), {"in_name_of": OWNER}),
+        (p.StartAttempt, folded(CITIZEN, MANDATED_TO), {"in_name_of": OWNER}),
         (
             p.StartAttempt,
             folded(CITIZEN, KNOWN, MANDATED_TO),
