@@ -38,7 +38,7 @@ from eventsourcing.persistence import StoredEvent
 from msgspec import Meta, Struct
 
 from commands.entry import stored_fault
-from commands.identities import recorded_fault
+from commands.identities import NAME_PERSONS, recorded_fault
 from commands.log.codec import body_of, to_stored
 from commands.log.leaf import leaf_hash
 from domain.calendar import CITY_TIME
@@ -240,9 +240,12 @@ def _taken(line: Line) -> StoredEvent:
     _refuse_too_much(line.version, stored.state)
     if stored.state != given:
         _refuse_unknown(msgspec.json.decode(given), body)
-    day = body.context.effective_at.astimezone(CITY_TIME).date()
-    if fault := stored_fault(stored.state, body) or recorded_fault(body.event, day):
+    if fault := stored_fault(stored.state, body):
         raise ValueError(fault)
+    if isinstance(body.event, NAME_PERSONS):
+        day = body.context.effective_at.astimezone(CITY_TIME).date()
+        if fault := recorded_fault(body.event, day):
+            raise ValueError(fault)
     return stored
 
 

@@ -5,7 +5,9 @@ Luật Xuất cảnh, nhập cảnh của công dân Việt Nam 2019 and ICAO Do
 """
 
 from datetime import date, timedelta
+from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,12 +15,15 @@ from msgspec.structs import replace
 
 from commands import account as a
 from commands import dossier as c
-from commands.identities import recorded_fault
+from commands.identities import NAME_PERSONS, recorded_fault
+from commands.log.codec import Body, to_stored
+from commands.log.event_file import BadLineError, as_line, read_batches
 from commands.persons import CASE_ROLES, check_officer
 from domain import account as accounts
 from domain import dossier as e
 from domain.account import Account, AccountKind, Grant, Role
 from domain.dossier import ApplicantKind, Channel, CorrectedField, Dossier
+from domain.event import Context
 from domain.record import AnyEvent
 from domain.refusal import Reason, Refused
 from projections.views.search import names_a_person
@@ -162,9 +167,22 @@ IMPORTED: list[tuple[AnyEvent, str]] = [
 
 @pytest.mark.parametrize(("event", "field"), IMPORTED)
 def test_a_file_brings_in_nothing_that_a_command_may_not(event: AnyEvent, field: str) -> None:
+    assert isinstance(event, NAME_PERSONS)
     fault = recorded_fault(event, TODAY)
     assert fault is not None
     assert fault.split()[0] == field
+
+
+def test_the_reader_of_a_file_says_the_line_and_the_field() -> None:
+    wrong = replace(LODGED, applicant=replace(LODGED.applicant, national_id="079999990001"))
+    stream = UUID(int=9)
+    context = Context(actor=ACTOR, cause="import", correlation=stream, effective_at=MONDAY_9)
+    lines = b"".join(
+        as_line(UUID(int=nth), 1, to_stored(UUID(int=nth), 1, Body(context, event)).state)
+        for nth, event in enumerate((LODGED, wrong), start=1)
+    )
+    with pytest.raises(BadLineError, match=r"line 2: .*national_id"):
+        list(read_batches(BytesIO(lines)))
 
 
 def test_other_facts_name_no_documents() -> None:
