@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from commands import account as a
 from commands import agreement as g
 from commands import dossier as d
 from commands import payment as p
-from domain.account import Account, AccountKind, Grant, Role
+from domain.account import Account, AccountKind, Grant, MandatedAct, Role
 from domain.city import CITY
 from domain.refusal import Reason, Refused, refuse_if
 from domain.value import Value
@@ -80,6 +82,9 @@ class Matter(Value, frozen=True, kw_only=True):
     offered: str | None = None
     agency: str | None = None
     owners: tuple[UUID | None, ...] = ()
+    principals: tuple[UUID | None, ...] = ()
+    """The owners who may have others act for them."""
+    procedure: str | None = None
     hidden: bool = False
     """Whether only those who may see it learn that it exists: whatever is asked for by its id."""
 
@@ -111,6 +116,9 @@ class Caller(Value, frozen=True, kw_only=True):
     account: Account | None
     via: UUID | None = None
     software: Account | None = None
+    in_name_of: UUID | None = None
+    """Whose powers he uses instead of his own."""
+    giver: Account | None = None
 
 
 class Capacity(Value, frozen=True, kw_only=True):
@@ -122,6 +130,8 @@ class Capacity(Value, frozen=True, kw_only=True):
     places: frozenset[str] = frozenset()
     """The agencies, of those whose matter it is, that the capacity reaches."""
     sight: Sight = Sight.FULL
+    delegation: str | None = None
+    """The delegation or mandate by which somebody acts in another's name."""
 
 
 class Rule(NamedTuple):
@@ -227,11 +237,29 @@ ACTING: dict[type, Rules] = {
     a.RevokeRole: _ACCOUNTS,
     a.SuspendAccount: _ACCOUNTS,
     a.ReactivateAccount: _ACCOUNTS,
+    a.GiveDelegation: (OWN,),
+    a.EndDelegation: (OWN, *_ACCOUNTS),
+    a.GiveMandate: (OWN,),
+    a.EndMandate: (OWN,),
     g.SignAgreement: _SHARING,
     g.CountersignAgreement: _SHARING,
     g.EndAgreement: _SHARING,
 }
 """The roles that let somebody act; the first that fits is the capacity that is recorded."""
+
+MANDATED: dict[Any, MandatedAct] = {
+    d.LodgeDossier: MandatedAct.LODGE,
+    d.SupplementDossier: MandatedAct.SUPPLEMENT,
+    d.RequestWithdrawal: MandatedAct.WITHDRAW,
+    p.AssessFee: MandatedAct.PAY,
+    p.RequestPayment: MandatedAct.PAY,
+    p.StartAttempt: MandatedAct.PAY,
+    p.AskRefund: MandatedAct.PAY,
+}
+"""What a representative may do for an owner, by the scope of his mandate; nothing else."""
+
+OF_THE_MATTER = frozenset({Reading.DOSSIER, Reading.HISTORY, Reading.PAYMENT})
+"""What he may read of it, whatever his mandate is for."""
 
 READING: dict[Reading, Rules] = {
     Reading.DOSSIER: _CASE_OR_QUESTION,
@@ -337,6 +365,12 @@ def authorise(
         raise Refused(Reason.ACCOUNT_SUSPENDED)
     acting = check_software(caller, at)
     refuse_if(caller.via is not None and what in IN_PERSON, Reason.NOT_BY_SOFTWARE)
+    if caller.in_name_of is not None:
+        given = _given(what, caller, matter, at, seats)
+        # One answer to all that do not fit: it tells neither of the matter nor of the giver.
+        if given is None or not _reach(acting, given.places):
+            raise Refused(Reason.NOT_DELEGATED)
+        return given
     grants = () if account is None else account.roles(at)
     # Software is nobody: it has no matters of its own.
     if own and (account is None or account.kind is not AccountKind.SERVICE):
@@ -430,6 +464,33 @@ def _held(
             places = frozenset([a for a in agencies if a is not None and grant.acts_at(a, bounds)])
             if places:
                 return Capacity(role=role, agency=grant.agency, places=places, sight=sight)
+    return None
+
+
+def _given(
+    what: type | Reading, caller: Caller, matter: Matter, at: datetime, seats: Mapping[str, str]
+) -> Capacity | None:
+    """The capacity that a delegation or mandate gives: never more than its giver has at that instant.
+
+    Only what he holds himself counts, so that nobody passes on what he was given.
+    """
+    giver, actor, procedure = caller.giver, caller.actor, matter.procedure
+    if giver is None or giver.suspended or caller.in_name_of == actor:
+        return None
+    if OWN in RULES[what] and caller.in_name_of in matter.principals:
+        for mandate in giver.mandates:
+            fits = what in OF_THE_MATTER or MANDATED.get(what) in mandate.acts
+            if fits and giver.is_known and mandate.holds(actor, procedure, at):
+                return Capacity(places=matter.home, delegation=mandate.key)
+    bounds = NO_SEATS if isinstance(what, Reading) else seats
+    for one in giver.delegations:
+        if not one.holds(actor, procedure, at):
+            continue
+        lent = Grant(one.role, one.agency, one.valid_from, one.valid_before)
+        held = [g for g in giver.roles(at) if g.role is one.role and g.acts_at(one.agency, seats)]
+        capacity = _held(RULES[what], (lent,), matter, bounds) if held else None
+        if capacity is not None:
+            return replace(capacity, delegation=one.key)
     return None
 
 

@@ -28,6 +28,8 @@ class Command(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """Why, in the actor's words; kept in the event's context."""
     on_behalf_of: OnBehalfOf | None = None
     """Person, organisation or agency for whom the actor acts."""
+    in_name_of: UUID | None = None
+    """Account in whose name the actor acts, by a delegation or mandate that it gave him."""
     effective_at: Moment | None = None
     """When it happened; only for roles that import, simulate or enter late paper."""
 
@@ -53,6 +55,10 @@ class Setting(Value, frozen=True, kw_only=True):
     """The agencies, of those whose matter it is, that his role reaches."""
     via: UUID | None = None
     """The software through which he acts."""
+    in_name_of: UUID | None = None
+    """The account in whose name he acts, which is among `named`."""
+    delegation: str | None = None
+    """By which of its delegations or mandates."""
     named: Mapping[UUID, Account] = {}
     """The accounts that the command names, as far as they exist."""
     persons: Mapping[UUID, UUID] = {}
@@ -64,6 +70,11 @@ class Setting(Value, frozen=True, kw_only=True):
     """Whose subjects may become which kinds of account."""
     code: str | None = None
     """A fresh dossier code, for the one command that gives it out."""
+
+    @property
+    def principal(self) -> UUID:
+        """Whose act it is: the actor's, or that of who gave him the power to do it."""
+        return self.in_name_of or self.actor
 
     @property
     def today(self) -> date:

@@ -263,6 +263,8 @@ class CommandHandler:
             places=capacity.places,
             version=seen.target.version,
             via=wish.via,
+            in_name_of=wish.command.in_name_of,
+            delegation=capacity.delegation,
             named=seen.named,
             persons=seen.persons,
             dossier=seen.dossier,
@@ -280,7 +282,11 @@ class CommandHandler:
             claims_of = CLAIMS.get(type(command))
             if events and claims_of is not None:
                 context = _context(
-                    wish, setting.at, Capacity(role=setting.role, agency=setting.agency)
+                    wish,
+                    setting.at,
+                    Capacity(
+                        role=setting.role, agency=setting.agency, delegation=setting.delegation
+                    ),
                 )
                 rests_on = (*seen.looked_at, (wish.stream, seen.target.version))
                 for claim in claims_of(state, wish.stream, command, setting):
@@ -392,9 +398,16 @@ def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen
     named, persons = (
         (NOBODY, NO_PERSONS) if len(found) == nth else _named(streams[nth:], found[nth:])
     )
-    own = wish.stream.int
+    own, giver = wish.stream.int, wish.command.in_name_of
     return Seen(
-        Caller(actor=wish.actor, account=account_of(actor), via=wish.via, software=software),
+        Caller(
+            actor=wish.actor,
+            account=account_of(actor),
+            via=wish.via,
+            software=software,
+            in_name_of=giver,
+            giver=named.get(giver) if giver else None,
+        ),
         of_kind(target, STATE_OF[type(wish.command)]),
         related if isinstance(related, Dossier) else None,
         named,
@@ -465,6 +478,8 @@ def _context(wish: Wish, at: datetime, capacity: Capacity = NO_CAPACITY) -> Cont
         role=capacity.role,
         agency=capacity.agency,
         via=wish.via,
+        in_name_of=wish.command.in_name_of if capacity.delegation else None,
+        delegation=capacity.delegation,
         on_behalf_of=wish.command.on_behalf_of,
         reason=wish.command.reason,
         trace=wish.trace,

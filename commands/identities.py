@@ -79,6 +79,10 @@ def lodging_faults(
         yield "applicant", Fault("tax_code", Reason.TAX_CODE_DIFFERS, why)
 
 
+NAME_PERSONS = (DossierLodged, IdentityVerified, OrganisationOpened, DossierCorrected)
+"""The facts that `recorded_fault` looks at."""
+
+
 def recorded_fault(event: AnyEvent, today: date) -> str | None:
     """What is wrong with the documents that a recorded fact names, or None."""
     match event:

@@ -39,8 +39,14 @@ def matter_of(
         case _ if type(wish.command) not in NAMED_BY_COMMAND:
             return matter_for(state, related)
         case dossier.LodgeDossier() as lodge:
-            owners = (wish.actor,) if lodge.channel is Channel.ONLINE else ()
-            return Matter(receiving=lodge.receiving_agency, owners=owners)
+            owner = lodge.in_name_of or wish.actor
+            owners = (owner,) if lodge.channel is Channel.ONLINE else ()
+            return Matter(
+                receiving=lodge.receiving_agency,
+                owners=owners,
+                principals=owners,
+                procedure=lodge.procedure,
+            )
         case account.OpenCitizen() | account.OpenOrganisation() as open_own:
             return Matter(agency=CITY, owners=(account_id(open_own.issuer, open_own.subject),))
         case account.OpenOfficer() | account.OpenService() as of_staff:
@@ -58,9 +64,15 @@ def matter_of(
 def matter_for(state: State | None, related: State | None) -> Matter:
     """Whose matter a stream is, or the dossier that its payment is for."""
     matter = matter_of_state(state or related)
+    if state is None or not isinstance(related, Dossier):
+        return matter
     # Who may act for the applicant may also pay for him.
-    more = related.owners if isinstance(related, Dossier) and state is not None else ()
-    return replace(matter, owners=(*matter.owners, *more)) if more else matter
+    return replace(
+        matter,
+        owners=(*matter.owners, *related.owners),
+        principals=related.principals,
+        procedure=related.procedure,
+    )
 
 
 def matter_of_state(state: State | None) -> Matter:
@@ -75,6 +87,8 @@ def matter_of_state(state: State | None) -> Matter:
                 offered=state.handover.to_agency if state.handover else None,
                 agency=state.receiving_agency,
                 owners=state.owners,
+                principals=state.principals,
+                procedure=state.procedure,
                 hidden=True,
             )
         case Payment():

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from commands import account as a
 from commands import dossier as c
 from commands import payment as p
 from commands.agreement import CountersignAgreement
@@ -47,14 +48,17 @@ OF_A_CASE: tuple[type[Command], ...] = (*c.DossierCommand.__args__, *p.PaymentCo
 def named_accounts(command: Command) -> tuple[UUID, ...]:
     """The accounts that the decision needs to know besides the actor's."""
     naming = NAMING.get(type(command))
-    return tuple([one for one in naming(command) if one is not None]) if naming else ()
+    if naming is None:
+        return () if command.in_name_of is None else (command.in_name_of,)
+    named = dict.fromkeys((*naming(command), command.in_name_of))
+    return tuple([one for one in named if one is not None])
 
 
 def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID, ...]:
     """What a decision about a case rests on besides, as what was found says.
 
-    Which citizen an officer is who acts or is named; of a correction, the applicant's account; of a
-    second signature, who gave the first.
+    Which citizen an officer is who acts or is named; of a correction and of who takes a result, the
+    applicant's account; of a second signature, who gave the first.
     """
     if isinstance(command, CountersignAgreement):
         agreement = found[0].state
@@ -68,7 +72,8 @@ def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID,
         if isinstance(one.state, Account) and (stream := citizens_stream(one.state)) is not None
     ]
     target = found[0].state
-    if isinstance(command, c.CorrectDossier) and isinstance(target, Dossier):
+    collects = isinstance(command, c.ReturnResult) and command.collector is not None
+    if isinstance(target, Dossier) and (collects or isinstance(command, c.CorrectDossier)):
         further += [one for one in (target.applicant.account,) if one is not None]
     return tuple(dict.fromkeys(further))
 
@@ -88,6 +93,8 @@ NAMING: dict[type[Command], Callable[[Any], tuple[UUID | None, ...]]] = {
     c.AcceptHandover: lambda command: (command.officer,),
     c.AssignDossier: lambda command: (command.officer,),
     c.ForwardDossier: lambda command: (command.officer,),
+    a.GiveDelegation: lambda command: (command.deputy,),
+    a.GiveMandate: lambda command: (command.representative,),
 }
 
 
@@ -103,7 +110,7 @@ def applicant_of(command: c.LodgeDossier, identity_level: int, setting: Setting)
         _refuse_serving_oneself(applicant, representative, setting)
     _refuse_number_of_another(command, setting)
     if applicant.account is not None:
-        kinds = OWN_KINDS if applicant.account == setting.actor else KINDS
+        kinds = OWN_KINDS if applicant.account == setting.principal else KINDS
         account = _named(applicant.account, setting, kinds[applicant.kind], "/applicant/account")
         check_verified(account, applicant, "/applicant")
     if representative is not None and representative.account is not None:
@@ -128,19 +135,26 @@ def check_presenter(command: c.LodgeDossier, setting: Setting) -> None:
     refuse_if(own, Reason.OWN_CASE, "a colleague enters it", "/presenter")
 
 
-def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting) -> None:
-    """Who gets a dossier works on cases at the agency that holds it, and it is not his own."""
+def check_officer(
+    officer: UUID, agency: str, role: str | None, dossier: Dossier, setting: Setting
+) -> None:
+    """Who gets a dossier does its step at the agency that has it, and it is not his own.
+
+    `role` is the one that the step is done in; None: the case has no such step, and any role for
+    cases does. A delegation lets him act for another, whose desk it then is.
+    """
+    fitting: Collection[str] = CASE_ROLES if role is None else (role,)
     account = _account(officer, setting)
     fits = (
         account is not None
         and account.kind is AccountKind.OFFICER
         and any(
-            grant.role in CASE_ROLES and grant.acts_at(agency, setting.catalogue.seats)
+            grant.role in fitting and grant.acts_at(agency, setting.catalogue.seats)
             for grant in account.roles(setting.entered_at or setting.at)
         )
     )
     if account is None or not fits:
-        detail = f"no officer who works on cases at {agency}"
+        detail = f"no {role or 'officer for cases'} at {agency}"
         raise Refused(Reason.NAMED_ACCOUNT_UNFIT, detail, "/officer")
     own = is_party(dossier, officer, account, setting)
     refuse_if(own, Reason.OWN_CASE, "it is this officer's own case", "/officer")
@@ -167,7 +181,17 @@ def _check_own_matter(
     account = setting.account
     if account is None or account.kind is AccountKind.SERVICE:
         raise Refused(Reason.NOT_OWN_MATTER, "only persons and organisations lodge online")
+    if setting.in_name_of is not None:
+        level = max(level, MANDATE_LEVEL)
     refuse_if(account.identity_level < level, Reason.IDENTITY_LEVEL_TOO_LOW, f"level {level}")
+    if setting.in_name_of is not None:
+        # Its rights are the mandate's and end with it: he is no owner, as a representative is.
+        named = representative is not None and representative.account is not None
+        refuse_if(named, Reason.NOT_OWN_MATTER, "the mandate names you", "/representative/account")
+        other = applicant.account != setting.in_name_of
+        detail = "name the account that gave the mandate"
+        refuse_if(other, Reason.NOT_OWN_MATTER, detail, "/applicant/account")
+        return
     if representative is not None and representative.account == setting.actor:
         lower = applicant.account not in (None, setting.actor)
         lower = lower and account.identity_level < MANDATE_LEVEL

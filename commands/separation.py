@@ -17,15 +17,21 @@ from domain.refusal import Reason, refuse_if
 def is_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | None = None) -> bool:
     """Whether the actor is applicant, representative, online submitter or payer, or came for one.
 
-    The actor is known by his accounts and by his verified numbers; the software counts as well.
+    The actor is known by his accounts and by his verified numbers; the software counts as well, and
+    so does who delegated the act: what he may not do himself he may not have done.
     """
-    hands = (setting.actor, setting.via, citizen_of(setting.account, setting))
-    if payer is not None and payer in hands:
-        return True
+    acting = [(setting.actor, setting.account)]
+    if setting.in_name_of is not None:
+        acting.append((setting.in_name_of, setting.named.get(setting.in_name_of)))
+    if payer is not None:
+        citizens = [citizen_of(account, setting) for _, account in acting]
+        hands = (setting.via, *citizens, *(person for person, _ in acting))
+        if payer in hands:
+            return True
     if dossier is None:
         return False
-    return dossier.concerns(setting.via) or is_party(
-        dossier, setting.actor, setting.account, setting
+    return dossier.concerns(setting.via) or any(
+        is_party(dossier, person, account, setting) for person, account in acting
     )
 
 
@@ -55,8 +61,8 @@ def refuse_own_case(dossier: Dossier | None, setting: Setting, payer: UUID | Non
 
 
 def is_same_hand(setting: Setting, other: UUID | None) -> bool:
-    """Whether the actor or his software is that other one; None is nobody."""
-    return other is not None and other in (setting.actor, setting.via)
+    """Whether the actor, his software or who delegated to him is that other one; None is nobody."""
+    return other is not None and other in (setting.actor, setting.via, setting.in_name_of)
 
 
 def refuse_same_hand(setting: Setting, *others: UUID | None) -> None:

@@ -32,6 +32,9 @@ CatalogueVersion = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 """An instant with its offset (RFC 3339)."""
 
+PowerKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/-]{1,60}\Z", max_length=60)]
+"""The giver's own name for a delegation or mandate, never used again."""
+
 
 class Event(Value, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """A fact. Its tag is its stored name, written by hand and never used again.
@@ -59,6 +62,10 @@ class Context(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Agency in whose name an officer acted."""
     via: UUID | None = None
     """Software that acted with the actor's authority (RFC 8693 `act`): the simulator, an import."""
+    in_name_of: UUID | None = None
+    """Account in whose name the actor acted; role and agency are then its."""
+    delegation: str | None = None
+    """By which delegation or mandate of that account (`account.delegation_given`, `.mandate_given`)."""
     on_behalf_of: Annotated[str | None, OF_MENTIONED] = None
     """The person, organisation or agency for whom the actor acted, if not for himself."""
     reason: Annotated[str | None, OF_MENTIONED] = None

@@ -29,10 +29,6 @@ PassportNumber = Annotated[str, Meta(pattern=rf"^{_PASSPORT}\Z", max_length=13)]
 State and number are those of the machine-readable zone: three letters (one for Germany), and up to
 nine capitals and digits (ICAO Doc 9303, parts 3 and 4). Which states there are is not checked.
 """
-IdentityNumber = Annotated[
-    str, Meta(pattern=rf"^({_PERSONAL}|{_CARD}|{_PASSPORT})\Z", max_length=13)
-]
-"""The number of any document that names a person; the three forms have nothing in common."""
 Born = Annotated[
     str,
     Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?\Z", max_length=10),

@@ -112,6 +112,12 @@ class Reason(StrEnum):
     ROLE_NOT_YOURS_TO_GIVE = "role-not-yours-to-give"
     CITY_WITHOUT_ADMINISTRATOR = "city-without-administrator"
     VALIDITY_EMPTY = "validity-empty"
+    NOT_DELEGATED = "not-delegated"
+    DELEGATION_TO_ONESELF = "delegation-to-oneself"
+    DELEGATION_NOT_HELD = "delegation-not-held"
+    DELEGATION_BEYOND_OWN = "delegation-beyond-own"
+    DELEGATION_UNKNOWN = "delegation-unknown"
+    ROLE_NOT_DELEGABLE = "role-not-delegable"
     # payment
     FEE_NOT_ASSESSED = "fee-not-assessed"
     FEE_ALREADY_ASSESSED = "fee-already-assessed"

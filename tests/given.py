@@ -39,7 +39,7 @@ def examiner(agency: str, **changes: Any) -> Account:
     return account(AccountKind.OFFICER, agency=agency, **{"grants": (held,), **changes})
 
 
-SAME_FOR_ALL = frozenset({"effective_at", "on_behalf_of", "reason"})
+SAME_FOR_ALL = frozenset({"effective_at", "in_name_of", "on_behalf_of", "reason"})
 """Fields of every command that tell of the act, not of what is to be."""
 
 

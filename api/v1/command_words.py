@@ -236,6 +236,20 @@ WORDS: dict[str, Words] = {
     "RevokeRole": Words(ACCOUNTS, "Revoke a role", "At once."),
     "SuspendAccount": Words(ACCOUNTS, "Suspend an account", "It may do and read nothing then."),
     "ReactivateAccount": Words(ACCOUNTS, "Reactivate an account", "With the roles that it has."),
+    "GiveDelegation": Words(
+        ACCOUNTS,
+        "Delegate a role",
+        "An approver or team lead lets an officer of the agency act in his name, for a time and for named "
+        "procedures or all (ủy quyền). The deputy names the giver in `in_name_of` of what he does.",
+    ),
+    "EndDelegation": Words(ACCOUNTS, "End a delegation", "At once."),
+    "GiveMandate": Words(
+        ACCOUNTS,
+        "Give a mandate",
+        "A person or organisation lets another act in its own matters, for named acts and a time "
+        "(ủy quyền). The representative names the giver in `in_name_of` of what he does.",
+    ),
+    "EndMandate": Words(ACCOUNTS, "End a mandate", "At once."),
     "SignAgreement": Words(
         SHARING,
         "Sign a data-sharing agreement",

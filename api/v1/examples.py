@@ -140,6 +140,23 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "RevokeRole": {"role": "examiner", "agency": "H29.101", "explanation": "Chuyển công tác."},
     "SuspendAccount": {"explanation": "Nghi bị lộ mật khẩu."},
     "ReactivateAccount": {"explanation": "Đã xác minh."},
+    "GiveDelegation": {
+        "delegation": "12-UQ",
+        "deputy": "018f3c1e-7b1a-7c3e-9d2b-0a1b2c3d4e5f",
+        "role": "approver",
+        "agency": "H29.101",
+        "procedures": ["1.001193"],
+        "paper": "12/QĐ-UBND ngày 05/01/2026",
+        "valid_before": "2026-12-31T17:00:00+07:00",
+    },
+    "EndDelegation": {"delegation": "12-UQ", "explanation": "Thay đổi phân công."},
+    "GiveMandate": {
+        "mandate": "khai-sinh",
+        "representative": "018f3c1e-7b1a-7c3e-9d2b-0a1b2c3d4e5f",
+        "acts": ["lodge", "supplement", "pay"],
+        "valid_before": "2026-12-31T17:00:00+07:00",
+    },
+    "EndMandate": {"mandate": "khai-sinh", "explanation": "Tự làm."},
     "SignAgreement": {
         "agency": "G15.901",
         "purpose": "Cập nhật cơ sở dữ liệu hộ tịch điện tử",

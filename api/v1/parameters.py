@@ -50,6 +50,12 @@ CursorText = Annotated[
         pattern=whole(r"[A-Za-z0-9_-]{1,400}"), description="`next` of the page before."
     ),
 ]
+InNameOf = Annotated[
+    UUID | None,
+    QueryParameter(
+        description="Account in whose name it is read, by a delegation or mandate that it gave."
+    ),
+]
 DossierId = Annotated[UUID, PathParameter(name="id", description="Id of a dossier.")]
 AccountId = Annotated[UUID, PathParameter(name="id", description="Id of an account.")]
 StreamId = Annotated[UUID, PathParameter(name="id", description="Id of the dossier or account.")]

@@ -2,6 +2,10 @@
 
 from commands.account.commands import (
     AccountCommand,
+    EndDelegation,
+    EndMandate,
+    GiveDelegation,
+    GiveMandate,
     GrantRole,
     MoveOfficer,
     OpenAccount,
@@ -18,6 +22,10 @@ from commands.account.commands import (
 
 __all__ = [
     "AccountCommand",
+    "EndDelegation",
+    "EndMandate",
+    "GiveDelegation",
+    "GiveMandate",
     "GrantRole",
     "MoveOfficer",
     "OpenAccount",

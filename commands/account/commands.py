@@ -1,14 +1,17 @@
 """The commands to an account, as clients send them."""
 
 from typing import Annotated, ClassVar
+from uuid import UUID
 
 from msgspec import Meta
 
 from commands.command import Command
-from domain.account import Issuer, Role, Subject
-from domain.event import AgencyId, Moment, ShortText, Text
-from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, TaxCode
+from domain.account import Issuer, MandatedAct, Role, Subject
+from domain.event import AgencyId, Moment, PowerKey, ShortText, Text
+from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, ProcedureCode, TaxCode
 
+PROCEDURES_MAX = 100
+"""Named in one delegation or mandate."""
 LEVEL_MAX = 2
 """Mức độ định danh: the highest level of a verified identity (NĐ 69/2024)."""
 
@@ -115,6 +118,51 @@ class ReactivateAccount(Command, frozen=True, kw_only=True):
     explanation: Text
 
 
+class GiveDelegation(Command, frozen=True, kw_only=True):
+    """Ủy quyền trong cơ quan."""
+
+    delegation: PowerKey
+    """Your own name for it."""
+    deputy: UUID
+    role: Role
+    agency: AgencyId
+    procedures: Annotated[tuple[ProcedureCode, ...], Meta(max_length=PROCEDURES_MAX)] = ()
+    """Left out: all."""
+    paper: ShortText
+    valid_from: Moment | None = None
+    """Left out: from now."""
+    valid_before: Moment
+
+
+class EndDelegation(Command, frozen=True, kw_only=True):
+    """Chấm dứt ủy quyền trong cơ quan."""
+
+    delegation: PowerKey
+    explanation: Text
+
+
+class GiveMandate(Command, frozen=True, kw_only=True):
+    """Ủy quyền của công dân, tổ chức."""
+
+    mandate: PowerKey
+    """Your own name for it."""
+    representative: UUID
+    acts: Annotated[tuple[MandatedAct, ...], Meta(min_length=1, max_length=len(MandatedAct))]
+    procedures: Annotated[tuple[ProcedureCode, ...], Meta(max_length=PROCEDURES_MAX)] = ()
+    """Left out: all."""
+    paper: ShortText | None = None
+    valid_from: Moment | None = None
+    """Left out: from now."""
+    valid_before: Moment
+
+
+class EndMandate(Command, frozen=True, kw_only=True):
+    """Chấm dứt ủy quyền của công dân, tổ chức."""
+
+    mandate: PowerKey
+    explanation: Text
+
+
 OpenAccount = OpenCitizen | OpenOrganisation | OpenOfficer | OpenService
 
 
@@ -127,4 +175,8 @@ AccountCommand = (
     | RevokeRole
     | SuspendAccount
     | ReactivateAccount
+    | GiveDelegation
+    | EndDelegation
+    | GiveMandate
+    | EndMandate
 )

@@ -4,8 +4,13 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from commands.account import power
 from commands.account.commands import (
     AccountCommand,
+    EndDelegation,
+    EndMandate,
+    GiveDelegation,
+    GiveMandate,
     GrantRole,
     MoveOfficer,
     OpenAccount,
@@ -192,13 +197,11 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
 
 
 def revoke_role(account: Account, command: RevokeRole, _setting: Setting) -> Events:
-    """Of what is held, or was to be."""
-    held = any((g.role, g.agency) == (command.role, command.agency) for g in account.grants)
-    refuse_if(not held, Reason.ROLE_NOT_GRANTED, command.role, "/role")
-    revoked = e.RoleRevoked(
-        role=command.role, agency=command.agency, explanation=command.explanation
-    )
-    return (revoked,)
+    """At once, whatever its validity."""
+    role, agency = command.role, command.agency
+    held = any((g.role, g.agency) == (role, agency) for g in account.grants)
+    refuse_if(not held, Reason.ROLE_NOT_GRANTED, role, "/role")
+    return (e.RoleRevoked(role=role, agency=agency, explanation=command.explanation),)
 
 
 def _already(said: bytes, recorded: bytes | None) -> Events:
@@ -215,9 +218,11 @@ DECISIONS: dict[type, Callable[[Account, Any, Setting], Events]] = {
     RevokeRole: revoke_role,
     SuspendAccount: suspend_or_reactivate,
     ReactivateAccount: suspend_or_reactivate,
+    GiveDelegation: power.give_delegation,
+    EndDelegation: power.end_delegation,
+    GiveMandate: power.give_mandate,
+    EndMandate: power.end_mandate,
 }
-
-
 NEXT: dict[type, Callable[[Account], bool]] = {
     VerifyIdentity: lambda a: a.kind is not AccountKind.SERVICE,
     MoveOfficer: lambda a: a.kind is AccountKind.OFFICER,
@@ -226,6 +231,10 @@ NEXT: dict[type, Callable[[Account], bool]] = {
     RevokeRole: lambda a: bool(a.grants),
     SuspendAccount: lambda a: not a.suspended,
     ReactivateAccount: lambda a: a.suspended,
+    GiveDelegation: lambda a: any(grant.role in power.DELEGABLE for grant in a.grants),
+    EndDelegation: lambda a: any(one.ended is None for one in a.delegations),
+    GiveMandate: lambda a: a.kind is not AccountKind.SERVICE,
+    EndMandate: lambda a: any(one.ended is None for one in a.mandates),
 }
 """When a command can lead to an event at all: what it says may still be refused."""
 

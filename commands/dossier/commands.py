@@ -249,6 +249,8 @@ class ReturnResult(Command, frozen=True, kw_only=True):
     delivery: Delivery
     receiver: ShortText | None = None
     tracking: ShortText | None = None
+    collector: UUID | None = None
+    """Account of who takes it by a mandate of the applicant's account."""
 
 
 class CloseDossier(Command, frozen=True, kw_only=True):

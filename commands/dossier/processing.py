@@ -20,6 +20,7 @@ from commands.dossier.guards import (
     refuse_unless_held,
     refuse_unless_in_progress,
     refuse_while_handed_over,
+    role_here,
     step_due_at,
     step_of,
 )
@@ -42,7 +43,8 @@ def assign(dossier: Dossier, command: c.AssignDossier, setting: Setting) -> Even
     refuse_unless_held(dossier)
     if dossier.assignee == command.officer:
         return ()
-    check_officer(command.officer, dossier.holder, dossier, setting)
+    role = role_here(case_of(dossier, setting), dossier)
+    check_officer(command.officer, dossier.holder, role, dossier, setting)
     return (e.DossierAssigned(officer=command.officer, step=dossier.step),)
 
 
@@ -66,7 +68,7 @@ def forward(dossier: Dossier, command: c.ForwardDossier, setting: Setting) -> Ev
     )
     skips = out_of_order(case, dossier, step.key, command)
     if command.officer is not None:
-        check_officer(command.officer, dossier.holder, dossier, setting)
+        check_officer(command.officer, dossier.holder, step.role, dossier, setting)
     return (
         e.DossierForwarded(
             from_step=dossier.step,
@@ -132,9 +134,9 @@ def accept_handover(dossier: Dossier, command: c.AcceptHandover, setting: Settin
     offer = dossier.handover
     if offer is None:
         raise Refused(Reason.HANDOVER_NOT_OFFERED)
-    if command.officer is not None:
-        check_officer(command.officer, offer.to_agency, dossier, setting)
     step = step_of(case_of(dossier, setting), offer.to_step)
+    if command.officer is not None:
+        check_officer(command.officer, offer.to_agency, step.role, dossier, setting)
     return (
         e.HandoverAccepted(
             kind=offer.kind,

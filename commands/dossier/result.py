@@ -17,6 +17,7 @@ from commands.dossier.processing import has_step_of, is_a_step_of
 from commands.identities import corrected_fault
 from commands.separation import refuse_same_hand
 from domain import dossier as e
+from domain.account import MandatedAct
 from domain.digest import digest
 from domain.dossier import CorrectedField, Decision, Dossier, Outcome, Status
 from domain.refusal import Reason, Refused, refuse_if
@@ -137,17 +138,38 @@ def stop(dossier: Dossier, command: c.StopDossier, _setting: Setting) -> Events:
     )
 
 
-def return_result(dossier: Dossier, command: c.ReturnResult, _setting: Setting) -> Events:
+def return_result(dossier: Dossier, command: c.ReturnResult, setting: Setting) -> Events:
     """Being late never blocks the return."""
     if dossier.status is Status.RETURNED:
-        said = digest(command.delivery, command.receiver, command.tracking)
+        said = digest(command.delivery, command.receiver, command.tracking, command.collector)
         return already(said, dossier.said)
     refuse_if(dossier.status is not Status.ISSUED, Reason.RESULT_NOT_ISSUED)
     return (
         e.ResultReturned(
-            delivery=command.delivery, receiver=command.receiver, tracking=command.tracking
+            delivery=command.delivery,
+            receiver=command.receiver,
+            tracking=command.tracking,
+            collector=command.collector,
+            mandate=_mandate_to_collect(dossier, command, setting),
         ),
     )
+
+
+def _mandate_to_collect(dossier: Dossier, command: c.ReturnResult, setting: Setting) -> str | None:
+    """By which mandate of the applicant the result is taken in his place; None: nobody does.
+
+    One answer whatever is missing: it does not tell who gave whom what.
+    """
+    if command.collector is None:
+        return None
+    giver = setting.named.get(dossier.applicant.account) if dossier.applicant.account else None
+    given = () if giver is None or giver.suspended or not giver.is_known else giver.mandates
+    at = setting.entered_at or setting.at
+    for mandate in given:
+        to_collect = MandatedAct.COLLECT in mandate.acts
+        if to_collect and mandate.holds(command.collector, dossier.procedure, at):
+            return mandate.key
+    raise Refused(Reason.NOT_DELEGATED, "the applicant gave him no mandate", "/collector")
 
 
 def close(dossier: Dossier, _command: c.CloseDossier, _setting: Setting) -> Events:

@@ -39,7 +39,7 @@ from eventsourcing.persistence import StoredEvent
 from msgspec import Meta, Struct
 
 from commands.entry import stored_fault
-from commands.identities import recorded_fault
+from commands.identities import NAME_PERSONS, recorded_fault
 from commands.log.codec import body_of, to_stored
 from commands.log.leaf import leaf_hash
 from domain.calendar import CITY_TIME
@@ -263,9 +263,12 @@ def _taken(line: Line) -> StoredEvent:
         _refuse_unknown(msgspec.json.decode(given), body)
     if body.context.effective_at > datetime.now(UTC) + CLOCKS_APART:
         raise ValueError("effective_at is still to come")
-    day = body.context.effective_at.astimezone(CITY_TIME).date()
-    if fault := stored_fault(stored.state, body) or recorded_fault(body.event, day):
+    if fault := stored_fault(stored.state, body):
         raise ValueError(fault)
+    if isinstance(body.event, NAME_PERSONS):
+        day = body.context.effective_at.astimezone(CITY_TIME).date()
+        if fault := recorded_fault(body.event, day):
+            raise ValueError(fault)
     return stored
 
 

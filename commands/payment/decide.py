@@ -257,14 +257,16 @@ def approve_refund(payment: Payment, command: ApproveRefund, setting: Setting) -
     refuse_same_hand(setting, refund.asked_by)
     if refund.state is not e.RefundState.ASKED:
         return _already(same=refund.approved_by == setting.actor)
-    return (e.RefundApproved(refund=command.refund, by=setting.actor),)
+    return (
+        e.RefundApproved(refund=command.refund, by=setting.actor, in_name_of=setting.in_name_of),
+    )
 
 
 def complete_refund(payment: Payment, command: CompleteRefund, setting: Setting) -> Events:
     """Only what was approved is paid out, by a third hand: the platform's, if it came online."""
     refund = _refund(payment, command.refund)
     _check_hand(payment, setting)
-    refuse_same_hand(setting, refund.asked_by, refund.approved_by)
+    refuse_same_hand(setting, refund.asked_by, refund.approved_by, refund.approved_for)
     if refund.state is e.RefundState.DONE:
         return _already(same=digest(command.transaction) == refund.said)
     refuse_if(refund.state is not e.RefundState.APPROVED, Reason.REFUND_NOT_APPROVED)
@@ -388,7 +390,7 @@ def _has_refund(payment: Payment, setting: Setting, state: e.RefundState) -> boo
     """Whether there is a refund in this state in which this actor had no hand yet."""
     hands = {setting.actor, setting.via} - {None}
     return any(
-        one.state is state and hands.isdisjoint((one.asked_by, one.approved_by))
+        one.state is state and hands.isdisjoint((one.asked_by, one.approved_by, one.approved_for))
         for one in payment.refunds.values()
     )
 

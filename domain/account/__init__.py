@@ -5,9 +5,14 @@ from domain.account.events import (
     AccountReactivated,
     AccountSuspended,
     CitizenOpened,
+    DelegationEnded,
+    DelegationGiven,
     IdentityRevoked,
     IdentityVerified,
     Issuer,
+    MandatedAct,
+    MandateEnded,
+    MandateGiven,
     OfficerMoved,
     OfficerOpened,
     OrganisationOpened,
@@ -17,6 +22,7 @@ from domain.account.events import (
     ServiceOpened,
     Subject,
 )
+from domain.account.power import Delegation, Mandate, delegation, mandate
 from domain.account.state import Account, AccountKind, Grant, Issuers, account_id, evolve
 
 __all__ = [
@@ -26,11 +32,18 @@ __all__ = [
     "AccountReactivated",
     "AccountSuspended",
     "CitizenOpened",
+    "Delegation",
+    "DelegationEnded",
+    "DelegationGiven",
     "Grant",
     "IdentityRevoked",
     "IdentityVerified",
     "Issuer",
     "Issuers",
+    "Mandate",
+    "MandateEnded",
+    "MandateGiven",
+    "MandatedAct",
     "OfficerMoved",
     "OfficerOpened",
     "OrganisationOpened",
@@ -40,5 +53,7 @@ __all__ = [
     "ServiceOpened",
     "Subject",
     "account_id",
+    "delegation",
     "evolve",
+    "mandate",
 ]

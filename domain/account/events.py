@@ -12,10 +12,11 @@ from domain.event import (
     AgencyId,
     Event,
     Moment,
+    PowerKey,
     ShortText,
     Text,
 )
-from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, TaxCode
+from domain.identity import Born, IdCardNumber, NationalId, PassportNumber, ProcedureCode, TaxCode
 from domain.text import VISIBLE_ASCII
 
 Issuer = Annotated[str, Meta(min_length=1, max_length=255, pattern=VISIBLE_ASCII)]
@@ -158,6 +159,61 @@ class AccountReactivated(Event, frozen=True, kw_only=True, tag="account.reactiva
     explanation: Annotated[Text, OF_MENTIONED]
 
 
+class MandatedAct(StrEnum):
+    """What a representative may do in the owner's matters (BLDS 2015, art. 138, 140)."""
+
+    LODGE = "lodge"
+    SUPPLEMENT = "supplement"
+    PAY = "pay"
+    """See to the fees, and ask for money back."""
+    WITHDRAW = "withdraw"
+    COLLECT = "collect"
+    """Take the result at the counter."""
+
+
+class DelegationGiven(Event, frozen=True, kw_only=True, tag="account.delegation_given"):
+    """Ủy quyền trong cơ quan: a deputy acts in a role of this officer, in his name."""
+
+    delegation: PowerKey
+    deputy: UUID
+    role: Role
+    agency: AgencyId
+    procedures: tuple[ProcedureCode, ...] = ()
+    """Empty: all."""
+    paper: Annotated[ShortText, OF_MENTIONED]
+    """Văn bản ủy quyền, by its number and day."""
+    valid_from: Moment
+    valid_before: Moment
+
+
+class DelegationEnded(Event, frozen=True, kw_only=True, tag="account.delegation_ended"):
+    """Chấm dứt ủy quyền trong cơ quan."""
+
+    delegation: PowerKey
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
+class MandateGiven(Event, frozen=True, kw_only=True, tag="account.mandate_given"):
+    """Ủy quyền của công dân, tổ chức: a representative acts for this account in its own matters."""
+
+    mandate: PowerKey
+    representative: UUID
+    acts: Annotated[tuple[MandatedAct, ...], Meta(min_length=1)]
+    procedures: tuple[ProcedureCode, ...] = ()
+    """Empty: all."""
+    paper: Annotated[ShortText | None, OF_MENTIONED] = None
+    """Giấy ủy quyền, by its number and day, where there is one besides."""
+    valid_from: Moment
+    valid_before: Moment
+
+
+class MandateEnded(Event, frozen=True, kw_only=True, tag="account.mandate_ended"):
+    """Chấm dứt ủy quyền của công dân, tổ chức."""
+
+    mandate: PowerKey
+    explanation: Annotated[Text, OF_MENTIONED]
+
+
 AccountEvent = (
     CitizenOpened
     | OrganisationOpened
@@ -170,4 +226,8 @@ AccountEvent = (
     | RoleRevoked
     | AccountSuspended
     | AccountReactivated
+    | DelegationGiven
+    | DelegationEnded
+    | MandateGiven
+    | MandateEnded
 )

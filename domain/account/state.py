@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -13,8 +13,12 @@ from domain.account.events import (
     AccountReactivated,
     AccountSuspended,
     CitizenOpened,
+    DelegationEnded,
+    DelegationGiven,
     IdentityRevoked,
     IdentityVerified,
+    MandateEnded,
+    MandateGiven,
     OfficerMoved,
     OfficerOpened,
     OrganisationOpened,
@@ -23,12 +27,15 @@ from domain.account.events import (
     RoleRevoked,
     ServiceOpened,
 )
+from domain.account.power import Delegation, Mandate, delegation, mandate
 from domain.digest import digest
 from domain.event import (
     stream_id,
 )
 from domain.identity import is_of_person
 from domain.value import Value
+
+Power = TypeVar("Power", Delegation, Mandate)
 
 
 class AccountKind(StrEnum):
@@ -96,6 +103,14 @@ class Account(Value, frozen=True, kw_only=True):
     """Agency in whose name it was suspended."""
     said: bytes | None = None
     """Digest of why it was last suspended or reactivated."""
+    delegations: tuple[Delegation, ...] = ()
+    """All that it gave, ended ones too."""
+    mandates: tuple[Mandate, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known whose it is: a person's from level 1 on, an organisation's by its papers."""
+        return self.identity_level > 0 or self.kind is AccountKind.ORGANISATION
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -170,6 +185,16 @@ CHANGES: dict[type[Any], Callable[[Account, Any], Changes]] = {
         "suspended_by": None,
         "said": digest(event.explanation),
     },
+    DelegationGiven: lambda account, event: {
+        "delegations": (*account.delegations, delegation(event))
+    },
+    DelegationEnded: lambda account, event: {
+        "delegations": _ended(account.delegations, event.delegation, digest(event.explanation))
+    },
+    MandateGiven: lambda account, event: {"mandates": (*account.mandates, mandate(event))},
+    MandateEnded: lambda account, event: {
+        "mandates": _ended(account.mandates, event.mandate, digest(event.explanation))
+    },
 }
 """What each event but those that open an account changes."""
 
@@ -222,6 +247,10 @@ def _unverified(account: Account) -> Changes:
 def _with_documents(account: Account, event: IdentityVerified) -> tuple[str, ...]:
     seen = (*account.documents, event.id_card, event.passport)
     return tuple([number for number in dict.fromkeys(seen) if number is not None])
+
+
+def _ended(powers: tuple[Power, ...], key: str, said: bytes) -> tuple[Power, ...]:
+    return tuple([replace(one, ended=said) if one.key == key else one for one in powers])
 
 
 def _without(grants: tuple[Grant, ...], role: Role, agency: str) -> tuple[Grant, ...]:

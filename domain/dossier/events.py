@@ -15,6 +15,7 @@ from domain.event import (
     CatalogueVersion,
     Event,
     Moment,
+    PowerKey,
     Sha256,
     ShortText,
     Text,
@@ -203,6 +204,8 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     """Absent: the applicant or the representative himself."""
     commune: AgencyId | None = None
     """Where the matter lies, if a commune does a step of the case."""
+    mandatary: UUID | None = None
+    """Who lodged it in the submitter's name, by the mandate in the context; he owns nothing of it."""
     entered_by: UUID | None = None
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
@@ -495,6 +498,9 @@ class ResultReturned(Event, frozen=True, kw_only=True, tag="dossier.result_retur
     delivery: Delivery
     receiver: Annotated[ShortText | None, OF_APPLICANT] = None
     tracking: Annotated[ShortText | None, OF_APPLICANT] = None
+    collector: UUID | None = None
+    """Account of who took it in the applicant's place, by this mandate of the applicant's account."""
+    mandate: PowerKey | None = None
 
 
 class DossierReopened(Event, frozen=True, kw_only=True, tag="dossier.reopened"):

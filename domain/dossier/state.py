@@ -161,6 +161,7 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     said: bytes | None = None
     """Digest of what was said with the act that led to the present status."""
     representative_account: UUID | None = None
+    mandatary: UUID | None = None
     presenter_account: UUID | None = None
     helpers_numbers: Annotated[tuple[str, ...], OF_APPLICANT] = ()
     """Of all documents of representative and presenter; the applicant has his with him."""
@@ -183,12 +184,19 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
         """The accounts whose matter it is: who lodged it online, applicant, and representative."""
         return (self.submitter, self.applicant.account, self.representative_account)
 
+    @property
+    def principals(self) -> tuple[UUID | None, ...]:
+        """The owners but for a representative: who acts for another mandates nobody."""
+        return tuple([one for one in self.owners if one != self.representative_account])
+
     def concerns(self, person: UUID | None, numbers: tuple[str, ...] = ()) -> bool:
         """Whether this person is a party, or came for one: by account or by a verified number of his.
 
         Of the applicant's numbers the tax code of a household business is its head's own.
         """
-        if person is not None and (person == self.presenter_account or person in self.owners):
+        if person is not None and (
+            person in (self.presenter_account, self.mandatary, *self.owners)
+        ):
             return True
         if not numbers:
             return False
@@ -213,6 +221,7 @@ def lodged(event: DossierLodged, at: datetime) -> Dossier:
         case=event.case,
         channel=event.channel,
         submitter=event.submitter,
+        mandatary=event.mandatary,
         applicant=event.applicant,
         representative_account=representative.account if representative else None,
         presenter_account=presenter.account if presenter else None,
@@ -453,7 +462,7 @@ def _withdrawal_decided(_dossier: Dossier, event: e.WithdrawalDecided, _at: date
 
 
 def _returned(_dossier: Dossier, event: e.ResultReturned, _at: datetime) -> Changes:
-    said = digest(event.delivery, event.receiver, event.tracking)
+    said = digest(event.delivery, event.receiver, event.tracking, event.collector)
     return {"status": Status.RETURNED, "said": said}
 
 

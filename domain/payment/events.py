@@ -130,6 +130,8 @@ class RefundApproved(Event, frozen=True, kw_only=True, tag="payment.refund_appro
     refund: Reference
     by: UUID | None = None
     """Who approved, and may not pay it out."""
+    in_name_of: UUID | None = None
+    """Who delegated that to him, and may not either."""
 
 
 class RefundDone(Event, frozen=True, kw_only=True, tag="payment.refund_done"):

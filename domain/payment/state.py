@@ -68,6 +68,8 @@ class Refund(Value, frozen=True):
     """Digest of why it was asked for; once it is done, of the transaction."""
     asked_by: UUID | None = None
     approved_by: UUID | None = None
+    approved_for: UUID | None = None
+    """In whose name, where a deputy approved."""
 
 
 class Payment(Value, frozen=True, kw_only=True):
@@ -162,7 +164,11 @@ def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Paymen
             asked = Refund(event.amount_vnd, RefundState.ASKED, said, event.by)
             return replace(payment, refunds={**payment.refunds, event.refund: asked})
         case RefundApproved():
-            change = {"state": RefundState.APPROVED, "approved_by": event.by}
+            change = {
+                "state": RefundState.APPROVED,
+                "approved_by": event.by,
+                "approved_for": event.in_name_of,
+            }
             return _refund(payment, event.refund, change)
         case RefundDone():
             said = digest(event.transaction)

@@ -27,6 +27,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     identity_level: int = 0
     roles: tuple[Grant, ...] = ()
     """Granted and not revoked; whether a grant is in force depends on the instant."""
+    delegations: tuple[e.DelegationGiven, ...] = ()
+    """Given and not ended before their time; by each an officer may act in this one's name."""
+    mandates: tuple[e.MandateGiven, ...] = ()
+    """As delegations, in the account's own matters."""
     suspended: bool = False
     opened_at: datetime
     version: int
@@ -70,6 +74,14 @@ CHANGES: dict[type, Callable[[Entry, Any], dict[str, Any]]] = {
     e.RoleRevoked: lambda entry, event: {"roles": _without(entry.roles, event)},
     e.AccountSuspended: lambda _entry, _event: {"suspended": True},
     e.AccountReactivated: lambda _entry, _event: {"suspended": False},
+    e.DelegationGiven: lambda entry, event: {"delegations": (*entry.delegations, event)},
+    e.DelegationEnded: lambda entry, event: {
+        "delegations": tuple([o for o in entry.delegations if o.delegation != event.delegation])
+    },
+    e.MandateGiven: lambda entry, event: {"mandates": (*entry.mandates, event)},
+    e.MandateEnded: lambda entry, event: {
+        "mandates": tuple([o for o in entry.mandates if o.mandate != event.mandate])
+    },
 }
 """The fields that each fact changes, but for those that begin an entry, or change nothing here."""
 

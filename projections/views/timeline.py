@@ -29,6 +29,9 @@ class Happening(Struct, frozen=True, kw_only=True):
     role: str | None
     agency: str | None
     via: UUID | None
+    in_name_of: UUID | None
+    """Account in whose name it was done, by a delegation or mandate of that name."""
+    delegation: str | None
     detail: dict[str, Any]
     """The event's fields but for those that are marked as personal."""
 
@@ -63,6 +66,8 @@ def fold(_row: None, record: Record, out: Out) -> None:
             role=context.role,
             agency=context.agency,
             via=context.via,
+            in_name_of=context.in_name_of,
+            delegation=context.delegation,
             detail=impersonal(record.name, record.event),
         ),
     )

@@ -20,7 +20,7 @@ from commands import payment as p
 from commands.command import Command, Setting
 from commands.decisions import DECIDE, KIND_OF, MAY_FOLLOW
 from commands.streams import State, evolve
-from domain.account import AccountKind, Grant, Role
+from domain.account import AccountKind, Grant, MandatedAct, Role
 from domain.calendar import Limit, LimitUnit
 from domain.dossier import (
     ApologyChannel,
@@ -73,13 +73,8 @@ EXTENDING = replace(
 )
 """The same, but that its law allows an extension."""
 SINCE = MONDAY_9 - timedelta(days=1)
-SIGNER = examiner(
-    COMMUNE,
-    grants=(
-        Grant(Role.EXAMINER, COMMUNE, SINCE, None),
-        Grant(Role.DATA_SHARING_ADMIN, "H29", SINCE, None),
-    ),
-)
+SIGNING = Grant(Role.DATA_SHARING_ADMIN, "H29", SINCE, None)
+"""Every walk begins with the same person, be it a signature."""
 LEAD = examiner(
     COMMUNE, grants=tuple(Grant(Role.TEAM_LEAD, at, SINCE, None) for at in (COMMUNE, ELSEWHERE))
 )
@@ -146,6 +141,18 @@ ACCOUNT_COMMANDS: tuple[Command, ...] = (
     a.GrantRole(role=Role.EXAMINER, agency=COMMUNE),
     a.GrantRole(role=Role.CLERK, agency=COMMUNE, valid_before=SOON),
     a.RevokeRole(role=Role.EXAMINER, agency=COMMUNE, explanation="x"),
+    a.GrantRole(role=Role.APPROVER, agency=COMMUNE),
+    a.GiveDelegation(
+        delegation="1",
+        deputy=EXAMINER,
+        role=Role.APPROVER,
+        agency=COMMUNE,
+        paper="1/QĐ",
+        valid_before=LATER,
+    ),
+    a.EndDelegation(delegation="1", explanation="x"),
+    a.GiveMandate(mandate="1", representative=OWNER, acts=(MandatedAct.LODGE,), valid_before=LATER),
+    a.EndMandate(mandate="1", explanation="x"),
     a.SuspendAccount(explanation="x"),
     a.ReactivateAccount(explanation="x"),
 )
@@ -187,8 +194,8 @@ def setting(actor: UUID, turn: int, dossier: Dossier | None) -> Setting:
         account=account(identity_level=2) if own else LEAD,
         role=None if own else Role.PAYMENT_PLATFORM if actor == CLERK else Role.CASHIER,
         named={
-            OWNER: account(AccountKind.CITIZEN, identity_level=2),
-            **dict.fromkeys((EXAMINER, APPROVER, CLERK), SIGNER),
+            OWNER: account(AccountKind.CITIZEN, identity_level=2, grants=(SIGNING,)),
+            EXAMINER: examiner(COMMUNE),
         },
         dossier=dossier,
         dossier_id=DOSSIER,

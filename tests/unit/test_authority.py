@@ -188,6 +188,7 @@ def test_ones_own_matter_needs_no_role_where_it_is_ones_own() -> None:
         *(d.LodgeDossier, d.SupplementDossier, d.RequestWithdrawal),
         *(p.AssessFee, p.RequestPayment, p.StartAttempt, p.AskRefund),
         a.OpenCitizen,
+        *(a.GiveDelegation, a.EndDelegation, a.GiveMandate, a.EndMandate),
         *(Reading.DOSSIER, Reading.HISTORY, Reading.REPLAY, Reading.PAYMENT),
         *(Reading.ACCOUNT, Reading.MY_DOSSIERS),
     }

@@ -63,6 +63,7 @@ ACCEPTED = e.DossierAccepted(
     step="receive",
     step_due_at=MONDAY_9 + timedelta(minutes=CASE.steps[0].minutes),
 )
+TO_EXAMINER = e.DossierForwarded(from_step="receive", to_step="examine")
 TO_APPROVER = e.DossierForwarded(from_step="review", to_step="approve")
 TO_CLERK = e.DossierForwarded(from_step="approve", to_step="issue")
 SUSPENDED = e.DossierSuspended(ground=Ground.HALT, basis="b")
@@ -305,8 +306,9 @@ def test_a_denial_names_its_provision_and_a_consent_has_none() -> None:
 
 def test_assigning_puts_the_dossier_on_a_desk() -> None:
     officers = {OTHER: examiner(COMMUNE)}
-    given(LODGED, ACCEPTED).when(c.AssignDossier(officer=OTHER), named=officers).then(
-        e.DossierAssigned(officer=OTHER, step="receive")
+    at_work = (LODGED, ACCEPTED, TO_EXAMINER)
+    given(*at_work).when(c.AssignDossier(officer=OTHER), named=officers).then(
+        e.DossierAssigned(officer=OTHER, step="examine")
     )
 
 
@@ -423,7 +425,9 @@ def test_an_officer_is_known_by_his_account_as_a_citizen_though_no_number_was_ty
         }
         named: dict[str, Any] = {"named": {OTHER: colleague}, "persons": of_officer}
         assign = c.AssignDossier(officer=OTHER)
-        given(lodged, ACCEPTED).when(assign, **lead, **named).refused(Reason.OWN_CASE, "/officer")
+        given(lodged, ACCEPTED, TO_EXAMINER).when(assign, **lead, **named).refused(
+            Reason.OWN_CASE, "/officer"
+        )
 
 
 def test_who_lodges_for_himself_is_named_by_his_verified_number_and_nobody_else_is() -> None:
@@ -611,7 +615,7 @@ def test_an_assignee_works_at_the_agency_that_holds_the_dossier(named: dict[UUID
 
 def test_nobody_gets_his_own_case_on_his_desk() -> None:
     assign = c.AssignDossier(officer=OWNER)
-    wish = given(*IN_PROGRESS).when(assign, named={OWNER: examiner(COMMUNE)})
+    wish = given(*IN_PROGRESS, TO_EXAMINER).when(assign, named={OWNER: examiner(COMMUNE)})
     wish.refused(Reason.OWN_CASE, "/officer")
 
 

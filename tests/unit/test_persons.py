@@ -4,8 +4,10 @@ Luật Căn cước 2023, art. 12, 46; NĐ 70/2024; NĐ 05/1999 (CMND); TT 86/20
 Luật Xuất cảnh, nhập cảnh của công dân Việt Nam 2019 and ICAO Doc 9303, parts 3 and 4 (passports).
 """
 
-from datetime import date
+from datetime import date, timedelta
+from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,18 +15,21 @@ from msgspec.structs import replace
 
 from commands import account as a
 from commands import dossier as c
-from commands.identities import recorded_fault
-from commands.persons import check_officer
+from commands.identities import NAME_PERSONS, recorded_fault
+from commands.log.codec import Body, to_stored
+from commands.log.event_file import BadLineError, as_line, read_batches
+from commands.persons import CASE_ROLES, check_officer
 from domain import account as accounts
 from domain import dossier as e
-from domain.account import Account, AccountKind
+from domain.account import Account, AccountKind, Grant, Role
 from domain.dossier import ApplicantKind, Channel, CorrectedField, Dossier
+from domain.event import Context
 from domain.record import AnyEvent
 from domain.refusal import Reason, Refused
 from projections.views.search import names_a_person
-from tests.given import ACTOR, OTHER, account, examiner, given
+from tests.given import ACTOR, MONDAY_9, OTHER, account, examiner, given
 from tests.unit.test_account import OPENED, VERIFIED
-from tests.unit.test_dossier import COMMUNE, LODGE, LODGED, OWNER
+from tests.unit.test_dossier import ACCEPTED, CASE, COMMUNE, LODGE, LODGED, OWNER
 
 NUMBER = "079199990001"
 """Of a woman of the city, born 1999."""
@@ -162,9 +167,22 @@ IMPORTED: list[tuple[AnyEvent, str]] = [
 
 @pytest.mark.parametrize(("event", "field"), IMPORTED)
 def test_a_file_brings_in_nothing_that_a_command_may_not(event: AnyEvent, field: str) -> None:
+    assert isinstance(event, NAME_PERSONS)
     fault = recorded_fault(event, TODAY)
     assert fault is not None
     assert fault.split()[0] == field
+
+
+def test_the_reader_of_a_file_says_the_line_and_the_field() -> None:
+    wrong = replace(LODGED, applicant=replace(LODGED.applicant, national_id="079999990001"))
+    stream = UUID(int=9)
+    context = Context(actor=ACTOR, cause="import", correlation=stream, effective_at=MONDAY_9)
+    lines = b"".join(
+        as_line(UUID(int=nth), 1, to_stored(UUID(int=nth), 1, Body(context, event)).state)
+        for nth, event in enumerate((LODGED, wrong), start=1)
+    )
+    with pytest.raises(BadLineError, match=r"line 2: .*national_id"):
+        list(read_batches(BytesIO(lines)))
 
 
 def test_other_facts_name_no_documents() -> None:
@@ -249,11 +267,11 @@ def test_an_officer_is_known_in_his_own_case_whatever_names_him(lodged: e.Dossie
     past = given(lodged).when(c.AcceptDossier(), named={OTHER: KNOWN})
     assert isinstance(past.state, Dossier)
     with pytest.raises(Refused) as no:
-        check_officer(OTHER, COMMUNE, past.state, past.setting())
+        check_officer(OTHER, COMMUNE, Role.EXAMINER, past.state, past.setting())
     assert (no.value.reason, no.value.pointer) == (Reason.OWN_CASE, "/officer")
     stranger = replace(KNOWN, national_id="079199990002", documents=("023456780",))
     check = given(lodged).when(c.AcceptDossier(), named={OTHER: stranger})
-    check_officer(OTHER, COMMUNE, past.state, check.setting())
+    check_officer(OTHER, COMMUNE, Role.EXAMINER, past.state, check.setting())
 
 
 @pytest.mark.parametrize("documents", NAMED)
@@ -344,3 +362,31 @@ def test_online_nobody_tries_out_numbers_on_another(typed: dict[str, Any]) -> No
 )
 def test_which_words_of_a_search_name_a_person(word: str, names: object) -> None:
     assert names_a_person(word) is names
+
+
+STEP_OF = {step.role: step.key for step in CASE.steps}
+
+
+@pytest.mark.parametrize("role", sorted(STEP_OF))
+def test_who_gets_a_dossier_does_its_step(role: str) -> None:
+    """Any other role at the agency is not enough, and the same one elsewhere neither."""
+    here = e.DossierForwarded(from_step="receive", to_step=STEP_OF[role])
+    other = next(step for step in CASE.steps if step.role != role)
+    back = c.ForwardDossier(to_step=other.key, officer=OTHER, reason="r")
+    for held in sorted(CASE_ROLES):
+        lead: dict[str, Any] = {"role": Role.TEAM_LEAD, "named": {OTHER: officer(held, COMMUNE)}}
+        assign = given(LODGED, ACCEPTED, here).when(c.AssignDossier(officer=OTHER), **lead)
+        forward = given(LODGED, ACCEPTED, here).when(back, **lead)
+        for act, wanted in ((assign, role), (forward, other.role)):
+            if held == wanted:
+                assert act.decide(act.state)
+            else:
+                act.refused(Reason.NAMED_ACCOUNT_UNFIT, "/officer")
+    away = {OTHER: officer(role, "H29.102")}
+    lost = given(LODGED, ACCEPTED, here).when(c.AssignDossier(officer=OTHER), named=away)
+    lost.refused(Reason.NAMED_ACCOUNT_UNFIT, "/officer")
+
+
+def officer(role: str, agency: str) -> Account:
+    grant = Grant(Role(role), agency, MONDAY_9 - timedelta(days=1), None)
+    return account(AccountKind.OFFICER, agency=agency, grants=(grant,))

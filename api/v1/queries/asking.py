@@ -11,6 +11,7 @@ import msgspec
 from litestar import Response
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec.structs import replace
 
 from api.backend import Backend
 from api.identity.security_log import caller_in, note_asked, note_caller, tell_reading
@@ -25,7 +26,7 @@ from api.v1.polls import FeedWatch
 from api.v1.requests import AnyRequest, etag, is_known, request_id_of
 from commands.authority import Caller, Capacity, Matter, Reading, authorise, check_software
 from commands.log.database import Database
-from commands.matter import account_of, matter_of_state, of_kind
+from commands.matter import account_of, matter_for, matter_of_state, of_kind
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account
 from domain.dossier import Dossier
@@ -141,26 +142,34 @@ class Asked:
             raise Refused(Reason.ACCOUNT_SUSPENDED)
         check_software(caller, datetime.now(UTC))
 
-    async def open_stream(self, reading: Reading, stream: UUID) -> Capacity:
+    async def open_stream(
+        self, reading: Reading, stream: UUID, in_name_of: UUID | None = None
+    ) -> Capacity:
         """The capacity in which the caller may read a stream of the reading's kind.
 
         Whoever may not learns neither whether it exists nor, if it does, of what kind it is.
         """
         wanted = (payment_id(stream), stream) if reading is Reading.PAYMENT else (stream,)
         (found, *more), caller = await asyncio.gather(
-            self.backend.commands.streams.readable(*wanted), self.caller()
+            self.backend.commands.streams.readable(*wanted), self.caller(in_name_of)
         )
         of_dossier = more[0] if more else NOTHING
         state = of_kind(found, KINDS[reading]).state
-        matter = matter_of_state(state or of_kind(of_dossier, Dossier).state)
+        dossier = of_kind(of_dossier, Dossier).state
+        # Who was mandated in the matter of a dossier reads its payment too.
+        matter = matter_for(state, dossier) if in_name_of else matter_of_state(state or dossier)
         capacity = authorise(reading, caller, matter, datetime.now(UTC))
         if state is None:
             raise Refused(Reason.NOT_FOUND)
         return capacity
 
-    async def caller(self) -> Caller:
-        """Who asks and through which software, as of now."""
-        return self._caller(*await self._look())
+    async def caller(self, in_name_of: UUID | None = None) -> Caller:
+        """Who asks, through which software and in whose name, as of now."""
+        if in_name_of is None:
+            return self._caller(*await self._look())
+        giver, *own = await self._look(in_name_of)
+        caller = self._caller(*own)
+        return replace(caller, in_name_of=in_name_of, giver=account_of(giver))
 
     async def _look(self, *streams: UUID) -> list[Versioned]:
         """The streams, the actor's, and his software's, in one look."""

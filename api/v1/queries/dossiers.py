@@ -12,7 +12,7 @@ from litestar.params import PathParameter, QueryParameter
 from api.problems import Problem
 from api.v1 import answers, sight
 from api.v1.commands import COMMAND_ROUTES
-from api.v1.parameters import CODE, After, DossierId, Paging, path_text
+from api.v1.parameters import CODE, After, DossierId, InNameOf, Paging, path_text
 from api.v1.queries.asking import INCOMPLETE, PARKED, Asked, found
 from api.v1.requests import etag
 from commands.authority import Matter, Reading, Sight
@@ -33,13 +33,13 @@ Side = Annotated[
 
 @get("/v1/dossiers/{id:uuid}", name="dossier", tags=["Dossiers"])
 async def dossier(
-    asked: NamedDependency[Asked], key: DossierId, after: After = 0
+    asked: NamedDependency[Asked], key: DossierId, after: After = 0, in_name_of: InNameOf = None
 ) -> Response[Card]:
     """A dossier's card by its id.
 
     Where it stands, with whom, until when, and what it is about.
     """
-    await asked.open_stream(Reading.DOSSIER, key)
+    await asked.open_stream(Reading.DOSSIER, key, in_name_of)
     card = await asked.ask("card", queries.card, key, after=after, streams=(key,))
     return asked.answer(found(card))
 
@@ -103,9 +103,10 @@ async def timeline(
     key: DossierId,
     page: NamedDependency[Paging],
     after: After = 0,
+    in_name_of: InNameOf = None,
 ) -> Response[answers.TimelinePage]:
     """What happened to a dossier and its payment, oldest first, without personal data."""
-    capacity = await asked.open_stream(Reading.DOSSIER, key)
+    capacity = await asked.open_stream(Reading.DOSSIER, key, in_name_of)
     last = page.last(tuple[int])
     wanted = (key, last[0] if last else 0, page.limit)
     streams = (key, payment_id(key))

@@ -10,7 +10,14 @@ from litestar.params import QueryParameter
 
 from api.v1 import answers, sight
 from api.v1.pages import fitting
-from api.v1.parameters import Paging, StreamId, instant_parameter, read_instant, write_cursor
+from api.v1.parameters import (
+    InNameOf,
+    Paging,
+    StreamId,
+    instant_parameter,
+    read_instant,
+    write_cursor,
+)
 from api.v1.queries.asking import Asked
 from commands import replay
 from commands.authority import Reading
@@ -41,12 +48,13 @@ def _handlers(
         asked: NamedDependency[Asked],
         key: StreamId,
         page: NamedDependency[Paging],
+        in_name_of: InNameOf = None,
     ) -> Response[answers.History]:
         """Every fact in order, with who recorded it, when, and why.
 
         What the caller need not know is left out.
         """
-        return await _history(asked, reading, key, page)
+        return await _history(asked, reading, key, page, in_name_of)
 
     @get(
         f"{path}/replay",
@@ -72,9 +80,9 @@ def kind_in_words(kind: str) -> str:
 
 
 async def _history(
-    asked: Asked, reading: Reading, key: UUID, page: Paging
+    asked: Asked, reading: Reading, key: UUID, page: Paging, in_name_of: UUID | None
 ) -> Response[answers.History]:
-    capacity = await asked.open_stream(reading, key)
+    capacity = await asked.open_stream(reading, key, in_name_of)
     stream = _stream(reading, key)
     last = page.last(tuple[int])
     async with asked.backend.past(asked.identity.actor.int) as source:

@@ -3,7 +3,7 @@
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from api.v1.parameters import After, DossierId
+from api.v1.parameters import After, DossierId, InNameOf
 from api.v1.queries.asking import Asked, found
 from commands.authority import Reading
 from domain.payment import payment_id
@@ -13,10 +13,10 @@ from projections.views.ledger import PaymentRow
 
 @get("/v1/dossiers/{id:uuid}/payment", name="payment", tags=["Payments"])
 async def payment(
-    asked: NamedDependency[Asked], key: DossierId, after: After = 0
+    asked: NamedDependency[Asked], key: DossierId, after: After = 0, in_name_of: InNameOf = None
 ) -> Response[PaymentRow]:
     """What is owed, waived, paid and given back for a dossier, in đồng."""
-    await asked.open_stream(Reading.PAYMENT, key)
+    await asked.open_stream(Reading.PAYMENT, key, in_name_of)
     streams = (payment_id(key),)
     row = await asked.ask("ledger", queries.payment_of_dossier, key, after=after, streams=streams)
     return asked.answer(found(row))
