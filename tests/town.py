@@ -2,8 +2,9 @@
 one dossier with its payment, decided as the command service does it, without clock or server."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from msgspec import Struct
 
 from commands import dossier as d
 from commands import payment as p
-from commands.authority import ACTING, Caller, Capacity, Matter, authorise
+from commands.authority import Caller, Capacity, Matter, authorise
 from commands.claim import refuse_if_taken
 from commands.command import Command, Setting
 from commands.decisions import CLAIMS, DECIDE, KIND_OF, MAY_FOLLOW
@@ -41,7 +42,7 @@ from domain.event import Context
 from domain.identity import dossier_code
 from domain.payment import Method, Payment, payment_id
 from domain.record import AnyEvent, Record, name_of
-from domain.refusal import Refused
+from domain.refusal import Reason, Refused, refuse_if
 from integration.verification.recount import Recount
 from tests.given import CATALOGUE, DOSSIER, MONDAY_9
 
@@ -76,6 +77,9 @@ class Person(NamedTuple):
     name: str
     id: UUID
     account: Account
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __repr__(self) -> str:
         return self.name
@@ -165,27 +169,20 @@ class Dealt(Struct, frozen=True):
     refused: Refused | None = None
 
 
-@cache
-def _fitting(kind: type[Command]) -> tuple[Person, ...]:
-    """Who has one of the roles for it, wherever he has it."""
-    roles = {rule.role for rule in ACTING[kind]}
-    return tuple(
-        one
-        for one in PERSONS.values()
-        if (None in roles and not one.account.grants)
-        or any(grant.role in roles for grant in one.account.grants)
-    )
-
-
 @lru_cache(20_000)
-def _capacity(kind: type[Command], name: str, matter: Matter) -> Capacity | Refused:
-    """Nobody's rights change in this town."""
-    person = PERSONS[name]
-    caller = Caller(actor=person.id, account=person.account)
-    try:
-        return authorise(kind, caller, matter, MONDAY_9, CATALOGUE.seats)
-    except Refused as no:
-        return no
+def _with_the_right(kind: type[Command], matter: Matter) -> dict[Person, Capacity]:
+    """Who may do it, and in what capacity. Nobody's rights change in this town."""
+    found = {}
+    for person in PERSONS.values():
+        with suppress(Refused):
+            found[person] = authorise(
+                kind,
+                Caller(actor=person.id, account=person.account),
+                matter,
+                MONDAY_9,
+                CATALOGUE.seats,
+            )
+    return found
 
 
 class Town:
@@ -204,15 +201,11 @@ class Town:
         """What the command is decided on."""
         return self.payment if KIND_OF[command] == "payment" else self.dossier
 
-    def capacity(self, person: Person, command: Command) -> Capacity:
-        """In what capacity he may do it; raises `Refused`."""
-        wish = Wish(stream=DOSSIER, command=command, actor=person.id, key="k", fingerprint=b"")
+    def with_the_right(self, command: Command) -> dict[Person, Capacity]:
+        """Who may do it, and in what capacity."""
+        wish = Wish(stream=DOSSIER, command=command, actor=OWNER.id, key="k", fingerprint=b"")
         kind = type(command)
-        matter = matter_of(wish, self.state_for(kind), self.dossier)
-        found = _capacity(kind, person.name, matter)
-        if isinstance(found, Refused):
-            raise Refused(found.reason, found.detail, found.pointer)
-        return found
+        return _with_the_right(kind, matter_of(wish, self.state_for(kind), self.dossier))
 
     def setting(self, person: Person, command: type[Command], capacity: Capacity) -> Setting:
         """What a decision is given."""
@@ -239,7 +232,9 @@ class Town:
         """What would come of it; nothing is recorded."""
         kind = type(command)
         try:
-            setting = self.setting(person, kind, self.capacity(person, command))
+            capacity = self.with_the_right(command).get(person)
+            refuse_if(capacity is None, Reason.ROLE_MISSING)
+            setting = self.setting(person, kind, capacity or Capacity())
             state = self.state_for(kind)
             events = DECIDE[kind](state, command, setting)
             if events and kind in CLAIMS:
@@ -256,7 +251,7 @@ class Town:
         if not dealt.events:
             return dealt
         kind = type(command)
-        capacity = self.capacity(person, command)
+        capacity = self.with_the_right(command)[person]
         setting = self.setting(person, kind, capacity)
         if kind in CLAIMS:
             for claim in CLAIMS[kind](self.state_for(kind), PAYMENT, command, setting):
@@ -299,23 +294,27 @@ class Town:
 
     def told(self, person: Person, command: Command) -> bool:
         """Whether he is told that commands of this kind may lead to something."""
-        kind = type(command)
-        if kind is d.LodgeDossier:
-            return self.dossier is None
-        try:
-            setting = self.setting(person, kind, self.capacity(person, command))
-        except Refused:
-            return False
-        return bool(MAY_FOLLOW[kind](self.state_for(kind), kind, setting))
+        return person in self.whoever_may(command)
 
-    def whoever_may(self, command: Command) -> Iterator[Person]:
+    def whoever_may(self, command: Command) -> list[Person]:
         """Who has the right to do it, and is told that it may lead to something."""
-        return (one for one in _fitting(type(command)) if self.told(one, command))
+        return list(self._whoever_may(command))
+
+    def _whoever_may(self, command: Command) -> Iterator[Person]:
+        kind = type(command)
+        state = self.state_for(kind)
+        if kind is d.LodgeDossier and state is not None:
+            return
+        for person, capacity in self.with_the_right(command).items():
+            if (command.creates and kind is d.LodgeDossier) or MAY_FOLLOW[kind](
+                state, kind, self.setting(person, kind, capacity)
+            ):
+                yield person
 
     def may_lead_on(self, of: str) -> list[type[Command]]:
         """The kinds of command to that kind of stream of which somebody is told now."""
         some = {type(one): one for one in self.wishes() if KIND_OF[type(one)] == of}
-        return [kind for kind, one in some.items() if any(True for _ in self.whoever_may(one))]
+        return [kind for kind, one in some.items() if any(True for _ in self._whoever_may(one))]
 
     # What may be wished for. Every command is here in at least one form that can lead on, and in
     # some that never should.

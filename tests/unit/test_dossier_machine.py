@@ -5,21 +5,26 @@ must always hold is checked against the events alone.
 """
 
 import os
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from api.v1.commands import COMMAND_ROUTES
 from commands.command import Command
 from commands.decisions import KIND_OF
+from commands.dossier import LodgeDossier
 from commands.streams import State, evolve
 from domain.calendar import CITY_TIME
 from domain.dossier import Dossier
 from domain.record import Record
 from projections.engine.view import Out
 from projections.views import card, timeline
+from tests.explored import phase_of
 from tests.facts import DossierFacts, MoneyFacts
 from tests.given import CATALOGUE, check_refusal
 from tests.slow_clock import SlowClock
@@ -60,6 +65,28 @@ JUMPS = [
 ]
 
 
+ARROW = re.compile(r"^ +(\S+) --> (\w+): (.+)$", re.MULTILINE)
+ROW = re.compile(r"^\| `([\w-]+)` \| (.+) \|$", re.MULTILINE)
+DRAWN_IN = (Path(__file__).parents[2] / "docs" / "dossier-states.md").read_text(encoding="utf-8")
+WORDS = {route.command: route.path.rpartition("/")[2] for route in COMMAND_ROUTES}
+WORDS[LodgeDossier] = "lodge"
+
+
+def drawn(section: str) -> set[tuple[str, str, str]]:
+    """State, command, state: the arrows of a diagram, and the rows of what stays as it is."""
+    text = DRAWN_IN.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    arrows = {
+        (before, word, after)
+        for before, after, words in ARROW.findall(text)
+        for word in words.split(", ")
+    }
+    stays = {
+        (one, word, one) for word, states in ROW.findall(text) for one in states[1:-1].split("`, `")
+    }
+    return arrows | stays
+
+
+DRAWN = {"dossier": drawn("A dossier's life"), "payment": drawn("Its payment")}
 SLOW = SlowClock(CATALOGUE.calendar)
 
 
@@ -120,7 +147,7 @@ class DossierMachine(RuleBasedStateMachine):
 
     def _lead_on(self, data: st.DataObject, of: str) -> None:
         for _ in range(3):
-            rare = data.draw(st.integers(0, 9), label="an end or a step back below 1") < 1
+            rare = data.draw(st.integers(0, 9), label="an end or a step back at 0") == 0
             kinds = self.town.may_lead_on(of)
             kinds = [kind for kind in kinds if rare is (kind in RARE)]
             if not kinds:
@@ -132,18 +159,31 @@ class DossierMachine(RuleBasedStateMachine):
             self._send(data.draw(st.sampled_from(persons), label="person"), command)
             self.town.at += data.draw(st.sampled_from(JUMPS[:3]), label="meanwhile")
 
-    @rule(data=st.data())
-    def try_anything(self, data: st.DataObject) -> None:
-        """Anything by anybody: mostly refused."""
+    @rule(data=st.data(), anybody=st.booleans())
+    def try_anything(self, data: st.DataObject, anybody: bool) -> None:
+        """Anything at any time, by whoever has the right or by anybody: mostly refused."""
         command = data.draw(st.sampled_from(self.town.wishes()), label="command")
-        person = data.draw(st.sampled_from(list(PERSONS.values())), label="person")
-        self._send(person, command)
+        self._try(data, command, anybody=anybody)
+
+    def _try(self, data: st.DataObject, command: Command, *, anybody: bool = False) -> None:
+        may = [] if anybody else list(self.town.with_the_right(command))
+        self._send(
+            data.draw(st.sampled_from(may or list(PERSONS.values())), label="person"), command
+        )
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         """What was sent once is sent again, later."""
         self._send(*data.draw(st.sampled_from(self.sent), label="again"))
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def try_the_like(self, data: st.DataObject) -> None:
+        """Another of the kind that was done last."""
+        some = [one for one in self.town.wishes() if type(one) is type(self.sent[-1][1])]
+        command = data.draw(st.sampled_from(some), label="command")
+        self._try(data, command)
 
     @rule(jump=st.sampled_from(JUMPS))
     def wait(self, jump: timedelta) -> None:
@@ -180,11 +220,23 @@ class DossierMachine(RuleBasedStateMachine):
             return
         self.sent.append((person, command))
         assert command.creates or told, "what was decided must have been told as possible"
+        self._check_drawn(kind, before)
         for record in self.town.records[before[2] :]:
             self._take(record)
         self._check_fold()
         again = self.town.ask(person, command)
         assert not again.events, f"{kind.__name__} twice must change nothing"
+
+    def _check_drawn(self, kind: type[Command], before: tuple[Any, ...]) -> None:
+        """The diagram has this arrow."""
+        dossier, payment, _ = before
+        now = self.town.dossier
+        assert now is not None
+        move: tuple[Any, Any] = ("[*]" if dossier is None else dossier.status, now.status)
+        if KIND_OF[kind] == "payment":
+            move = (phase_of(payment), phase_of(self.town.payment))
+        arrow = (str(move[0]), WORDS[kind], str(move[1]))
+        assert arrow in DRAWN[KIND_OF[kind]], f"not in docs/dossier-states.md: {arrow}"
 
     def _check_nothing_happened(self, dealt: Dealt, before: tuple[Any, ...]) -> None:
         assert (self.town.dossier, self.town.payment, len(self.town.records)) == before
@@ -223,7 +275,7 @@ class DossierMachine(RuleBasedStateMachine):
 
 TestDossierMachine = DossierMachine.TestCase
 TestDossierMachine.settings = settings(
-    max_examples=int(EXAMPLES or 200),
+    max_examples=int(EXAMPLES or 300),
     stateful_step_count=50,
     derandomize=EXAMPLES is None,
     database=None,
