@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from api.v1.commands import COMMAND_ROUTES
@@ -38,36 +38,56 @@ HOLDER = """\
 
 One agency has it at every instant, and keeps it while it is offered to another.
 """
-PAYMENT = """\
+DUE = """\
 
-## Its payment
+## What is due
 
-Amounts are not drawn: what is under way comes before what is done.
-Several refunds and attempts may lie behind one name.
+Amounts are not drawn.
+Money that comes after "declined", or twice, is booked: what was paid too much is given back by a refund.
 """
-PHASES = {
-    NOTHING: "",
-    "not_assessed": "chưa xác định phí, lệ phí",
-    "nothing_due": "0 đồng",
-    "due": "còn phải nộp",
-    "requested": "đã yêu cầu thanh toán",
-    "attempt_started": "đang giao dịch",
-    "outcome_unknown": "chưa rõ kết quả giao dịch",
-    "paid": "đã nộp",
-    "settled": "tiền đã về tài khoản",
-    "paid_too_much": "nộp thừa",
-    "refund_asked": "đề nghị hoàn",
-    "refund_approved": "đã duyệt hoàn",
-    "refunded": "đã hoàn",
+ATTEMPT = """\
+
+## An attempt to pay
+
+One is under way at a time.
+"""
+ACCOUNT = """\
+
+## Whether the money has arrived
+
+What was paid is on its way until the agency's account has it.
+"""
+REFUND = """\
+
+## A refund
+
+Three hands: one asks, one approves, one pays back.
+"""
+NAMES = {
+    "clock": {
+        "off": "không tính",
+        "runs": "đang tính",
+        "stopped_supplement": "chờ bổ sung",
+        "stopped_financial_obligation": "chờ nghĩa vụ tài chính",
+        "stopped_halt": "tạm dừng",
+    },
+    "holder": {"held": "đang giữ", "offered": "đã chuyển, chưa nhận"},
+    "due": {
+        "nothing_due": "0 đồng",
+        "due": "còn phải nộp",
+        "paid": "đã nộp đủ",
+        "paid_too_much": "nộp thừa",
+    },
+    "attempt": {
+        "started": "đang giao dịch",
+        "unknown": "chưa rõ kết quả",
+        "declined": "thất bại",
+        "confirmed": "thành công",
+    },
+    "account": {"on_its_way": "chưa về tài khoản", "arrived": "đã về tài khoản"},
+    "refund": {"asked": "đề nghị hoàn", "approved": "đã duyệt hoàn", "done": "đã hoàn"},
 }
-CLOCKS = {
-    "off": "không tính",
-    "runs": "đang tính",
-    "stopped_supplement": "chờ bổ sung",
-    "stopped_financial_obligation": "chờ nghĩa vụ tài chính",
-    "stopped_halt": "tạm dừng",
-}
-HOLDERS = {"held": "đang giữ", "offered": "đã chuyển, chưa nhận"}
+"""In Vietnamese, by the side that is looked at; those of the statuses are the glossary's."""
 WORDS = {route.command: route.path.rpartition("/")[2] for route in COMMAND_ROUTES} | {
     route.command: "lodge" for route in COMMAND_ROUTES if route.path == "/v1/dossiers"
 }
@@ -81,29 +101,25 @@ def statuses() -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", table, re.MULTILINE))
 
 
-def seen_as(moves: Iterable[Move], look: Callable[[Hashable], str]) -> list[Move]:
-    """The moves as they look from one side, each once, in the order of the routes."""
-    found = {Move(look(a), command, look(b)) for a, command, b in moves}
-    return sorted(found, key=lambda move: (ORDER[move.command], str(move)))
-
-
-def axis(name: str) -> Callable[[Hashable], str]:
-    """One side of where a dossier stands."""
-    return lambda place: NOTHING if place == NOTHING else str(getattr(place, name))
+def seen_from(side: str, moves: Iterable[Move]) -> list[Move]:
+    """The moves as they look from one side, in the order of the routes."""
+    return sorted(
+        (move for move in moves if move.side == side),
+        key=lambda move: (ORDER[move.command], move.before, move.after),
+    )
 
 
 def diagram(moves: list[Move], names: dict[str, str]) -> Iterator[str]:
     """The arrows between different states, as Mermaid draws them."""
     labels: dict[tuple[str, str], list[type[Command]]] = defaultdict(list)
-    for before, command, after in moves:
+    for _, before, command, after in moves:
         if before != after:
-            labels[str(before), str(after)].append(command)
-    met = {state for pair in labels for state in pair}
+            labels[before, after].append(command)
+    order = [NOTHING, *names]
     yield "\n```mermaid\nstateDiagram-v2\n"
     for state, vietnamese in names.items():
-        if state in met and state != NOTHING:
+        if any(state in pair for pair in labels):
             yield f'    state "{state}: {vietnamese}" as {state}\n'
-    order = list(names)
     for (before, after), commands in sorted(
         labels.items(), key=lambda one: [order.index(state) for state in one[0]]
     ):
@@ -115,9 +131,9 @@ def diagram(moves: list[Move], names: dict[str, str]) -> Iterator[str]:
 def table(moves: list[Move], names: dict[str, str]) -> Iterator[str]:
     """The commands that leave the state as it is."""
     stays: dict[type[Command], list[str]] = defaultdict(list)
-    for before, command, after in moves:
+    for _, before, command, after in moves:
         if before == after:
-            stays[command].append(str(before))
+            stays[command].append(before)
     order = list(names)
     yield "\n| Command | Leaves as it is |\n|---|---|\n"
     for command in sorted(stays, key=ORDER.__getitem__):
@@ -127,23 +143,21 @@ def table(moves: list[Move], names: dict[str, str]) -> Iterator[str]:
 
 def document() -> str:
     """The whole text."""
-    names = {NOTHING: "", **statuses()}
-    dossiers = dossier_moves()
-    lives = seen_as(dossiers, axis("status"))
-    clocks = seen_as(
-        [move for move in dossiers if move.before != NOTHING],
-        axis("clock"),
-    )
-    holders = seen_as([move for move in dossiers if move.before != NOTHING], axis("holder"))
-    payments = seen_as(payment_moves(), str)
-    return "".join(
+    names = {"status": statuses(), **NAMES}
+    parts = [HEADER]
+    for moves, sides in (
+        (dossier_moves(), {"status": DOSSIER, "clock": CLOCK, "holder": HOLDER}),
         (
-            *(HEADER, DOSSIER, *diagram(lives, names), *table(lives, names)),
-            *(CLOCK, *diagram(clocks, CLOCKS)),
-            *(HOLDER, *diagram(holders, HOLDERS)),
-            *(PAYMENT, *diagram(payments, PHASES), *table(payments, PHASES)),
-        )
-    )
+            payment_moves(),
+            {"due": DUE, "attempt": ATTEMPT, "account": ACCOUNT, "refund": REFUND},
+        ),
+    ):
+        for side, text in sides.items():
+            seen = seen_from(side, moves)
+            parts += [text, *diagram(seen, names[side])]
+            if side in ("status", "due"):
+                parts += table(seen, names[side])
+    return "".join(parts)
 
 
 if __name__ == "__main__":

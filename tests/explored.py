@@ -16,7 +16,7 @@ from commands.command import Command
 from commands.decisions import KIND_OF
 from commands.streams import evolve
 from domain.dossier import Dossier
-from domain.payment import AttemptState, Payment, RefundState
+from domain.payment import Payment
 from tests.given import MONDAY_9
 from tests.town import OWNER, PERSONS, WAYS, Person, Town
 
@@ -28,62 +28,57 @@ WAY = next(one for one in WAYS if one.case.fees and one.case.limit and one.case.
 DESK = PERSONS[f"front_desk@{WAY.receiving}"]
 
 
-class Places(NamedTuple):
-    """Where a dossier stands: in its life, its clock, and with whom."""
-
-    status: str
-    clock: str
-    holder: str
-
-
 class Move(NamedTuple):
-    """A command, and where it leads to; `NOTHING` before the first."""
+    """What a command changes of one side of a dossier or payment, or leaves as it is."""
 
-    before: Hashable
+    side: str
+    before: str
     command: type[Command]
-    after: Hashable
+    after: str
 
 
 NOTHING = "nothing"
+"""Before the first."""
 
 
-def places_of(dossier: Dossier | None) -> Hashable:
-    """Where it stands."""
+def moves_of(command: type[Command], before: Any, after: Any) -> Iterator[Move]:
+    """How a command's effect looks from each side; `before` is None where it was the first."""
+    sides = payment_sides if isinstance(after, Payment) else dossier_sides
+    was, now = sides(before), sides(after)
+    for side in was.keys() | now.keys():
+        place, then = was.get(side, NOTHING), now.get(side, NOTHING)
+        if place != then or side in ("status", "due"):
+            yield Move(side.partition(" ")[0], place, command, then)
+
+
+def dossier_sides(dossier: Dossier | None) -> dict[str, str]:
+    """Where it stands in its life, its clock, and who has it."""
     if dossier is None:
-        return NOTHING
+        return {}
     clock = "off" if dossier.accepted_at is None or dossier.finished_at else "runs"
     if dossier.suspension is not None:
         clock = f"stopped_{dossier.suspension.ground}"
-    return Places(dossier.status.value, clock, "offered" if dossier.handover else "held")
+    holder = "offered" if dossier.handover else "held"
+    return {"status": dossier.status.value, "clock": clock, "holder": holder}
 
 
-def phase_of(payment: Payment | None) -> Hashable:
-    """How far a payment has come, what is under way before what is done."""
+def payment_sides(payment: Payment | None) -> dict[str, str]:
+    """What is due of it, whether what was paid has arrived, and each attempt and refund."""
     if payment is None:
-        return "not_assessed"
-    attempts = {one.state for one in payment.attempts.values()}
-    refunds = {one.state for one in payment.refunds.values()}
-    for under_way, phase in (
-        (AttemptState.UNKNOWN in attempts, "outcome_unknown"),
-        (AttemptState.STARTED in attempts, "attempt_started"),
-        (RefundState.ASKED in refunds, "refund_asked"),
-        (RefundState.APPROVED in refunds, "refund_approved"),
-        (payment.due_vnd < 0, "paid_too_much"),
-    ):
-        if under_way:
-            return phase
-    if payment.due_vnd > 0:
-        return "requested" if payment.request else "due"
-    if not payment.paid_vnd:
-        return "nothing_due"
-    if RefundState.DONE in refunds:
-        return "refunded"
-    return "settled" if payment.settled_vnd == payment.paid_vnd else "paid"
+        return {}
+    due = "due" if payment.due_vnd > 0 else "paid" if payment.paid_vnd else "nothing_due"
+    account = "arrived" if payment.settled_vnd == payment.paid_vnd else "on_its_way"
+    return {
+        "due": "paid_too_much" if payment.due_vnd < 0 else due,
+        "account": account if payment.paid_vnd else NOTHING,
+        **{f"attempt {name}": one.state.value for name, one in payment.attempts.items()},
+        **{f"refund {name}": one.state.value for name, one in payment.refunds.items()},
+    }
 
 
 @cache
 def dossier_moves() -> tuple[Move, ...]:
-    """What can become of a dossier, as it stands before and after each command."""
+    """What can become of a dossier."""
 
     def at(dossier: Any) -> Iterator[Town]:
         for later in LATER:
@@ -91,7 +86,7 @@ def dossier_moves() -> tuple[Move, ...]:
             town.dossier = dossier
             yield town
 
-    return _explored("dossier", at, _alike, places_of)
+    return _explored("dossier", at, _alike)
 
 
 @cache
@@ -109,14 +104,13 @@ def payment_moves() -> tuple[Move, ...]:
                 town.dossier, town.payment = known.dossier, payment
                 yield town
 
-    return _explored("payment", at, _alike_in_money, phase_of)
+    return _explored("payment", at, _alike_in_money)
 
 
 def _explored(
     kind: str,
     towns: Callable[[Any], Iterator[Town]],
     alike: Callable[[Any], Hashable],
-    place: Callable[[Any], Hashable],
 ) -> tuple[Move, ...]:
     moves: dict[Move, None] = {}
     waiting: deque[Any] = deque([None])
@@ -125,7 +119,7 @@ def _explored(
         state = waiting.popleft()
         for town in towns(state):
             for command, after in _led_to(town, kind, state):
-                moves[Move(place(state), command, place(after))] = None
+                moves |= dict.fromkeys(moves_of(command, state, after))
                 if alike(after) not in seen:
                     seen.add(alike(after))
                     waiting.append(after)
@@ -161,7 +155,7 @@ def _alike(dossier: Any) -> Hashable:
         return None
     asked = dossier.supplement
     return (
-        places_of(dossier),
+        *dossier_sides(dossier).values(),
         dossier.step,
         dossier.holder == dossier.competent_agency,
         dossier.holder == dossier.receiving_agency,
@@ -177,7 +171,8 @@ def _alike_in_money(payment: Any) -> Hashable:
     if payment is None:
         return None
     return (
-        phase_of(payment),
+        payment.due_vnd > 0,
+        payment.due_vnd < 0,
         payment.request is None,
         frozenset((one.method, one.state) for one in payment.attempts.values()),
         frozenset(one.state for one in payment.refunds.values()),
