@@ -69,6 +69,7 @@ NAMES = {
         "runs": "đang tính",
         "stopped_supplement": "chờ bổ sung",
         "stopped_financial_obligation": "chờ nghĩa vụ tài chính",
+        "stopped_posting": "niêm yết công khai",
         "stopped_halt": "tạm dừng",
     },
     "holder": {"held": "đang giữ", "offered": "đã chuyển, chưa nhận"},

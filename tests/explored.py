@@ -11,20 +11,31 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from commands import dossier as d
 from commands.command import Command
 from commands.decisions import KIND_OF
 from commands.streams import evolve
+from domain.calendar import Limit, LimitUnit
 from domain.dossier import Dossier
 from domain.payment import Payment
-from tests.given import MONDAY_9
+from tests.given import CATALOGUE, MONDAY_9
 from tests.town import OWNER, PERSONS, WAYS, Person, Town
 
 LATER = (timedelta(hours=1), timedelta(days=60))
 STATES_MAX = 5_000
 """Far more than there are: so many would mean that like states do not count as one."""
-WAY = next(one for one in WAYS if one.case.fees and one.case.limit and one.case.limit.amount > 1)
-"""With a fee, and time enough to apologise: more steps or other papers lead to no other places."""
+_REAL = next(one for one in WAYS if one.case.fees and one.case.limit and one.case.limit.amount > 1)
+_CASE = replace(
+    _REAL.case,
+    extension=Limit(amount=30, unit=LimitUnit.CALENDAR_DAY),
+    posting=Limit(amount=15, unit=LimitUnit.CALENDAR_DAY),
+)
+WAY = _REAL._replace(case=_CASE, procedure=replace(_REAL.procedure, cases=(_CASE,)))
+"""With a fee, time enough to apologise, and a law that allows everything: more steps or other papers
+lead to no other places."""
+LAW = replace(CATALOGUE, procedures={**CATALOGUE.procedures, WAY.procedure.code: WAY.procedure})
 DESK = PERSONS[f"front_desk@{WAY.receiving}"]
 
 
@@ -80,31 +91,33 @@ def payment_sides(payment: Payment | None) -> dict[str, str]:
 def dossier_moves() -> tuple[Move, ...]:
     """What can become of a dossier."""
 
-    def at(dossier: Any) -> Iterator[Town]:
+    def towns(dossier: Any) -> Iterator[Town]:
         for later in LATER:
-            town = Town(WAY, MONDAY_9 if dossier is None else dossier.known_at + later)
+            at = MONDAY_9 if dossier is None else dossier.known_at + later
+            town = Town(WAY, at, LAW)
             town.dossier = dossier
             yield town
 
-    return _explored("dossier", at, _alike)
+    return _explored("dossier", towns, _alike)
 
 
 @cache
 def payment_moves() -> tuple[Move, ...]:
     """What can become of a payment, be its dossier open or ended."""
-    counter, ended, online = (Town(WAY, MONDAY_9) for _ in range(3))
+    counter, ended, online = (Town(WAY, MONDAY_9, LAW) for _ in range(3))
     for town, person, nth in ((counter, DESK, 0), (ended, DESK, 0), (online, OWNER, 1)):
         town.send(person, town.lodgings()[nth])
     ended.send(DESK, d.TurnAwayDossier(clause="k", explanation="x"))
 
-    def at(payment: Any) -> Iterator[Town]:
+    def towns(payment: Any) -> Iterator[Town]:
         for known in (counter, ended, online):
             for later in LATER:
-                town = Town(WAY, MONDAY_9 + later if payment is None else payment.known_at + later)
+                at = MONDAY_9 if payment is None else payment.known_at
+                town = Town(WAY, at + later, LAW)
                 town.dossier, town.payment = known.dossier, payment
                 yield town
 
-    return _explored("payment", at, _alike_in_money)
+    return _explored("payment", towns, _alike_in_money)
 
 
 def _explored(

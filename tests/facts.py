@@ -6,12 +6,14 @@ the slow clock, sums are added up, and each rule stands beside the event that co
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from domain import dossier as e
 from domain import payment as p
 from domain.calendar import Limit, LimitUnit
 from domain.catalogue.procedure import Case, Catalogue, Step
 from domain.dossier import Channel, Decision, Ground, SubmittedPaper
+from domain.event import Context
 from domain.record import Record
 from tests.slow_clock import SlowClock
 
@@ -27,7 +29,8 @@ class DossierFacts:
         self._slow = slow
         self._case = case
         self._steps = {step.key: step for step in case.steps}
-        self.holder = ""
+        self.holder = self.competent = self._receiving = ""
+        self._owners: set[UUID | None] = set()
         self.step = ""
         self.pages: dict[str, int] = {}
         self.channel = Channel.COUNTER
@@ -58,10 +61,19 @@ class DossierFacts:
             assert name in ("reopened", "corrected"), "once closed nothing else happens"
         if self.lodged_at is None:
             assert name == "lodged"
+        self._check_hands(name, record.context)
         before = (self.statutory, self.counted_to)
         getattr(self, f"_{name}", self._nothing)(event, record.context.effective_at)
         if name not in ("accepted", "acceptance_revoked", "resumed"):
             assert (self.statutory, self.counted_to) == before, "only a pause moves it"
+
+    def _check_hands(self, name: str, context: Context) -> None:
+        """Whose matter it is does nothing but his own part; what is decided is the competent agency's."""
+        if context.actor in self._owners:
+            assert name in ("supplemented", "withdrawal_requested")
+        if name in ("result_approved", "result_signed"):
+            assert context.role == "approver"
+            assert context.agency == self.competent == self.holder
 
     def _nothing(self, _event: Any, _at: datetime) -> None:
         """It changes nothing that is looked at."""
@@ -72,6 +84,8 @@ class DossierFacts:
         assert self.lodged_at is None
         self.lodged_at, self.channel, self.copies = at, event.channel, event.copies
         self.holder = self._receiving = event.receiving_agency
+        self.competent = event.competent_agency
+        self._owners = {event.applicant.account, event.submitter} - {None}
         self._take_papers(event.papers)
         if event.channel in (Channel.ONLINE, Channel.ASSISTED):
             self.receive_by = self._slow.due(self._catalogue.rules.reception, at)[1]
@@ -163,6 +177,8 @@ class DossierFacts:
     def _handover_accepted(self, event: e.HandoverAccepted, at: datetime) -> None:
         assert (event.from_agency, event.to_agency) == (self.holder, self.offered_to)
         self.holder, self.offered_to = event.to_agency, None
+        if event.kind == "competence":
+            self.competent = event.to_agency
         self._goes_to(event, at)
 
     def _handover_refused(self, event: Any, _at: datetime) -> None:
@@ -212,18 +228,24 @@ class DossierFacts:
         assert self.apologies == 1, "form 04 comes once"
         if self.promised is not None:
             assert at.astimezone(self.promised.tzinfo).date() < self.promised.date()
+            assert event.due_at > self.promised
         self._promise(event)
 
     def _deadline_extended(self, event: e.DeadlineExtended, at: datetime) -> None:
         self.extensions += 1
         assert self.extensions == 1
-        assert self.promised is None or at <= self.promised
+        assert self.promised is not None
+        assert self.statutory is not None
+        assert self._case.extension is not None, "only as a law allows it"
+        assert at <= self.promised
+        last = self._slow.due(self._case.extension, self.statutory)[1]
+        assert self.statutory < event.extended_to <= last
+        assert event.due_at == max(self.promised, event.extended_to), "an apology's date stands"
         self._promise(event)
 
     def _promise(self, event: Any) -> None:
         assert self.paused_since is None
         assert event.due_before == self.promised
-        assert self.promised is None or event.due_at > self.promised
         assert self._published(event.due_at)
         self.promised = event.due_at
 
@@ -235,6 +257,8 @@ class DossierFacts:
 
     def _consultation_answered(self, event: Any, _at: datetime) -> None:
         self.open_questions.remove(event.consultation)
+
+    _consultation_withdrawn = _consultation_answered
 
     def _consultation_lapsed(self, event: e.ConsultationLapsed, at: datetime) -> None:
         self.open_questions.remove(event.consultation)
@@ -339,6 +363,7 @@ class MoneyFacts:
         self.refunds: dict[str, int] = {}
         self.paid_back: dict[str, int] = {}
         self.transactions: set[str] = set()
+        self._hands: dict[str, set[UUID]] = {}
 
     def take(self, record: Record) -> None:
         """One more event."""
@@ -365,8 +390,12 @@ class MoneyFacts:
             case p.RefundAsked():
                 assert event.refund not in self.refunds
                 self.refunds[event.refund] = event.amount_vnd
+                self._hands[event.refund] = {record.context.actor}
+            case p.RefundApproved():
+                self._another_hand(event.refund, record)
             case p.RefundDone():
                 assert event.refund not in self.paid_back, "money goes back once"
+                self._another_hand(event.refund, record)
                 assert event.amount_vnd == self.refunds[event.refund]
                 self.paid_back[event.refund] = event.amount_vnd
             case _:
@@ -374,6 +403,10 @@ class MoneyFacts:
         paid = sum(self.received)
         assert 0 <= sum(self.paid_back.values()) <= sum(self.refunds.values()) <= paid
         assert 0 <= self.settled <= paid
+
+    def _another_hand(self, refund: str, record: Record) -> None:
+        assert record.context.actor not in self._hands[refund], "three hands"
+        self._hands[refund].add(record.context.actor)
 
     @property
     def due(self) -> int:

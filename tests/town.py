@@ -13,7 +13,7 @@ from msgspec import Struct
 from commands import dossier as d
 from commands import payment as p
 from commands.authority import Caller, Capacity, Matter, authorise
-from commands.claim import refuse_if_taken
+from commands.claim import Claim, is_open, refuse_if_taken
 from commands.command import Command, Setting
 from commands.decisions import CLAIMS, DECIDE, KIND_OF, MAY_FOLLOW
 from commands.log.codec import Body, body_of, to_append
@@ -21,7 +21,7 @@ from commands.matter import matter_of
 from commands.streams import State, evolve
 from commands.wish import Wish
 from domain.account import Account, AccountKind, Grant, Role, account_id
-from domain.calendar import CITY_TIME, LimitUnit
+from domain.calendar import CITY_TIME, LimitUnit, is_working_day
 from domain.catalogue.procedure import AgencyKind, Case, Catalogue, OnlineLevel, Place, Procedure
 from domain.city import CITY
 from domain.dossier import (
@@ -118,6 +118,8 @@ def _ways() -> Iterator[Way]:
     yield first(lambda _, case: case.limit is None)
     yield first(lambda _, case: case.silence_is_consent is not None)
     yield first(lambda _, case: any(s.place is Place.COMMUNE for s in case.steps), away=True)
+    yield first(lambda _, case: case.extension is not None)
+    yield first(lambda _, case: case.posting is not None, away=True)
     yield first(lambda _, case: any(f.unit == "page" for f in case.fees))
     yield first(lambda a, case: len(case.fees) > 1 and a.online is OnlineLevel.PARTIAL, away=True)
 
@@ -188,9 +190,10 @@ def _with_the_right(kind: type[Command], matter: Matter) -> dict[Person, Capacit
 class Town:
     """One dossier and its payment, from nothing on."""
 
-    def __init__(self, way: Way, at: datetime) -> None:
+    def __init__(self, way: Way, at: datetime, catalogue: Catalogue = CATALOGUE) -> None:
         """Nothing has been lodged yet."""
         self.way = way
+        self.catalogue = catalogue
         self.at = at.astimezone(CITY_TIME)
         self.dossier: Dossier | None = None
         self.payment: Payment | None = None
@@ -214,7 +217,7 @@ class Town:
         return Setting(
             at=self.at if state is None else max(self.at, state.known_at),
             actor=person.id,
-            catalogue=CATALOGUE,
+            catalogue=self.catalogue,
             account=person.account,
             role=capacity.role,
             agency=capacity.agency,
@@ -237,10 +240,11 @@ class Town:
             setting = self.setting(person, kind, capacity or Capacity())
             state = self.state_for(kind)
             events = DECIDE[kind](state, command, setting)
-            if events and kind in CLAIMS:
-                for claim in CLAIMS[kind](state, PAYMENT, command, setting):
-                    if claim.stream in self.claimed:
-                        refuse_if_taken(self.claimed[claim.stream], claim)
+            if events:
+                for claim in self._claims(command, setting):
+                    found = self.claimed.get(claim.stream)
+                    if not is_open(found, claim):
+                        refuse_if_taken(found, claim)
         except Refused as no:
             return Dealt(person, command, refused=no)
         return Dealt(person, command, events)
@@ -253,9 +257,10 @@ class Town:
         kind = type(command)
         capacity = self.with_the_right(command)[person]
         setting = self.setting(person, kind, capacity)
-        if kind in CLAIMS:
-            for claim in CLAIMS[kind](self.state_for(kind), PAYMENT, command, setting):
-                self.claimed[claim.stream] = evolve(None, claim.event, self.at)
+        for claim in self._claims(command, setting):
+            found = self.claimed.get(claim.stream)
+            if is_open(found, claim):
+                self.claimed[claim.stream] = evolve(found, claim.event, self.at)
         context = Context(
             actor=person.id,
             cause=f"k{len(self.records)}",
@@ -268,6 +273,13 @@ class Town:
         for event in dealt.events:
             self._record(PAYMENT if KIND_OF[kind] == "payment" else DOSSIER, context, event)
         return dealt
+
+    def _claims(self, command: Command, setting: Setting) -> tuple[Claim, ...]:
+        kind = type(command)
+        if kind not in CLAIMS:
+            return ()
+        stream = PAYMENT if KIND_OF[kind] == "payment" else DOSSIER
+        return CLAIMS[kind](self.state_for(kind), stream, command, setting)
 
     def _record(self, stream: UUID, context: Context, event: AnyEvent) -> None:
         version = 1 + sum(one.stream == stream for one in self.records)
@@ -322,7 +334,11 @@ class Town:
     def lodgings(self) -> list[Command]:
         """Ways to lodge the case."""
         procedure, case, receiving, competent = self.way
-        required = tuple(SubmittedPaper(code=x.code, pages=2) for x in case.papers if x.required)
+        required = tuple(
+            SubmittedPaper(code=x.code, pages=case.pages_from if x.counted else 2)
+            for x in case.papers
+            if x.required
+        )
         whole = d.LodgeDossier(
             procedure=procedure.code,
             case=case.key,
@@ -334,6 +350,7 @@ class Town:
             ),
             papers=required,
             copies=2,
+            commune=NEIGHBOUR if case.has_commune_step else None,
         )
         more: list[dict[str, Any]] = [
             {"channel": Channel.ONLINE},
@@ -372,7 +389,7 @@ class Town:
             papers=tuple(SubmittedPaper(code=paper.code) for paper in self.way.case.papers)
         )
         yield d.AcceptSupplement()
-        yield d.ResumeDossier()
+        yield d.ResumeDossier(proof="p")
         yield d.DecideWithdrawal(granted=False, explanation="x")
         yield d.AcceptDossier()
         for question in self.dossier.consultations if self.dossier else ():
@@ -385,7 +402,7 @@ class Town:
         yield d.ReturnResult(delivery=Delivery.COUNTER)
         for key in following:
             yield d.ForwardDossier(to_step=key)
-            for agency in (self.way.competent, self.way.receiving):
+            for agency in (self.way.competent, self.way.receiving, NEIGHBOUR):
                 yield d.OfferHandover(to_agency=agency, to_step=key)
         yield d.CloseDossier()
 
@@ -411,6 +428,7 @@ class Town:
         codes = [paper.code for paper in case.papers]
         yield d.AcceptDossier()
         yield d.RequestSupplement(papers=tuple(codes[:1]), clause="k", explanation="x")
+        yield d.RequestSupplement(papers=tuple(codes), clause="k", explanation="x")
         yield d.RequestSupplement(
             papers=(), clause="k", explanation="x", reply_by=self.at + timedelta(days=9)
         )
@@ -449,26 +467,35 @@ class Town:
             yield d.AssignDossier(officer=officer)
         yield d.AssignDossier(officer=OWNER.id)
         for nth in range(2):
-            soon = self.at.replace(minute=0) + timedelta(days=1 + nth)
+            soon = self._at_work(self.at, 1 + nth)
             key = f"q{nth}"
             yield d.RequestConsultation(
                 consultation=key, agency=others[nth], question="?", due_at=soon
             )
             yield d.AnswerConsultation(consultation=key, opinion=Opinion.AGREES, answer="x")
             yield d.LapseConsultation(consultation=key)
+            yield d.WithdrawConsultation(consultation=key)
         yield d.SuspendDossier(ground=Ground.HALT, basis="b")
         yield d.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis="b")
         yield d.SuspendDossier(ground=Ground.SUPPLEMENT, basis="b")
+        yield d.SuspendDossier(ground=Ground.POSTING, basis="b")
+        yield d.ResumeDossier(proof="p")
         yield d.ResumeDossier()
         yield from self._of_dates()
 
     def _of_dates(self) -> Iterator[Command]:
         promised = self.dossier.due_at if self.dossier else None
-        after = (promised or self.at).astimezone(CITY_TIME)
-        for days in (1, 3, 6, -1):
-            later = after.replace(hour=16, minute=0) + timedelta(days=days)
+        for days in (1, 3, 6, 14, -1):
+            later = self._at_work((promised or self.at).astimezone(CITY_TIME), days)
             yield d.ApologiseForDelay(due_at=later, explanation="x", channel=ApologyChannel.SMS)
             yield d.ExtendDeadline(due_at=later, basis="b", explanation="x")
+
+    def _at_work(self, after: datetime, days: int) -> datetime:
+        """An hour of work so many days later, or on the first day of work after that."""
+        later = after.replace(hour=16, minute=0) + timedelta(days=days)
+        while not is_working_day(self.catalogue.calendar, later.date()):
+            later += timedelta(days=1)
+        return later
 
     def _of_result(self) -> Iterator[Command]:
         yield d.ApproveResult(summary="s")

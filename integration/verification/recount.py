@@ -124,8 +124,8 @@ class Recount:
             e.DossierForwarded: self._moved_on,
             e.HandoverAccepted: self._moved_on,
             e.DossierResumed: self._resumed,
-            e.ApologyIssued: self._promised,
-            e.DeadlineExtended: self._promised,
+            e.ApologyIssued: self._apologised,
+            e.DeadlineExtended: self._extended,
             p.FeeAssessed: self._assessed,
             p.FeeWaived: self._waived,
             p.PaymentRequested: self._requested,
@@ -215,10 +215,18 @@ class Recount:
         compare(record, "step_due_at", event.step_due_at, step)
         compare(record, "provisional", event.provisional, _is_provisional(promised))
 
-    def _promised(
-        self, record: Record, event: e.ApologyIssued | e.DeadlineExtended, before: Dossier
-    ) -> None:
+    def _apologised(self, record: Record, event: e.ApologyIssued, before: Dossier) -> None:
         self.dates.compare(record, "due_before", event.due_before, before.due_at)
+
+    def _extended(self, record: Record, event: e.DeadlineExtended, before: Dossier) -> None:
+        self.dates.compare(record, "due_before", event.due_before, before.due_at)
+        promised = before.due_at or event.extended_to
+        self.dates.compare(record, "due_at", event.due_at, max(promised, event.extended_to))
+        pinned, statutory = self._law_of(record), before.original_due_at
+        if pinned.case.extension is None or statutory is None:
+            raise UncountableError("a law that allows it")
+        last = due(pinned.calendar, pinned.case.extension, statutory).due_at
+        self.dates.compare(record, "extended_to", event.extended_to, min(event.extended_to, last))
 
     def _law_of(self, record: Record) -> Pinned:
         pinned = self._pinned.get(record.stream)

@@ -56,7 +56,7 @@ DATES = [
     (e.DossierResumed, "paused_minutes"),
     (e.DossierResumed, "provisional"),
     (e.ApologyIssued, "due_before"),
-    (e.DeadlineExtended, "due_before"),
+    *((e.DeadlineExtended, field) for field in ("due_before", "due_at")),
 ]
 
 
