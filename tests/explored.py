@@ -174,7 +174,7 @@ def _alike(dossier: Any) -> Hashable:
         dossier.holder == dossier.receiving_agency,
         dossier.withdrawal_pending,
         dossier.closed_from,
-        asked and (asked.handed_in is None, bool(asked.missing)),
+        asked and (asked.handed_in is None, *asked.missing),
         bool(dossier.consultations),
         dossier.accepted_at is None,
     )
