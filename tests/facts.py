@@ -4,6 +4,7 @@ Nothing here asks the state that the domain folds, a decision or the calendar: d
 the slow clock, sums are added up, and each rule stands beside the event that could break it.
 """
 
+from copy import copy, deepcopy
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -52,10 +53,19 @@ class DossierFacts:
         self.signed: str | None = None
         self.issued: str | None = None
         self.asks_to_withdraw = False
+        self._cause = self._given_up_by = ""
+
+    def copy(self) -> "DossierFacts":
+        """The same, to try something on."""
+        other = copy(self)
+        other.pages, other.open_questions = {**self.pages}, {*self.open_questions}
+        other._asked_at = {**self._asked_at}
+        return other
 
     def take(self, record: Record) -> None:
         """One more event."""
         event: Any = record.event
+        self._cause = record.context.cause
         name = record.name.partition(".")[2]
         if self.closed:
             assert name in ("reopened", "corrected"), "once closed nothing else happens"
@@ -258,7 +268,9 @@ class DossierFacts:
     def _consultation_answered(self, event: Any, _at: datetime) -> None:
         self.open_questions.remove(event.consultation)
 
-    _consultation_withdrawn = _consultation_answered
+    def _consultation_withdrawn(self, event: Any, at: datetime) -> None:
+        self._given_up_by = self._cause
+        self._consultation_answered(event, at)
 
     def _consultation_lapsed(self, event: e.ConsultationLapsed, at: datetime) -> None:
         self.open_questions.remove(event.consultation)
@@ -275,7 +287,8 @@ class DossierFacts:
         assert self.paused_since is None
         assert not self.asks_to_withdraw
         if event.decision is Decision.GRANTED:
-            assert not self.open_questions, "consent waits for the opinions that were asked for"
+            waits = self.open_questions or self._given_up_by == self._cause
+            assert not waits, "consent waits for the opinions that were asked for"
         self.approved = event.decision
 
     def _result_signed(self, event: e.ResultSigned, _at: datetime) -> None:
@@ -364,6 +377,10 @@ class MoneyFacts:
         self.paid_back: dict[str, int] = {}
         self.transactions: set[str] = set()
         self._hands: dict[str, set[UUID]] = {}
+
+    def copy(self) -> "MoneyFacts":
+        """The same, to try something on."""
+        return deepcopy(self)
 
     def take(self, record: Record) -> None:
         """One more event."""

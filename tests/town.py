@@ -261,18 +261,37 @@ class Town:
             found = self.claimed.get(claim.stream)
             if is_open(found, claim):
                 self.claimed[claim.stream] = evolve(found, claim.event, self.at)
+        for record in list(self.as_recorded(dealt)):
+            state = evolve(self.state_for(kind), record.event, self.at)
+            if isinstance(state, Payment):
+                self.payment = state
+            else:
+                assert isinstance(state, Dossier)
+                self.dossier = state
+            self.records.append(record)
+        return dealt
+
+    def as_recorded(self, dealt: Dealt) -> Iterator[Record]:
+        """What was decided, stored and read back as the next records of the log."""
+        command = dealt.command
+        stream = PAYMENT if KIND_OF[type(command)] == "payment" else DOSSIER
+        capacity = self.with_the_right(command)[dealt.person]
         context = Context(
-            actor=person.id,
+            actor=dealt.person.id,
             cause=f"k{len(self.records)}",
             correlation=DOSSIER,
-            effective_at=setting.at,
+            effective_at=self.at,
             role=capacity.role,
             agency=capacity.agency,
             reason=command.reason,
         )
-        for event in dealt.events:
-            self._record(PAYMENT if KIND_OF[kind] == "payment" else DOSSIER, context, event)
-        return dealt
+        version = sum(one.stream == stream for one in self.records)
+        for nth, event in enumerate(dealt.events, start=1):
+            name, place = name_of(event), len(self.records) + nth
+            stored = to_append(stream, version + nth, context, event)
+            read = body_of(stream, version + nth, name, stored.state)
+            assert read == Body(context, event), "what is stored is what is read"
+            yield Record(place, stream, version + nth, name, self.at, read.context, read.event)
 
     def _claims(self, command: Command, setting: Setting) -> tuple[Claim, ...]:
         kind = type(command)
@@ -280,29 +299,6 @@ class Town:
             return ()
         stream = PAYMENT if KIND_OF[kind] == "payment" else DOSSIER
         return CLAIMS[kind](self.state_for(kind), stream, command, setting)
-
-    def _record(self, stream: UUID, context: Context, event: AnyEvent) -> None:
-        version = 1 + sum(one.stream == stream for one in self.records)
-        stored = to_append(stream, version, context, event)
-        read = body_of(stream, version, name_of(event), stored.state)
-        assert read == Body(context, event), "what is stored is what is read"
-        state = evolve(self.payment if stream == PAYMENT else self.dossier, event, self.at)
-        if isinstance(state, Payment):
-            self.payment = state
-        else:
-            assert isinstance(state, Dossier)
-            self.dossier = state
-        self.records.append(
-            Record(
-                len(self.records) + 1,
-                stream,
-                version,
-                name_of(event),
-                context.effective_at,
-                read.context,
-                read.event,
-            )
-        )
 
     def told(self, person: Person, command: Command) -> bool:
         """Whether he is told that commands of this kind may lead to something."""
