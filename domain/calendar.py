@@ -184,18 +184,18 @@ def after_pause(
 ) -> Deadline:
     """The deadline after the clock stood still, half-open [since, until).
 
-    A limit in calendar days moves by the days between the two dates, from where its count ended, or
-    from the due date where the count had ended before the pause; every other by the working time
-    between the two instants. What was late when the clock stopped stays late: nothing moves.
+    Of calendar days as many are left afterwards as were left of the count when the clock stopped,
+    none where it had ended on a day off; any other limit moves by the working time between the two
+    instants. What was late when the clock stopped stays late: nothing moves.
     """
     before = _rolled(calendar, limit, _in_city(unrolled_at))
     if limit.unit is LimitUnit.CALENDAR_DAY:
-        if _in_city(since).date() > before.due_at.date():
+        stopped_on, goes_on = _in_city(since).date(), _in_city(until).date()
+        if stopped_on > before.due_at.date() or goes_on <= stopped_on:
             return before
-        days = (_in_city(until).date() - _in_city(since).date()).days
-        counted_out = _in_city(since).date() > before.unrolled_at.date()
-        ends_at = before.due_at if counted_out else before.unrolled_at
-        return _rolled(calendar, limit, ends_at + max(days, 0) * DAY)
+        ended_on = before.unrolled_at.date()
+        left = max(ended_on - stopped_on, timedelta())
+        return _rolled(calendar, limit, before.unrolled_at + (goes_on + left - ended_on))
     if since > before.due_at:
         return before
     minutes = working_minutes_between(calendar, since, until)

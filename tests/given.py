@@ -43,7 +43,7 @@ SAME_FOR_ALL = frozenset({"effective_at", "in_name_of", "on_behalf_of", "reason"
 """Fields of every command that tell of the act, not of what is to be."""
 
 
-def _check_refusal(no: Refused, command: Command) -> None:
+def check_refusal(no: Refused, command: Command) -> None:
     """It says something in words, and points at a field of the command or at nothing."""
     assert isinstance(no.detail, str)
     if no.pointer is not None:
@@ -115,7 +115,7 @@ class given:  # noqa: N801  reads as a sentence
         try:
             return DECIDE[type(command)](state, command, self.setting())
         except Refused as no:
-            _check_refusal(no, command)
+            check_refusal(no, command)
             raise
 
     def then(self, *facts: AnyEvent) -> State | None:

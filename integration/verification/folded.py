@@ -10,6 +10,7 @@ from commands.streams import State, evolve
 from domain.dossier import Dossier, Status
 from domain.payment import Payment, RefundState
 from domain.record import Record, event_types
+from integration.verification.recount import Recount, Tally, catalogues_of
 
 NAMES = frozenset(n for n in event_types() if n.startswith(("dossier.", "payment.")))
 
@@ -23,16 +24,23 @@ class Folded(Struct, frozen=True, kw_only=True):
     """Assessed, waived, paid, settled, refunded, in đồng."""
     unbalanced: tuple[UUID, ...]
     """Payments that break a rule of money by themselves."""
+    dates: Tally
+    """Every date that follows from a rule, counted again."""
+    dong: Tally
+    """Every đồng that was assessed, waived or asked for."""
 
 
 async def fold_city(connection: AsyncConnection) -> Folded:
-    """Every dossier and payment, by the same functions that the deciders use."""
+    """Every dossier and payment, by the same functions that the deciders use, in one pass."""
     states: dict[UUID, State] = {}
+    recount = Recount(await catalogues_of(connection))
     async for page in read_wanted(connection, NAMES):
         for record in page:
             if isinstance(record, Record):
-                at = record.context.effective_at
-                states[record.stream] = evolve(states.get(record.stream), record.event, at)
+                before = states.get(record.stream)
+                recount.take(record, before, states)
+                states[record.stream] = evolve(before, record.event, record.context.effective_at)
+    recount.finish()
     payments = {s: p for s, p in states.items() if isinstance(p, Payment)}
     sums = [_amounts(payment) for payment in payments.values()]
     totals = tuple(sum(column) for column in zip(*sums, strict=True)) if sums else (0,) * 5
@@ -44,6 +52,8 @@ async def fold_city(connection: AsyncConnection) -> Folded:
         },
         sums=totals,
         unbalanced=tuple(s for s, payment in payments.items() if not _balanced(payment)),
+        dates=recount.dates,
+        dong=recount.dong,
     )
 
 

@@ -17,6 +17,7 @@ from commands.log.event_log import head_position, read_rows, read_wanted
 from integration.nats.bus import EVENTS, Bus, Pull, stream_state, to_message
 from integration.servers.processes import end_with_parent
 from integration.verification.folded import Folded, fold_city
+from integration.verification.recount import Tally
 from projections import queries
 from projections.engine.difference import Difference, difference
 from projections.engine.generation import HoleError, StaleViewError
@@ -115,6 +116,12 @@ async def check_all(places: Places, tell: Callable[[Finding], None]) -> list[Fin
     started = time.monotonic()
     holds, explanation = await ledger_balances(places, folded)
     reached(Finding("ledger_balances", holds, explanation, time.monotonic() - started))
+    for name, tally in (
+        ("dates_counted_again", folded.dates),
+        ("dong_counted_again", folded.dong),
+    ):
+        # In the same pass as the fold, whose seconds are told above.
+        reached(Finding(name, tally.wrong == 0, counted_again(tally), 0.0))
     return findings
 
 
@@ -344,6 +351,12 @@ async def ledger_balances(places: Places, folded: Folded) -> Found:
         f"assessed {assessed:,} = waived {waived:,} + paid {paid:,} + due {due:,};"
         f" settled {settled:,}, refunded {refunded:,}; {len(unbalanced)} agencies off"
     )
+
+
+def counted_again(tally: Tally) -> str:
+    """How many agree with the events before them, their catalogue and calendar; who does not."""
+    said = f"{tally.compared:,} recomputed, {tally.wrong:,} wrong"
+    return "; ".join([said, *map(str, tally.shown)])
 
 
 async def _unbalanced(connection: AsyncConnection) -> list[str]:

@@ -38,7 +38,7 @@ def test_running_stopped_and_tampered_with(tmp_path: Path) -> None:
     with serving(folder):
         open_officer(folder)
         held = verified(folder, 0)
-        assert len(held) == 12
+        assert len(held) == 14
         assert held["nats_stream_equals_log"]
     assert verified(folder, 0) == held
     server = PostgresServer(folder / "postgres")
@@ -51,7 +51,7 @@ def test_running_stopped_and_tampered_with(tmp_path: Path) -> None:
     said = hoso("verify", folder=folder, check=False, own={"COLUMNS": "80"})
     assert said.returncode == 1
     assert "BROKEN leaf_hashes_match" in said.stdout
-    assert said.stdout.strip().endswith("1 of 12 broken.")
+    assert said.stdout.strip().endswith("1 of 14 broken.")
     assert max(map(len, said.stdout.splitlines())) <= 80
 
 

@@ -25,6 +25,8 @@ ALL = {
     *(f"view_{view}_equals_rebuild" for view in VIEWS),
     "open_dossiers_held_by_one_agency",
     "ledger_balances",
+    "dates_counted_again",
+    "dong_counted_again",
 }
 LEAF = "leaf_hash(position, stream_id, version, name, recorded_at, {body})"
 LONGER = r"body || '\x20'"

@@ -20,8 +20,10 @@ from domain.calendar import (
     is_working_time,
     working_minutes_between,
 )
+from tests.slow_clock import SlowClock
 
 CALENDAR = load_catalogue().calendar
+SLOW = SlowClock(CALENDAR)
 SAME_DAY = Limit(amount=0, unit=LimitUnit.SAME_DAY)
 
 
@@ -295,8 +297,10 @@ def test_a_due_date_after_the_last_published_year_is_marked() -> None:
         ("2026-02-06 09:00", "2026-02-13 17:00", "2026-02-23 07:30", "2026-03-03", "2026-03-03"),
         ("2026-02-02 09:00", "2026-02-03 09:00", "2026-02-05 09:00", "2026-02-19", "2026-02-23"),
         ("2026-02-02 09:00", "2026-02-03 09:00", "2026-02-03 16:00", "2026-02-17", "2026-02-23"),
-        # The count ends on Tuesday 17/2, in Tết; what is left then is until Monday 23/2.
-        ("2026-02-02 09:00", "2026-02-22 09:00", "2026-02-24 09:00", "2026-02-25", "2026-02-25"),
+        # The count ends on Tuesday 17/2, in Tết: of it nothing is left, but the next working day.
+        ("2026-02-02 09:00", "2026-02-17 09:00", "2026-02-24 09:00", "2026-02-24", "2026-02-24"),
+        ("2026-02-02 09:00", "2026-02-18 09:00", "2026-02-24 09:00", "2026-02-24", "2026-02-24"),
+        ("2026-02-02 09:00", "2026-02-18 09:00", "2026-02-20 09:00", "2026-02-20", "2026-02-23"),
     ],
 )
 def test_calendar_days_pause_in_calendar_days(
@@ -331,48 +335,27 @@ def test_a_pause_in_two_parts_is_as_long_as_one_and_never_gives_an_earlier_date(
     assert whole.due_at >= half.due_at >= first.due_at
 
 
-def _is_open_minute(minute: datetime) -> bool:
-    """Whether the minute that begins then is one of work, straight from the calendar's data."""
-    special = {day.day: day.kind for day in CALENDAR.special_days}
-    kind = special.get(minute.date())
-    works = minute.weekday() < 5 if kind is None else kind == "made_up"
-    clock = minute.time()
-    return works and any(one.opens <= clock < one.closes for one in CALENDAR.hours)
-
-
-def _by_the_minute(limit: Limit, received_at: datetime) -> datetime:
-    """The due date by looking at every minute: slow, and with nothing of the code under test."""
-    minute = received_at
-    if limit.unit is LimitUnit.WORKING_HOUR:
-        while not _is_open_minute(minute):
-            minute += timedelta(minutes=1)
-        left = limit.amount * 60
-        while left:
-            left -= _is_open_minute(minute)
-            minute += timedelta(minutes=1)
-        return minute
-    day, counted = received_at.date(), 0
-    while counted < limit.amount:
-        day += timedelta(days=1)
-        noon = datetime(day.year, day.month, day.day, 9, tzinfo=CITY_TIME)
-        counted += limit.unit is LimitUnit.CALENDAR_DAY or _is_open_minute(noon)
-    while not _is_open_minute(datetime(day.year, day.month, day.day, 9, tzinfo=CITY_TIME)):
-        day += timedelta(days=1)
-    return datetime(day.year, day.month, day.day, 17, tzinfo=CITY_TIME)
-
-
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from((LimitUnit.WORKING_HOUR, LimitUnit.WORKING_DAY, LimitUnit.CALENDAR_DAY)),
+    st.sampled_from(LimitUnit),
     st.integers(1, 24),
+    st.sampled_from(Start),
     st.datetimes(
         min_value=datetime(2024, 1, 1),  # noqa: DTZ001  hypothesis adds the zone
         max_value=datetime(2030, 11, 1),  # noqa: DTZ001  hypothesis adds the zone
         timezones=st.just(CITY_TIME),
     ).map(lambda instant: instant.replace(second=0, microsecond=0)),
+    st.tuples(st.integers(0, 60 * 24 * 20), st.integers(0, 60 * 24 * 30)),
 )
 def test_a_clock_that_looks_at_every_minute_comes_to_the_same(
-    unit: LimitUnit, amount: int, received_at: datetime
+    unit: LimitUnit, amount: int, starts: Start, received_at: datetime, lengths: tuple[int, int]
 ) -> None:
-    limit = Limit(amount=amount, unit=unit)
-    assert due(CALENDAR, limit, received_at).due_at == _by_the_minute(limit, received_at)
+    limit = Limit(amount=amount, unit=unit, starts=starts)
+    counted = due(CALENDAR, limit, received_at)
+    assert (counted.unrolled_at, counted.due_at) == SLOW.due(limit, received_at)
+    since = received_at + timedelta(minutes=lengths[0])
+    until = since + timedelta(minutes=lengths[1])
+    after = after_pause(CALENDAR, limit, counted.unrolled_at, since, until)
+    slowly = SLOW.after_pause(limit, counted.unrolled_at, since, until)
+    assert (after.unrolled_at, after.due_at) == slowly
+    assert working_minutes_between(CALENDAR, since, until) == SLOW.between(since, until)

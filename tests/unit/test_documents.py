@@ -71,6 +71,7 @@ def subcommands() -> set[str]:
         ("docs/generate_events.py", "docs/events.md"),
         ("docs/generate_events.py feeds", "docs/feed-events.md"),
         ("docs/generate_reasons.py", "docs/reasons.md"),
+        ("docs/generate_states.py", "docs/dossier-states.md"),
     ],
 )
 def test_what_is_made_from_the_code_is_up_to_date(script: str, file: str) -> None:
