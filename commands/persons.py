@@ -128,7 +128,7 @@ def check_officer(officer: UUID, agency: str, dossier: Dossier, setting: Setting
         account is not None
         and account.kind is AccountKind.OFFICER
         and any(
-            grant.role in CASE_ROLES and grant.acts_at(agency, setting.catalogue.seats)
+            grant.role in CASE_ROLES and grant.acts_at(agency, setting.in_force.seats)
             for grant in account.roles(setting.entered_at or setting.at)
         )
     )

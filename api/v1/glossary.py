@@ -97,6 +97,7 @@ FIELDS: dict[str, str] = {
     "id_card": "Old identity card (CMND), 9 digits.",
     "identity_level": "Level of identification (mức độ định danh): 1 or 2.",
     "if_match": "The `If-Match` to send with it.",
+    "in_force_from": "First day of the city on which that version is in force (ngày có hiệu lực).",
     "is_of_this_log": "Whether the read model was made from this log.",
     "issued": "Results issued (ban hành) that day.",
     "issuer": "Issuer (`iss`) of the person's or the software's tokens.",
