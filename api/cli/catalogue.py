@@ -37,21 +37,25 @@ catalogue = App(
 Source = Annotated[
     Path, Parameter(help="a file of changes such as versions/2026-07-01.json, or a whole folder")
 ]
+From = Annotated[
+    str | None,
+    Parameter(name="--from", help="first day in force; without it, after the last version's"),
+]
 Json = Annotated[bool, Parameter(help="print JSON")]
 
 
 @catalogue.command
-def check(source: Source) -> None:
+def check(source: Source, *, from_: From = None) -> None:
     """Whether a file or folder can be published: every fault with its file, line and field.
 
-    A file says what changes against the last version of the instance, or, where there is none, of
-    the catalogue that comes with this program. With faults the exit code is 1.
+    A file says what changes against the version that is in force until its day: of the instance, or,
+    where there is none, of the catalogue that comes with this program. With faults the exit code is 1.
 
     It only reads.
 
     Example: `hoso catalogue check 2027-01-01.json`
     """
-    before = _at_hand().last
+    before = _before(_at_hand(), from_)
     try:
         after = c.load_next(source, before)
     except c.CatalogueError as error:
@@ -65,8 +69,9 @@ def check(source: Source) -> None:
 def diff(
     source: Source,
     *,
+    from_: From = None,
     against: Annotated[
-        int | None, Parameter(help="number of a version; without it the last")
+        int | None, Parameter(help="version to compare with; without it the one before")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -77,9 +82,10 @@ def diff(
     Example: `hoso catalogue diff 2027-01-01.json --against 1`
     """
     known = _at_hand()
-    after = c.load_next(source, known.last)
+    before = _before(known, from_)
+    after = c.load_next(source, before)
     try:
-        before = known.last if against is None else known.version(against)
+        before = before if against is None else known.version(against)
     except UnknownVersionError as error:
         raise UserError(f"There is {error}; `hoso catalogue list` tells which there are.") from None
     found = c.differences(before, after)
@@ -106,8 +112,9 @@ def publish(
 
     It changes the instance's catalogue, running or not: what a dossier costs is by the version in force
     when it is lodged, all else by that of its reception, and both stay what they are. Until that day
-    nothing changes. A version that is published is never changed; another one for the same day counts
-    in its place. To publish the same again changes nothing.
+    nothing changes. A file says what changes against the version in force until that day. A version
+    that is published is never changed; another one for the same day counts in its place. To publish
+    the same again changes nothing.
 
     Example: `hoso catalogue publish 2027-01-01.json --from 2027-01-01`
     """
@@ -116,20 +123,22 @@ def publish(
     if not who.strip() or len(who) > c.PUBLISHER_MAX:
         raise UserError(f"--by: a name of 1 to {c.PUBLISHER_MAX} characters.")
 
-    async def store(connection: AsyncConnection) -> tuple[Catalogue, bool, Catalogue]:
-        before = (await c.stored(connection)).last
-        after = c.load_next(source, before)
-        return *await c.publish(connection, after, day, by=who, today=today), before
+    async def store(connection: AsyncConnection) -> tuple[Catalogue, bool, Catalogues]:
+        known = await c.stored(connection)
+        after = c.load_next(source, known.until(day))
+        return *await c.publish(connection, after, day, by=who, today=today), known
 
-    version, new, before = _with_database(store)
+    version, new, known = _with_database(store)
     if not new:
         console.print(f"Version {version.version} says just that, from {day} on, already.")
         return
     begins = "from now on; what was decided earlier today stands" if day == today else f"from {day}"
     console.print(f"Version {version.version} is in force {begins} (city time).", highlight=False)
-    if before.in_force_from == day:
-        console.print(f"It counts in place of version {before.version}, of the same day.")
-    console.print(f"{_counted(c.differences(before, version))}.", highlight=False)
+    if known.last.in_force_from == day:
+        console.print(f"It counts in place of version {known.last.version}, of the same day.")
+    before = known.until(day)
+    changed = _counted(c.differences(before, version))
+    console.print(f"Against version {before.version}, until then: {changed}.", highlight=False)
     console.print(f"A running instance knows of it within {LOOK_EVERY_S:.0f} s.", style="dim")
 
 
@@ -171,6 +180,11 @@ def _at_hand() -> Catalogues:
     """The versions of the instance, or those that come with this program."""
     with owned_database() as dsn:
         return c.load_catalogues() if dsn is None else asyncio.run(_run(dsn, c.stored))
+
+
+def _before(known: Catalogues, day: str | None) -> Catalogue:
+    """What a file of changes is applied to."""
+    return known.last if day is None else known.until(_day(day))
 
 
 def _with_database(work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:

@@ -117,16 +117,16 @@ def _refuse_day(last: Catalogue, day: date, today: date) -> None:
         msg = f"{day} has passed: what was decided then stands. Today is {today}."
         raise CatalogueError(msg)
     if day < last.in_force_from:
-        msg = f"version {last.version} is in force from {last.in_force_from}, after {day}"
+        msg = f"Version {last.version} is in force from {last.in_force_from}, which is after {day}."
         raise CatalogueError(msg)
 
 
 def _refuse_content(last: Catalogue, said: Catalogue) -> None:
     if not differences(last, said):
-        msg = f"it changes nothing against version {last.version}"
+        msg = f"It changes nothing against version {last.version}."
         raise CatalogueError(msg)
     if is_edition_reused(last.calendar, said.calendar):
-        msg = f"edition {said.calendar.version} of the calendar has other days already"
+        msg = f"Edition {said.calendar.version} of the calendar has other days already."
         raise CatalogueError(msg)
 
 

@@ -1,7 +1,7 @@
 """Several versions of the catalogue, and which of them counts when."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Catalogue
@@ -52,6 +52,10 @@ class Catalogues:
     def on(self, day: date) -> Catalogue:
         """The version in force on that day of the city."""
         return self.at(_begins(day))
+
+    def until(self, day: date) -> Catalogue:
+        """The version in force until that day of the city begins."""
+        return self.at(_begins(day) - timedelta(microseconds=1))
 
     def version(self, number: int) -> Catalogue:
         """The version of that number, in force or not. Raises `UnknownVersionError`."""

@@ -106,11 +106,11 @@ def test_another_one_for_the_same_day_counts_in_its_place(database: LogDatabase)
     ("said", "day", "told"),
     [
         (without("9.001000"), TODAY - DAY, "has passed"),
-        (PACKAGED.last, NEXT_MONTH, "it changes nothing against version 2"),
+        (PACKAGED.last, NEXT_MONTH, "It changes nothing against version 2"),
         (
             replace(PACKAGED.last, calendar=replace(PACKAGED.last.calendar, special_days=())),
             NEXT_MONTH,
-            "edition 2024-2027.1 of the calendar has other days",
+            "Edition 2024-2027.1 of the calendar has other days",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_what_cannot_be_published(
 def test_no_version_goes_before_the_last_one(database: LogDatabase) -> None:
     async def check(owner: AsyncConnection[Any]) -> None:
         await next_month(owner, without("9.001000"))
-        with pytest.raises(CatalogueError, match=r"version 3 is in force from 2026-12-27"):
+        with pytest.raises(CatalogueError, match=r"Version 3 is in force from 2026-12-27"):
             await publish(owner, without(), NEXT_MONTH - DAY, by="lan", today=TODAY)
 
     in_database(database, check)

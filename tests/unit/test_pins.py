@@ -75,6 +75,8 @@ def test_what_is_published_for_next_month_changes_nothing_today() -> None:
 def test_a_version_begins_at_midnight_of_the_city() -> None:
     assert BOTH.at(MIDNIGHT - timedelta(microseconds=1)) is OLD
     assert BOTH.at(MIDNIGHT) is BOTH.on(FIRST_DAY) is NEW
+    assert BOTH.until(FIRST_DAY) is OLD
+    assert BOTH.until(FIRST_DAY + timedelta(days=1)) is NEW
 
 
 def test_the_day_decides_and_not_the_number() -> None:
