@@ -41,6 +41,9 @@ class Setting(Value, frozen=True, kw_only=True):
     """When the thing happens: now, or the command's `effective_at`."""
     actor: UUID
     catalogue: Catalogue
+    """Whose rules count: the version that the dossier pinned, or else the one in force at `at`."""
+    in_force: Catalogue
+    """The version in force at `at`: the agencies that there are, and what days off are known."""
     entered_at: datetime | None = None
     """When it is entered, if that is later than `at`; rights are those of this moment."""
     account: Account | None = None

@@ -16,6 +16,7 @@ from commands.authority import (
     check_administration,
     earliest,
 )
+from commands.catalogue import Source, counts_for
 from commands.claim import Claim, is_open, refuse_if_taken
 from commands.command import Setting
 from commands.decisions import CLAIMS, DECIDE, STATE_OF
@@ -28,6 +29,7 @@ from commands.streams import State, Streams, StreamUnreadableError, Versioned, a
 from commands.wish import Receipt, Wish
 from domain.account import Account, Issuers
 from domain.calendar import CITY_TIME, Calendar
+from domain.catalogue.by_date import UnknownVersionError
 from domain.catalogue.procedure import Catalogue
 from domain.claim.person import Person
 from domain.dossier import Dossier, Status
@@ -114,16 +116,16 @@ class CommandHandler:
         log: Log,
         streams: Streams,
         numbering: Numbers,
-        catalogue: Catalogue,
+        catalogues: Source,
         issuers: Issuers = Issuers(),  # noqa: B008  a value, never changed
     ) -> None:
-        """All of one process; the catalogue is the version in force."""
+        """All of one process; the catalogues are at hand already."""
         self._issuers = issuers
-        self._since = calendar_begins(catalogue.calendar)
+        self._since = calendar_begins(catalogues.current.first.calendar)
         self._log = log
         self._streams = streams
         self._numbering = numbering
-        self._catalogue = catalogue
+        self._catalogues = catalogues
         self._in_flight: set[tuple[int, str]] = set()
         self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
 
@@ -165,7 +167,7 @@ class CommandHandler:
             accepting = type(wish.command) is dossier.AcceptDossier
             code = await self._code(target.state, at) if accepting else None
             detail, events = await self._decide(
-                wish, seen, self._setting(wish, seen, capacity, at, code)
+                wish, seen, await self._setting(wish, seen, capacity, at, code)
             )
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
@@ -230,7 +232,7 @@ class CommandHandler:
     def _authorised(self, wish: Wish, seen: Seen, now: datetime) -> Capacity:
         """In what capacity the actor does it; raises `Refused`."""
         matter = matter_of(wish, seen.target.state, seen.dossier, self._issuers)
-        seats = self._catalogue.seats
+        seats = self._catalogues.current.at(now).seats
         return authorise(type(wish.command), seen.caller, matter, now, seats)
 
     def _allowed(self, wish: Wish, seen: Seen, now: datetime) -> tuple[datetime, Capacity]:
@@ -248,14 +250,32 @@ class CommandHandler:
         floor = None if signs else earliest(seen.caller, capacity, now, self._since)
         return _effective_at(command.effective_at, floor, state, now), capacity
 
-    def _setting(
+    async def _rules(self, wish: Wish, seen: Seen, at: datetime) -> Catalogue:
+        """The version that counts; raises `Refused` where it is not stored here.
+
+        Another process may have learnt of it, and acted by it, before this one did.
+        """
+        target = seen.target.state
+        known = target if isinstance(target, Dossier) else seen.dossier
+        command = type(wish.command)
+        try:
+            return counts_for(self._catalogues.current, command, known, at)
+        except UnknownVersionError:
+            await self._catalogues.refresh()
+        try:
+            return counts_for(self._catalogues.current, command, known, at)
+        except UnknownVersionError as error:
+            raise Refused(Reason.CATALOGUE_NOT_STORED, f"version {error.version}") from error
+
+    async def _setting(
         self, wish: Wish, seen: Seen, capacity: Capacity, at: datetime, code: str | None
     ) -> Setting:
         """What a decision is given."""
         return Setting(
             at=at,
             actor=wish.actor,
-            catalogue=self._catalogue,
+            catalogue=await self._rules(wish, seen, at),
+            in_force=self._catalogues.current.at(at),
             entered_at=datetime.now(UTC) if wish.command.effective_at else None,
             account=seen.caller.account,
             role=capacity.role,

@@ -149,7 +149,7 @@ def check_officer(
         account is not None
         and account.kind is AccountKind.OFFICER
         and any(
-            grant.role in fitting and grant.acts_at(agency, setting.catalogue.seats)
+            grant.role in fitting and grant.acts_at(agency, setting.in_force.seats)
             for grant in account.roles(setting.entered_at or setting.at)
         )
     )

@@ -1,19 +1,23 @@
 """The one door to the log: a wish in, a receipt out; and what an actor may wish for now."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
 from commands.authority import ON_OTHERS, Caller, Capacity, authorise
-from commands.catalogue import in_force, load_catalogue
+from commands.catalogue import (
+    FixedCatalogues,
+    PublishedCatalogues,
+    Source,
+    counts_for,
+    load_catalogues,
+)
 from commands.command import Command, Setting
 from commands.decisions import KIND_OF, MAY_FOLLOW, STATE_OF
 from commands.handler import CommandHandler
 from commands.log.batching import Supervised
-from commands.log.database import connect
 from commands.log.event_log import EventLog
 from commands.log.memory import MemoryLog, MemoryNumbers
 from commands.log.numbering import Numbering
@@ -22,7 +26,7 @@ from commands.matter import account_of, matter_for, of_kind
 from commands.streams import Streams, Versioned
 from commands.wish import Receipt, Wish
 from domain.account import Issuers
-from domain.catalogue.procedure import Catalogue
+from domain.catalogue.by_date import Catalogues, UnknownVersionError
 from domain.dossier import Dossier
 from domain.payment import payment_id
 from domain.refusal import Refused
@@ -40,16 +44,10 @@ class Possible(Value, frozen=True):
 class CommandService:
     """Whoever has a wish comes here: HTTP, a console, a timer, a partner, the command line."""
 
-    catalogue: Catalogue
-
     def __init__(
-        self,
-        log: Log,
-        numbering: Numbers,
-        catalogue: Callable[[], Awaitable[Catalogue]],
-        issuers: Issuers | None = None,
+        self, log: Log, numbering: Numbers, catalogues: Source, issuers: Issuers | None = None
     ) -> None:
-        """Nothing is opened yet; `catalogue` gives the version in force.
+        """Nothing is opened yet.
 
         `issuers` says whose subjects may be staff and whose citizens; left out, every issuer's both.
         """
@@ -57,18 +55,26 @@ class CommandService:
         self.log = log
         self.streams = Streams(self.log)
         self._numbering = numbering
-        self._catalogue = catalogue
-        self._services = Supervised(self.log.run_writer, self.log.run_reader, self._numbering.run)
+        self._catalogues = catalogues
+        self._services = Supervised(
+            self.log.run_writer, self.log.run_reader, self._numbering.run, self._catalogues.run
+        )
 
     @classmethod
     def on(cls, dsn: str, issuers: Issuers | None = None) -> Self:
         """On the log in this database; `dsn` is the application role's."""
-        return cls(EventLog(dsn), Numbering(dsn), partial(_in_force, dsn), issuers)
+        return cls(EventLog(dsn), Numbering(dsn), PublishedCatalogues(dsn), issuers)
 
     @classmethod
     def in_memory(cls, issuers: Issuers | None = None, log: MemoryLog | None = None) -> Self:
         """On a log in memory, without any server; it is lost with the process."""
-        return cls(log or MemoryLog(), MemoryNumbers(), _as_shipped, issuers)
+        catalogues = FixedCatalogues(load_catalogues())
+        return cls(log or MemoryLog(), MemoryNumbers(), catalogues, issuers)
+
+    @property
+    def catalogues(self) -> Catalogues:
+        """All versions of the catalogue that this process knows of."""
+        return self._catalogues.current
 
     @property
     def healthy(self) -> bool:
@@ -78,9 +84,9 @@ class CommandService:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve; at the end, let what is being appended finish."""
-        self.catalogue = await self._catalogue()
+        await self._catalogues.refresh()
         self._handler = CommandHandler(
-            self.log, self.streams, self._numbering, self.catalogue, self._issuers
+            self.log, self.streams, self._numbering, self._catalogues, self._issuers
         )
         self._services.start()
         try:
@@ -89,6 +95,7 @@ class CommandService:
             await self._services.stop()
             await self.log.close()
             await self._numbering.close()
+            await self._catalogues.close()
 
     async def handle(self, wish: Wish) -> Receipt:
         """Do what is wished for, or give the first answer again: see `CommandHandler.handle`."""
@@ -125,17 +132,21 @@ class CommandService:
             return False
         try:
             matter = matter_for(state, asked.dossier)
-            seats = self.catalogue.seats
-            capacity = authorise(command, asked.caller, matter, asked.at, seats)
-        except Refused:
+            in_force = self.catalogues.at(asked.at)
+            capacity = authorise(command, asked.caller, matter, asked.at, in_force.seats)
+            setting = self._setting(command, asked, capacity)
+        except (Refused, UnknownVersionError):
             return False
-        return MAY_FOLLOW[command](state, command, self._setting(asked, capacity))
+        return MAY_FOLLOW[command](state, command, setting)
 
-    def _setting(self, asked: "_Asked", capacity: Capacity) -> Setting:
+    def _setting(self, command: type[Command], asked: "_Asked", capacity: Capacity) -> Setting:
+        state = asked.target.state
+        known = state if isinstance(state, Dossier) else asked.dossier
         return Setting(
             at=asked.at,
             actor=asked.caller.actor,
-            catalogue=self.catalogue,
+            catalogue=counts_for(self.catalogues, command, known, asked.at),
+            in_force=self.catalogues.at(asked.at),
             account=asked.caller.account,
             role=capacity.role,
             agency=capacity.agency,
@@ -155,15 +166,6 @@ class _Asked(Value, frozen=True):
     dossier: Dossier | None
     dossier_id: UUID | None
     at: datetime
-
-
-async def _in_force(dsn: str) -> Catalogue:
-    async with await connect(dsn) as connection:
-        return await in_force(connection)
-
-
-async def _as_shipped() -> Catalogue:
-    return load_catalogue()
 
 
 def _state(kind: str) -> type[Any]:

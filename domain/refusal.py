@@ -43,6 +43,7 @@ class Reason(StrEnum):
     COMMUNE_MISSING = "commune-missing"
     PAGES_NOT_OF_CASE = "pages-not-of-case"
     PAPER_UNKNOWN = "paper-unknown"
+    CATALOGUE_NOT_STORED = "catalogue-not-stored"
     # dossier
     DOSSIER_CLOSED = "dossier-closed"
     DOSSIER_NOT_LODGED = "dossier-not-lodged"

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.command import Command, Setting
 from commands.decisions import DECIDE, MAY_FOLLOW
 from commands.dossier.decide import PASS_IT_ON
@@ -20,8 +20,9 @@ from domain.dossier import Dossier
 from domain.record import AnyEvent
 from domain.refusal import Reason, Refused
 
-CATALOGUE = load_catalogue()
+CATALOGUES = load_catalogues()
 MONDAY_9 = datetime(2025, 11, 17, 9, 0, tzinfo=CITY_TIME)
+CATALOGUE = CATALOGUES.at(MONDAY_9)
 ACTOR = UUID("00000000-0000-4000-8000-000000000001")
 OTHER = UUID("00000000-0000-4000-8000-000000000002")
 DOSSIER = UUID("00000000-0000-4000-8000-0000000000d0")
@@ -101,7 +102,7 @@ class given:  # noqa: N801  reads as a sentence
         """What a decision is given besides."""
         return Setting(
             at=self.at,
-            **{"catalogue": CATALOGUE, **self.who},
+            **{"catalogue": CATALOGUE, "in_force": CATALOGUE, **self.who},
             dossier=self.dossier,
             dossier_id=DOSSIER,
             code=CODE,

@@ -44,7 +44,7 @@ from domain.payment import Method, Payment, payment_id
 from domain.record import AnyEvent, Record, name_of
 from domain.refusal import Reason, Refused, refuse_if
 from integration.verification.recount import Recount
-from tests.given import CATALOGUE, DOSSIER, MONDAY_9
+from tests.given import CATALOGUE, CATALOGUES, DOSSIER, MONDAY_9
 
 PAYMENT = payment_id(DOSSIER)
 LONG_AGO = MONDAY_9 - timedelta(days=1000)
@@ -62,6 +62,8 @@ AT_AN_AGENCY = (
 class Way(NamedTuple):
     """A case of a procedure, the agency that receives it and the one that decides."""
 
+    catalogue: Catalogue
+    """The version by whose rules it is played."""
     procedure: Procedure
     case: Case
     receiving: str
@@ -103,15 +105,16 @@ AGENCIES = (COMMUNE, NEIGHBOUR, LAND_OFFICE, LAND_BRANCH, DEPARTMENT)
 def _ways() -> Iterator[Way]:
     """One case for each kind of rule that the catalogue knows, by what it is, not by its code."""
     cases = [
-        (procedure, case, next(iter(OF_KIND[one] for one in OF_KIND if one in handled)))
-        for procedure in CATALOGUE.procedures.values()
+        (version, procedure, case, next(iter(OF_KIND[one] for one in OF_KIND if one in handled)))
+        for version in CATALOGUES
+        for procedure in version.procedures.values()
         if (handled := procedure.handled_by) and not OF_KIND.keys().isdisjoint(handled)
         for case in procedure.cases
     ]
 
     def first(fits: Any, *, away: bool = False) -> Way:
-        procedure, case, places = next((a, b, c) for a, b, c in cases if fits(a, b))
-        return Way(procedure, case, COMMUNE if away else places[0], places[away])
+        version, procedure, case, places = next(one for one in cases if fits(one[1], one[2]))
+        return Way(version, procedure, case, COMMUNE if away else places[0], places[away])
 
     for unit in LimitUnit:
         yield first(lambda _, case, unit=unit: case.limit is not None and case.limit.unit is unit)
@@ -190,10 +193,10 @@ def _with_the_right(kind: type[Command], matter: Matter) -> dict[Person, Capacit
 class Town:
     """One dossier and its payment, from nothing on."""
 
-    def __init__(self, way: Way, at: datetime, catalogue: Catalogue = CATALOGUE) -> None:
+    def __init__(self, way: Way, at: datetime, catalogue: Catalogue | None = None) -> None:
         """Nothing has been lodged yet."""
         self.way = way
-        self.catalogue = catalogue
+        self.catalogue = catalogue or way.catalogue
         self.at = at.astimezone(CITY_TIME)
         self.dossier: Dossier | None = None
         self.payment: Payment | None = None
@@ -218,6 +221,7 @@ class Town:
             at=self.at if state is None else max(self.at, state.known_at),
             actor=person.id,
             catalogue=self.catalogue,
+            in_force=self.catalogue,
             account=person.account,
             role=capacity.role,
             agency=capacity.agency,
@@ -329,7 +333,7 @@ class Town:
 
     def lodgings(self) -> list[Command]:
         """Ways to lodge the case."""
-        procedure, case, receiving, competent = self.way
+        _, procedure, case, receiving, competent = self.way
         required = tuple(
             SubmittedPaper(code=x.code, pages=case.pages_from if x.counted else 2)
             for x in case.papers
@@ -570,7 +574,7 @@ def lived(way: Way, at: datetime, *, online: bool = False) -> Town:
 def recounted(records: Iterable[Record], *catalogues: Catalogue) -> Recount:
     """What `hoso verify` finds in these records."""
     states: dict[UUID, State] = {}
-    recount = Recount({one.version: one for one in catalogues or (CATALOGUE,)})
+    recount = Recount({one.version: one for one in catalogues or CATALOGUES})
     for record in records:
         before = states.get(record.stream)
         recount.take(record, before, states)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from api.cli.reached import UserError
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.handler import calendar_begins
 from domain.calendar import CITY_TIME, Calendar, Limit, LimitUnit
 from domain.explanation import Explained, Pause, explained
@@ -43,12 +43,14 @@ def due(
 ) -> None:
     """Until when a dossier is due, with the arithmetic line by line.
 
-    It changes nothing: it needs no server and reads the calendar that comes with this program.
+    It changes nothing: it needs no server and reads the calendar that comes with this program, in
+    the edition that was in force at that time.
 
     Example: `hoso due --at 2026-02-06T09:00 --limit 15d --pause 2026-02-13T17:00/2026-02-23T07:30`
     """
-    calendar = load_catalogue().calendar
-    received_at = instant("--at", at, calendar)
+    catalogues = load_catalogues()
+    received_at = instant("--at", at, catalogues.first.calendar)
+    calendar = catalogues.at(received_at).calendar
     answer = explained(calendar, _limit(limit), received_at, _pauses(pause, received_at, calendar))
     if json:
         told = {

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from api.cli.due import instant
 from api.cli.reached import UserError
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.payment.fees import fee_lines, waivers
 from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Case, Procedure
@@ -37,20 +37,24 @@ def fee(  # noqa: PLR0913  an option each
 ) -> None:
     """What a dossier of that case costs, and what is waived, with the rule that waives it.
 
-    It changes nothing: it needs no server and reads the catalogue that comes with this program.
+    It changes nothing: it needs no server and reads the catalogue that comes with this program, in
+    the version that was in force on the day of lodging.
 
     Example: `hoso fee 2.000815 several_pages --lodged 2026-03-02T09:00 --channel counter --pages 8`
     """
-    catalogue = load_catalogue()
+    catalogues = load_catalogues()
+    lodged_at = instant("--lodged", lodged, catalogues.first.calendar)
+    catalogue, lodged_on = catalogues.at(lodged_at), lodged_at.astimezone(CITY_TIME).date()
     wanted = catalogue.procedures.get(procedure)
     if wanted is None:
         raise UserError(f"There is no procedure {procedure!r}; codes look like 2.000815.")
-    lodged_on = instant("--lodged", lodged, catalogue.calendar).astimezone(CITY_TIME).date()
     lines = fee_lines(_case(wanted, case), pages, copies)
     online = channel is Channel.ONLINE
     waived = waivers(catalogue, procedure, _case(wanted, case), lines, online=online, on=lodged_on)
     if json:
         told = {
+            "catalogue_version": catalogue.version,
+            "in_force_from": catalogue.in_force_from,
             "lines": lines,
             "total_vnd": sum(line.amount_vnd for line in lines),
             "waived_vnd": sum(one.amount_vnd for one in waived),

@@ -17,6 +17,7 @@ from psycopg import AsyncConnection, OperationalError
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.catalogue import catalogue
 from api.cli.due import due
 from api.cli.fee import fee
 from api.cli.reached import UserError, reached
@@ -104,6 +105,7 @@ def serve() -> None:
         serve_on(instance)
 
 
+app.command(catalogue)
 app.command(due)
 app.command(fee)
 app.command(replay)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from api.app import Interface
 from api.server.settings import Settings
 from api.server.workers import NATS_UNWELL, WorkerSettings
-from commands.catalogue import load_catalogue, publish
+from commands.catalogue import load_catalogues, publish_first
 from commands.log.answers import end_answers
 from commands.log.database import BULK, UPKEEP, connect
 from commands.log.migrate import migrate
@@ -336,10 +336,13 @@ async def answers_ended(owner_dsn: str, keep: timedelta) -> bool:
 
 
 async def prepare(owner_dsn: str, dsn: str) -> None:
-    """Migrate and publish the packaged catalogue, as the owner; open the founder's account."""
+    """Migrate and, where none is published, publish the packaged catalogues, as the owner.
+
+    Then open the founder's account.
+    """
     async with await connect(owner_dsn, UPKEEP) as owner:
         await migrate(owner)
-        await publish(owner, load_catalogue())
+        await publish_first(owner, load_catalogues(), by="hoso")
     async with await connect(dsn, BULK) as connection:
         await found(connection)
 

@@ -1,6 +1,6 @@
 """The shapes of the queries' answers that are not read models themselves."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,9 +63,10 @@ class NextCommands(Struct, frozen=True, kw_only=True):
 
 
 class Quote(Struct, frozen=True, kw_only=True):
-    """What a dossier lodged today would cost, in đồng; nothing is recorded."""
+    """What a dossier lodged at that instant costs, in đồng; nothing is recorded."""
 
     catalogue_version: int
+    in_force_from: date
     lines: tuple[FeeLine, ...]
     waivers: tuple[QuotedWaiver, ...]
     assessed_vnd: int
@@ -203,6 +204,7 @@ class ProcedurePage(Page, frozen=True, kw_only=True):
     """Procedures of the catalogue in force."""
 
     catalogue_version: int
+    in_force_from: date
     items: list[Procedure]
 
 
@@ -210,7 +212,22 @@ class AgencyList(Struct, frozen=True, kw_only=True):
     """Agencies of the catalogue in force."""
 
     catalogue_version: int
+    in_force_from: date
     items: list[Agency]
+
+
+class ProcedureEntry(Procedure, frozen=True, kw_only=True):
+    """One procedure, and the version of the catalogue that it is of."""
+
+    catalogue_version: int
+    in_force_from: date
+
+
+class AgencyEntry(Agency, frozen=True, kw_only=True):
+    """One agency, and the version of the catalogue that it is of."""
+
+    catalogue_version: int
+    in_force_from: date
 
 
 class StatusAnswer(Struct, frozen=True, kw_only=True):

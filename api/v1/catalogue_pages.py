@@ -1,4 +1,4 @@
-"""The catalogue in force as bytes: encoded once, for it is the same for everybody and large."""
+"""A version of the catalogue as bytes: encoded once, for it is the same for everybody and large."""
 
 from bisect import bisect_right
 from functools import lru_cache
@@ -25,11 +25,13 @@ class CataloguePages:
         self._codes = sorted(catalogue.procedures)
         self._procedures = [msgspec.Raw(encode(catalogue.procedures[c])) for c in self._codes]
         listed = answers.AgencyList(
-            catalogue_version=catalogue.version, items=list(catalogue.agencies.values())
+            catalogue_version=catalogue.version,
+            in_force_from=catalogue.in_force_from,
+            items=list(catalogue.agencies.values()),
         )
         self.agencies = encode(listed)
         self.tag = tag_of(self.agencies, *map(bytes, self._procedures))
-        """Changes with the catalogue and with the shape that it is shown in."""
+        """Changes with the version, with what it says, and with the shape that it is shown in."""
         self.procedures = lru_cache(PAGES_KEPT)(self._page)
         """A page of the procedures by the code that they come after and their number at most."""
 
@@ -40,6 +42,7 @@ class CataloguePages:
         return encode(
             answers.ProcedurePage(
                 catalogue_version=self.catalogue.version,
+                in_force_from=self.catalogue.in_force_from,
                 items=cast("Any", kept),
                 next=write_cursor(self._codes[last - 1]) if 0 < last < len(self._codes) else None,
             )

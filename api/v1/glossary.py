@@ -102,6 +102,7 @@ FIELDS: dict[str, str] = {
     "identity_level": "Level of identification (mức độ định danh): 1 or 2.",
     "if_match": "The `If-Match` to send with it.",
     "in_name_of": "Account in whose name it is done, by a delegation or mandate that it gave.",
+    "in_force_from": "First day of the city on which that version is in force (ngày có hiệu lực).",
     "is_of_this_log": "Whether the read model was made from this log.",
     "issued": "Results issued (ban hành) that day.",
     "issuer": "Issuer (`iss`) of the person's or the software's tokens.",

@@ -33,6 +33,7 @@ OF_REFUSALS: dict[Reason, str] = {
     R.EFFECTIVE_TIME_IN_FUTURE: "Give a time that has passed.",
     R.PROCEDURE_UNKNOWN: "Take a code from `GET /v1/catalogue/procedures`.",
     R.CASE_UNKNOWN: "Take a case from `GET /v1/catalogue/procedures/{procedure}`.",
+    R.CATALOGUE_NOT_STORED: "Have the version of the catalogue published that the dossier names; `hoso catalogue list` tells which there are.",
     R.AGENCY_UNKNOWN: "Take an id from `GET /v1/catalogue/agencies`.",
     R.AGENCY_NOT_COMPETENT: "Lodge it at an agency that handles this procedure.",
     R.NOT_ONLINE: "Lodge it at the counter or by post.",

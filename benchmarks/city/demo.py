@@ -35,7 +35,7 @@ from benchmarks.city.lag import LagProbe
 from benchmarks.city.lives import Life, Planner
 from benchmarks.city.population import Population
 from benchmarks.load.sharing import sign_twice
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.log.bulk import append_bulk
 from domain.account import account_id
 from domain.catalogue.procedure import Catalogue
@@ -116,7 +116,7 @@ def play(instance: Instance, wanted: Wanted, json: Path | None, console: Console
 async def _play(instance: Instance, wanted: Wanted, json: Path | None, console: Console) -> bool:
     tending = asyncio.create_task(instance.keep_alive())
     try:
-        catalogue = load_catalogue()
+        catalogue = load_catalogues().on(DAY)
         population = Population(catalogue)
         await _populate(instance, population, console)
         console.print("Planning the day …")

@@ -123,6 +123,7 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
             at=at,
             **acting(subject, command, main.holder if isinstance(main, Dossier) else CITY),
             catalogue=catalogue,
+            in_force=catalogue,
             dossier=main if isinstance(main, Dossier) else None,
             dossier_id=dossier,
             code=dossier_code("H29", at.date(), number + 1),

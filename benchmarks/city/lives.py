@@ -145,7 +145,7 @@ MIX: tuple[Kind, ...] = (
     Kind("1.000494", "standard", 0.08),
     Kind("2.000908", "standard", 0.05),
     Kind("1.001612", "standard", 0.05),
-    Kind("1.013225", "house_2026", 0.03),
+    Kind("1.013225", "house", 0.03),
     Kind("2.000205", "new", 0.02),
     Kind("9.900004", "reissue", 0.02),
 )
@@ -321,6 +321,7 @@ class _LifePlan:
             at=self.at,
             **acting(subject, command, self.dossier.holder if self.dossier else CITY),
             catalogue=self.catalogue,
+            in_force=self.catalogue,
             dossier=self.dossier,
             dossier_id=UUID(int=self.number + 1),
             code=dossier_code("H29", self.at.date(), self.number + 1),

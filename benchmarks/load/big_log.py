@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from benchmarks.city.histories import History, lived, whole
 from benchmarks.city.lives import Planner
 from benchmarks.city.population import FAMILY, GIVEN, MIDDLE, Population
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from domain.account import account_id
 from domain.dossier import (
     DossierAccepted,
@@ -99,7 +99,7 @@ class BigLog:
 
     def __init__(self, population: Population, patterns: int, *, outline: bool = False) -> None:
         """`outline` shortens closed lives to the events that change most of their card."""
-        catalogue = load_catalogue()
+        catalogue = load_catalogues().on(DAY)
         self._population = population
         lives = Planner(catalogue, population, DAY, SEED).lives(patterns)
         self.patterns = [

@@ -28,7 +28,7 @@ from benchmarks.load import stage
 from benchmarks.load.growing import copy_of
 from benchmarks.measure.cpu import TICKS_PER_S
 from benchmarks.measure.results import Figures
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.log.bulk import Imported, export_file, import_file
 from commands.log.event_file import BULK_MAX, Line, as_line
 from commands.log.event_log import head_position, stored_events
@@ -113,7 +113,7 @@ def run(seconds: float) -> Figures:
 
 def _write(file: Path, events: int, lives: int) -> int:
     """Planned lives, mixed as in a log, again and again as other dossiers; how many events."""
-    catalogue = load_catalogue()
+    catalogue = load_catalogues().on(DAY)
     planned = Planner(catalogue, Population(catalogue, SIZE), DAY, SEED).lives(lives)
     appends = [append for life in planned for append in lived(catalogue, life, "plan")]
     appends.sort(key=lambda append: append.context.effective_at)

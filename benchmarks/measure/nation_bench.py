@@ -14,7 +14,7 @@ from benchmarks.city.lives import ARRIVALS, Planner
 from benchmarks.city.population import Population, Size
 from benchmarks.measure.bench import RESULTS
 from benchmarks.measure.results import Figures, Result, read
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from projections.views.registry import VIEWS
 
 SECONDS = 1.0
@@ -139,7 +139,7 @@ def _uses(costs: Costs, life: Life, dossiers_per_s: float) -> dict[str, float]:
 
 def _life() -> Life:
     """By planning and deciding some."""
-    catalogue = load_catalogue()
+    catalogue = load_catalogues().on(DAY)
     lives = Planner(catalogue, Population(catalogue, SIZE), DAY, SEED).lives(LIVES)
     appends = [append for life in lives for append in lived(catalogue, life, "paper")]
     return Life(len(appends) / LIVES, sum(len(append.events) for append in appends) / LIVES)

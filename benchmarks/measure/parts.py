@@ -26,7 +26,7 @@ from api.server.http_protocol import HttpProtocol
 from api.server.observability import configure_logs
 from benchmarks.city.population import Population
 from benchmarks.load import workload
-from commands.catalogue import load_catalogue
+from commands.catalogue import FixedCatalogues, load_catalogue
 from commands.handler import CommandHandler
 from commands.log.event_log import Append, AppendOutcome, AppendResult, EventLog, append_parameters
 from commands.log.numbering import Numbering
@@ -194,7 +194,7 @@ class Parts:
         for account, known in self._accounts:
             streams.remember(account, known)
         numbers = cast("Numbering", _Numbers())
-        return CommandHandler(log, streams, numbers, self._catalogue)
+        return CommandHandler(log, streams, numbers, FixedCatalogues([self._catalogue]))
 
     def _tokens(self) -> int:
         return len({one.partition(b"Bearer ")[2].partition(b"\r\n")[0] for one in self._requests})

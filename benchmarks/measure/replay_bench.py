@@ -27,7 +27,7 @@ from benchmarks.city.population import Population, Size
 from benchmarks.load import stage
 from benchmarks.load.http_client import Connection, Measures
 from benchmarks.measure.results import Figures
-from commands.catalogue import load_catalogue
+from commands.catalogue import load_catalogues
 from commands.log.bulk import append_bulk
 from commands.log.event_log import (
     Append,
@@ -83,7 +83,7 @@ def run(seconds: float) -> Figures:
 
 async def _measured(city: Instance, seconds: float) -> Figures:
     share = min(1.0, seconds / SECONDS)
-    catalogue = load_catalogue()
+    catalogue = load_catalogues().on(DAY)
     population = Population(catalogue, SIZE)
     lives = Planner(catalogue, population, DAY, SEED).lives(max(LIVES_MIN, int(LIVES * share)))
     pasts = [lived(catalogue, life, "alone") for life in lives]

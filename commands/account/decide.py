@@ -99,7 +99,7 @@ def open_account(account: Account | None, command: OpenAccount, setting: Setting
     ):
         raise Refused(Reason.TAX_CODE_INVALID, fault, "/tax_code")
     agency = getattr(command, "agency", None)
-    unknown = agency is not None and agency not in setting.catalogue.agencies
+    unknown = agency is not None and agency not in setting.in_force.agencies
     refuse_if(unknown, Reason.AGENCY_UNKNOWN, str(agency), "/agency")
     kinds: dict[type, Any] = {
         OpenCitizen: e.CitizenOpened,
@@ -145,7 +145,7 @@ def move(account: Account, command: MoveOfficer, setting: Setting) -> Events:
     """Of an officer alone; what he does at which agency, his roles say."""
     officer = account.kind is AccountKind.OFFICER
     refuse_if(not officer, Reason.NO_OFFICER)
-    known = command.agency in setting.catalogue.agencies
+    known = command.agency in setting.in_force.agencies
     refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
     if (account.agency, account.title) == (command.agency, command.title):
         return ()
@@ -175,7 +175,7 @@ def grant(account: Account, command: GrantRole, setting: Setting) -> Events:
     """Officers and services hold roles; citizens and organisations never do."""
     allowed = command.role in ROLES_OF_KIND[account.kind]
     refuse_if(not allowed, Reason.ROLE_NOT_FOR_THIS_ACCOUNT, account.kind, "/role")
-    known = command.agency in setting.catalogue.agencies
+    known = command.agency in setting.in_force.agencies
     refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
     valid_from = command.valid_from or setting.at
     before = command.valid_before

@@ -43,7 +43,7 @@ def give_delegation(account: Account, command: GiveDelegation, setting: Setting)
     _check_validity(command, setting)
     other = command.role not in DELEGABLE
     refuse_if(other, Reason.ROLE_NOT_DELEGABLE, command.role, "/role")
-    seats = setting.catalogue.seats
+    seats = setting.in_force.seats
     held = [
         grant
         for grant in account.roles(setting.at)

@@ -85,7 +85,7 @@ def end(agreement: Agreement, explanation: str) -> Events:
 
 def sign(command: SignAgreement, setting: Setting) -> Events:
     """Agency, procedures, events and fields must exist, so that no one waits for nothing."""
-    catalogue = setting.catalogue
+    catalogue = setting.in_force
     known = command.agency in catalogue.agencies
     refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
     for procedure in sorted(command.procedures - catalogue.procedures.keys()):

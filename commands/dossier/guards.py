@@ -42,7 +42,7 @@ def check_later(at: datetime, setting: Setting, pointer: str) -> None:
 
 def check_promise(at: datetime, setting: Setting, pointer: str) -> None:
     """What the applicant is promised lies ahead, in working time, in a published year."""
-    calendar = setting.catalogue.calendar
+    calendar = setting.in_force.calendar
     check_later(at, setting, pointer)
     detail = f"the calendar is published up to {calendar.published_before}"
     refuse_if(not is_published(calendar, at), Reason.DUE_BEYOND_CALENDAR, detail, pointer)
@@ -51,14 +51,14 @@ def check_promise(at: datetime, setting: Setting, pointer: str) -> None:
 
 def check_working_time(at: datetime, setting: Setting, pointer: str) -> None:
     """Offices are open then, as far as the calendar tells."""
-    calendar = setting.catalogue.calendar
+    calendar = setting.in_force.calendar
     closed = is_published(calendar, at) and not is_working_time(calendar, at)
     refuse_if(closed, Reason.DUE_NOT_WORKING_TIME, pointer=pointer)
 
 
 def is_provisional(at: datetime, setting: Setting) -> bool:
     """Whether a date lies in a year whose days off are not published yet."""
-    return not is_published(setting.catalogue.calendar, at)
+    return not is_published(setting.in_force.calendar, at)
 
 
 def refuse_unless_held(dossier: Dossier) -> None:
@@ -120,7 +120,7 @@ def is_at_own_step(case: Case, dossier: Dossier, setting: Setting) -> bool:
         return True
     held = {setting.role}
     if setting.account is not None:
-        seats, at = setting.catalogue.seats, setting.entered_at or setting.at
+        seats, at = setting.in_force.seats, setting.entered_at or setting.at
         grants = setting.account.roles(at)
         held |= {one.role for one in grants if one.acts_at(dossier.holder, seats)}
     return role in held or not LEADS.isdisjoint(held)

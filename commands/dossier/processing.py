@@ -84,7 +84,7 @@ def _is_done_by(agency: str, step: Step, dossier: Dossier, setting: Setting) -> 
     """Whether the agency does the step; a commune that was not named is any."""
     its_own = agency_of_step(step, dossier)
     if its_own is None:
-        known = setting.catalogue.agencies.get(agency)
+        known = setting.in_force.agencies.get(agency)
         return known is not None and known.kind is AgencyKind.COMMUNE
     return agency == its_own
 
@@ -103,7 +103,7 @@ def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting)
         refuse_if(said != offer.said, Reason.HANDOVER_OPEN, detail)
         return ()
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
-    agency = setting.catalogue.agencies.get(command.to_agency)
+    agency = setting.in_force.agencies.get(command.to_agency)
     if agency is None:
         raise Refused(Reason.AGENCY_UNKNOWN, command.to_agency, "/to_agency")
     refuse_if(command.to_agency == dossier.holder, Reason.HANDOVER_TO_HOLDER, pointer="/to_agency")
@@ -174,7 +174,7 @@ def request_consultation(
     said = digest(command.agency, command.question, command.due_at)
     if dossier.consulted.get(command.consultation) == said:
         return ()
-    known = command.agency in setting.catalogue.agencies
+    known = command.agency in setting.in_force.agencies
     refuse_if(not known, Reason.AGENCY_UNKNOWN, command.agency, "/agency")
     itself = command.agency == dossier.holder
     refuse_if(itself, Reason.CONSULTATION_OF_HOLDER, command.agency, "/agency")

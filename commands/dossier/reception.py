@@ -89,7 +89,7 @@ def _check_commune(commune: str | None, case: Case, setting: Setting) -> None:
     if commune is None:
         refuse_if(case.has_commune_step, Reason.COMMUNE_MISSING, pointer="/commune")
         return
-    agency = setting.catalogue.agencies.get(commune)
+    agency = setting.in_force.agencies.get(commune)
     if agency is None:
         raise Refused(Reason.AGENCY_UNKNOWN, commune, "/commune")
     other = agency.kind is not AgencyKind.COMMUNE
@@ -98,11 +98,11 @@ def _check_commune(commune: str | None, case: Case, setting: Setting) -> None:
 
 def _competent(command: c.LodgeDossier, procedure: Procedure, setting: Setting) -> str:
     """The competent agency: the one named, or the receiving one."""
-    receiving = setting.catalogue.agencies.get(command.receiving_agency)
+    receiving = setting.in_force.agencies.get(command.receiving_agency)
     if receiving is None:
         raise Refused(Reason.AGENCY_UNKNOWN, command.receiving_agency, "/receiving_agency")
     competent_id = command.competent_agency or command.receiving_agency
-    competent = setting.catalogue.agencies.get(competent_id)
+    competent = setting.in_force.agencies.get(competent_id)
     if competent is None:
         raise Refused(Reason.AGENCY_UNKNOWN, competent_id, "/competent_agency")
     refuse_if(

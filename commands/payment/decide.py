@@ -143,7 +143,7 @@ def request(payment: Payment, command: RequestPayment, setting: Setting) -> Even
     refuse_if(payment.open_attempt, Reason.ATTEMPT_OPEN, str(payment.open_attempt))
     until = command.expires_at or setting.at + REQUEST_STANDS_FOR
     refuse_if(until <= setting.at, Reason.VALIDITY_EMPTY, pointer="/expires_at")
-    known = command.expires_at is None or is_published(setting.catalogue.calendar, until)
+    known = command.expires_at is None or is_published(setting.in_force.calendar, until)
     refuse_if(not known, Reason.DUE_BEYOND_CALENDAR, pointer="/expires_at")
     return (
         e.PaymentRequested(request=command.request, amount_vnd=payment.due_vnd, expires_at=until),

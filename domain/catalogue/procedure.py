@@ -225,7 +225,10 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
     """Everything that is published together under one version number."""
 
     version: int
+    in_force_from: date
+    """The first day of the city on which it counts."""
     published_on: date
+    """The day on which what it says was announced."""
     source: str
     agencies: dict[str, Agency]
     procedures: dict[str, Procedure]

@@ -1,8 +1,10 @@
-"""Made-up procedures that bring the stored real ones to the scale the city has published."""
+"""Made-up procedures that bring the stored real ones to the scale that their file names."""
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
 
 from domain.calendar import Limit, LimitUnit, minutes_of
 from domain.catalogue.procedure import (
@@ -18,18 +20,21 @@ from domain.catalogue.procedure import (
     Step,
 )
 
-PUBLISHED_PROCEDURES = 1_874
-PUBLISHED_FULL = 611
-PUBLISHED_PARTIAL = 355
-PUBLISHED_ONLINE = PUBLISHED_FULL + PUBLISHED_PARTIAL
-"""Published by the city in September 2024."""
-
 FIRST_WAIVER_MADE_UP = 91
 """So many of the 98 procedures of NQ 07/2024/NQ-HĐND are known to us only by number."""
 LAND_WAIVER_MADE_UP = 105
 """And so many of the land procedures which NQ 411/NQ-HĐND added."""
 
 SOURCE = "Sinh tự động cho đủ quy mô đã công bố; không phải thủ tục có thật"
+
+
+class Scale(Struct, frozen=True, kw_only=True):
+    """How many procedures there are in all, and how many of them online in full and in part."""
+
+    procedures: Annotated[int, Meta(ge=0, le=100_000)]
+    full: Annotated[int, Meta(ge=0)]
+    partial: Annotated[int, Meta(ge=0)]
+
 
 Sector: TypeAlias = tuple[str, tuple[AgencyKind, ...]]
 
@@ -144,16 +149,16 @@ STEP_TENTHS = tuple(accumulate((0, 1, 6, 1, 1, 1)))
 """How far through the limit each step begins and ends."""
 
 
-def fill(stored: Sequence[Procedure]) -> tuple[Procedure, ...]:
-    """As many made-up procedures as `stored` lacks, the same ones on every run.
+def fill(stored: Sequence[Procedure], scale: Scale) -> tuple[Procedure, ...]:
+    """As many made-up procedures as `stored` lacks of the scale, the same ones on every run.
 
     The online ones come first, and those whose duty is waived online first among them, so that
     the waivers can name them by code.
     """
-    full = PUBLISHED_FULL - sum(p.online is OnlineLevel.FULL for p in stored)
-    partial = PUBLISHED_PARTIAL - sum(p.online is OnlineLevel.PARTIAL for p in stored)
+    full = scale.full - sum(p.online is OnlineLevel.FULL for p in stored)
+    partial = scale.partial - sum(p.online is OnlineLevel.PARTIAL for p in stored)
     online = full + partial
-    missing = PUBLISHED_PROCEDURES - len(stored)
+    missing = scale.procedures - len(stored)
 
     def level(index: int) -> OnlineLevel:
         if index >= online:

@@ -210,7 +210,7 @@ class DossierLodged(Event, frozen=True, kw_only=True, tag="dossier.lodged"):
     """Officer who entered it, at the counter, from the post, or helping online."""
     receive_by: Moment | None = None
     """Online: by when it must be answered; later is a late reception (NĐ 118/2025, art. 17, 18)."""
-    catalogue_version: CatalogueVersion = 0
+    catalogue_version: CatalogueVersion
     """Fees follow the catalogue in force at lodging."""
 
 

@@ -114,6 +114,9 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     known_at: datetime
     """Latest time of which the dossier has a fact; no later fact may happen before it."""
     catalogue_version: int
+    """In force at lodging: money goes by it."""
+    rules_version: int | None = None
+    """Of the catalogue at reception: all else goes by it, also when newer ones are in force."""
     entered_by: UUID | None = None
     commune: str | None = None
     """Where the matter lies, if a commune does a step of it."""
@@ -291,6 +294,7 @@ def _accepted(_dossier: Dossier, event: e.DossierAccepted, at: datetime) -> Chan
         "due_at": event.due_at,
         "original_due_at": event.due_at,
         "unrolled_at": event.unrolled_at,
+        "rules_version": event.catalogue_version,
         "calendar_version": event.calendar_version,
         "step": event.step,
         "step_due_at": event.step_due_at,
@@ -302,6 +306,7 @@ def _acceptance_revoked(dossier: Dossier, _event: e.AcceptanceRevoked, _at: date
     return {
         "status": Status.LODGED,
         "accepted_at": None,
+        "rules_version": None,
         "apologised": None,
         "extended": None,
         "consultations": (),

@@ -105,28 +105,38 @@ def test_an_agency_finds_what_it_accepted_and_not_what_it_was_offered(people: Pe
 
 
 def test_the_competent_agency_answers_for_the_date_whoever_has_the_dossier(people: People) -> None:
-    """One commune holds it for a step; the one that decides apologises (NĐ 61/2018, art. 19)."""
-    desk = people.officer("front_desk", "approver")
+    """One commune holds it for a step; the one that decides extends it (Luật Xây dựng 2014, art. 102).
+
+    Entered for a day of that law: the one that came after it knows no extension.
+    """
+    simulator = people.service("simulator", agency="H29")
+
+    def through(officer: Person) -> Person:
+        return Person(people.instance, officer.subject, act=simulator.subject)
+
+    desk = through(people.officer("front_desk", "approver"))
+    then = {"effective_at": "2026-06-01T09:00:00+07:00"}
     wish = lodging(
         procedure="1.013225",
         case="house",
         receiving_agency=COMMUNE,
         competent_agency=NEIGHBOUR,
+        **then,
     )
-    above = people.officer("approver", agency=NEIGHBOUR)
+    above = through(people.officer("approver", agency=NEIGHBOUR))
     one = Dossier(desk, wish)
-    one.do(desk, "accept")
+    one.do(desk, "accept", **then)
     promised = datetime.fromisoformat(one.card(above)["due_at"])
     a_day = Limit(amount=1, unit=LimitUnit.WORKING_DAY)
     later = due(CATALOGUE.calendar, a_day, promised).due_at
-    longer = {"due_at": later.isoformat(), "basis": "b", "explanation": "x"}
+    longer = {"due_at": later.isoformat(), "basis": "b", "explanation": "x", **then}
     assert one.refused(desk, "extend", **longer) == (403, "not-your-agency")
     one.do(above, "extend", **longer)
     assert one.card(above)["extended"]
-    revoke = {"basis": "b", "explanation": "x"}
+    revoke = {"basis": "b", "explanation": "x", **then}
     assert one.refused(above, "revoke-acceptance", **revoke) == (403, "not-your-agency")
     one.do(desk, "revoke-acceptance", **revoke)
-    code = one.do(desk, "accept")["code"]
+    code = one.do(desk, "accept", **then)["code"]
     assert one.card(desk)["code"] == code
     assert not one.card(desk)["extended"]
 

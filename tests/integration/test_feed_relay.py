@@ -91,6 +91,7 @@ async def lodge(database: Database, dossiers: int) -> None:
         receiving_agency="H29.7",
         competent_agency="H29.7",
         papers=papers,
+        catalogue_version=1,
     )
     streams = [uuid.uuid4() for _ in range(dossiers)]
     async with await AsyncConnection.connect(database.app, autocommit=True) as connection:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psycopg import AsyncConnection
 
-from commands.catalogue import publish
+from commands.catalogue import publish_first
 from commands.log.bulk import import_file
 from commands.log.codec import Body, to_stored
 from commands.log.event_file import as_line
@@ -17,7 +17,7 @@ from domain.payment import FeeWaived
 from domain.record import Record
 from integration.verification.folded import Folded, fold_city
 from integration.verification.invariants import counted_again
-from tests.given import CATALOGUE
+from tests.given import CATALOGUES
 from tests.store.conftest import LogDatabase
 from tests.town import WAYS, Town, lived
 
@@ -48,7 +48,7 @@ def in_log(database: LogDatabase, town: Town, folder: Path) -> None:
 
     async def store() -> None:
         async with await AsyncConnection.connect(database.owner) as owner:
-            await publish(owner, CATALOGUE)
+            await publish_first(owner, CATALOGUES, by="test")
         async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
             assert (await import_file(connection, file)).appended == len(town.records)
 

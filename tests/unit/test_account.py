@@ -303,7 +303,9 @@ def test_staff_and_citizens_come_from_the_issuers_meant_for_them() -> None:
         of_staff = kind in (AccountKind.OFFICER, AccountKind.SERVICE)
         for issuer, may in (("s", of_staff), ("c", not of_staff), ("x", False)):
             opening = replace(command, issuer=issuer)
-            setting = Setting(at=MONDAY_9, actor=ACTOR, catalogue=CATALOGUE, issuers=issuers)
+            setting = Setting(
+                at=MONDAY_9, actor=ACTOR, catalogue=CATALOGUE, in_force=CATALOGUE, issuers=issuers
+            )
             if may:
                 assert decide(None, opening, setting)
                 continue

@@ -191,6 +191,7 @@ def setting(actor: UUID, turn: int, dossier: Dossier | None) -> Setting:
         at=MONDAY_9 + timedelta(minutes=30 * turn),
         actor=actor,
         catalogue=EXTENDING,
+        in_force=EXTENDING,
         account=account(identity_level=2) if own else LEAD,
         role=None if own else Role.PAYMENT_PLATFORM if actor == CLERK else Role.CASHIER,
         named={

@@ -115,7 +115,7 @@ class DossierMachine(RuleBasedStateMachine):
     def lodge(self, way: Way, at: datetime, later: int, by_portal: bool, ahead: int) -> None:
         """At the counter, or online where that can be; some are well ahead when we look."""
         self.town = Town(way, at + timedelta(minutes=later))
-        self.dossier = DossierFacts(CATALOGUE, way.case, SLOW)
+        self.dossier = DossierFacts(way.catalogue, way.case, SLOW)
         self.money = MoneyFacts()
         self.sent: list[tuple[Person, Command]] = []
         self.row: card.CardRow | None = None

@@ -1,6 +1,6 @@
 """The life of a dossier as the law has it: each rule with where it comes from."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from domain.dossier import Channel, CorrectedField, Decision, Dossier, Ground, S
 from domain.dossier.national import NationalStatus, national_status
 from domain.dossier.state import CHANGES
 from domain.refusal import Reason
-from tests.given import ACTOR, CATALOGUE, MONDAY_9, OTHER, account, examiner, given
+from tests.given import ACTOR, CATALOGUE, CATALOGUES, MONDAY_9, OTHER, account, examiner, given
 from tests.unit.test_dossier import (
     ACCEPTED,
     APOLOGY,
@@ -816,8 +816,9 @@ def test_a_silent_body_lapses_after_its_date_and_blocks_no_longer() -> None:
 
 def test_silence_is_consent_where_the_law_of_the_case_says_so() -> None:
     """NĐ 217/2026: a consulted body that is silent for its time is taken to agree."""
-    procedure = CATALOGUE.procedures["1.013225"]
-    case = procedure.case("house_2026")
+    law = CATALOGUES.on(date(2026, 7, 1))
+    procedure = law.procedures["1.013225"]
+    case = procedure.case("house")
     assert case is not None
     assert case.silence_is_consent is not None
     lodged = replace(LODGED, procedure=procedure.code, case=case.key)
@@ -826,7 +827,8 @@ def test_silence_is_consent_where_the_law_of_the_case_says_so() -> None:
         (at("2025-11-19T17:00"), (False, None)),
         (at("2025-11-19T17:01"), consent),
     ):
-        lapse = given(lodged, ACCEPTED, ASKED).when(c.LapseConsultation(consultation="q"), at=at_)
+        lapse = given(lodged, ACCEPTED, ASKED)
+        lapse.when(c.LapseConsultation(consultation="q"), at=at_, catalogue=law)
         (lapsed,) = lapse.decide(lapse.state)
         assert isinstance(lapsed, e.ConsultationLapsed)
         assert (lapsed.deemed_consent, lapsed.basis) == expected

@@ -56,6 +56,7 @@ def dossier(procedure: str, case: str, channel: Channel, **changes: object) -> D
         applicant=Applicant(kind=ApplicantKind.CITIZEN, name="Mẫu", account=OTHER),
         receiving_agency=COMMUNE,
         competent_agency=COMMUNE,
+        catalogue_version=CATALOGUE.version,
     )
     return replace(lodged(event, MONDAY_9), **changes)
 
@@ -604,7 +605,9 @@ def test_what_lies_in_one_till_is_not_in_another_nor_at_a_bank() -> None:
 
 def claimed(state: Any, **who: Any) -> set[UUID]:
     """The streams that a confirmation takes."""
-    setting = Setting(**{"at": MONDAY_9, "catalogue": CATALOGUE, "actor": ACTOR, **who})
+    setting = Setting(
+        **{"at": MONDAY_9, "catalogue": CATALOGUE, "in_force": CATALOGUE, "actor": ACTOR, **who}
+    )
     return {claim.stream for claim in claims_of(state, DOSSIER, CONFIRM, setting)}
 
 

@@ -43,6 +43,7 @@ LODGED = d.DossierLodged(
     receiving_agency="H29.7",
     competent_agency="H29.7.1",
     representative=d.Representative(name="Lê Văn Tám", authority="giấy ủy quyền"),
+    catalogue_version=1,
 )
 ACCEPTED = d.DossierAccepted(
     code="H29.7-251117-0001",

@@ -189,6 +189,7 @@ class History:
             receiving_agency=pick.choice(AGENCIES),
             competent_agency=pick.choice(AGENCIES),
             papers=(dossier.SubmittedPaper(code="a", pages=2),),
+            catalogue_version=1,
         )
         accepted = dossier.DossierAccepted(
             code=f"H29.7-251117-{number:04d}",

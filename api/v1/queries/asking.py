@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
@@ -37,6 +38,10 @@ from projections import queries
 INCOMPLETE = "Hoso-Incomplete"
 """Header of an answer whose read model stands still for so many streams; a list: of any agency."""
 POSITION_MAX = 2**63 - 1
+KEPT_S = 300
+"""For so long a client may go on with a part of the catalogue without asking again."""
+VERSIONS_KEPT = 4
+"""Versions of the catalogue that are kept encoded: those that are asked for."""
 UNTOLD = frozenset({"feed"})
 """An agency is not told how much there is that it does not get."""
 PARKED = "the read model could not take what was recorded of it; the history has all of it"
@@ -65,14 +70,14 @@ class Shared:
         self.backend = backend
         self.gate = gate
         self.watch = FeedWatch(self._heads, lambda: backend.stopping)
-        self._pages: CataloguePages | None = None
+        self._pages = lru_cache(VERSIONS_KEPT)(self._encoded)
 
-    @property
-    def catalogue(self) -> CataloguePages:
-        """Pages of the catalogue in force."""
-        if self._pages is None or self._pages.catalogue is not self.backend.commands.catalogue:
-            self._pages = CataloguePages(self.backend.commands.catalogue)
-        return self._pages
+    def catalogue(self, at: datetime) -> CataloguePages:
+        """Pages of the catalogue in force at that instant."""
+        return self._pages(self.backend.commands.catalogues.at(at).version)
+
+    def _encoded(self, version: int) -> CataloguePages:
+        return CataloguePages(self.backend.commands.catalogues.version(version))
 
     async def _heads(self, agencies: list[str]) -> dict[str, int]:
         async with self.backend.reader() as database:
@@ -232,14 +237,13 @@ class Asked:
             self.headers["ETag"] = etag(found.version)
         return self._sent(encode(found))
 
-    def entry(self, found: Found) -> Response[Found]:
-        """A part of the catalogue, which is one version for everybody."""
-        return self.encoded(encode(found))
-
-    def encoded(self, body: bytes) -> Response[Any]:
-        """As `entry`, where it is encoded already."""
-        self.headers["ETag"] = self.shared.catalogue.tag
-        self.headers["Cache-Control"] = "private, max-age=300"
+    def of_catalogue(self, body: bytes, tag: str) -> Response[Any]:
+        """A part of the catalogue, which is the same for everybody until the next version begins."""
+        now = datetime.now(UTC)
+        changes_at = self.backend.commands.catalogues.changes_after(now)
+        left_s = KEPT_S if changes_at is None else int((changes_at - now).total_seconds())
+        self.headers["ETag"] = tag
+        self.headers["Cache-Control"] = f"private, max-age={min(KEPT_S, left_s)}"
         return self._sent(body)
 
     def _sent(self, body: bytes) -> Response[Any]:
