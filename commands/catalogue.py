@@ -108,7 +108,8 @@ def load_catalogue(folder: Path = PACKAGED) -> Catalogue:
 
     _refuse(folder / "agencies.json", _agency_faults(agencies))
     _refuse(folder / "procedures.json", _procedure_faults(everything, {a.kind for a in agencies}))
-    _refuse(folder / "waivers.json", _waiver_faults(waivers, {p.code for p in everything}))
+    papers = {paper.code for p in everything for case in p.cases for paper in case.papers}
+    _refuse(folder / "waivers.json", _waiver_faults(waivers, {p.code for p in everything}, papers))
     _refuse(folder / "calendar.json", _calendar_faults(calendar))
     return Catalogue(
         version=procedures.version,
@@ -163,6 +164,13 @@ async def in_force(connection: AsyncConnection[Any]) -> Catalogue:
             "SELECT sha256, content::text FROM catalogue ORDER BY version DESC LIMIT 1"
         )
         return _stored(await cursor.fetchone())
+
+
+async def all_published(connection: AsyncConnection[Any]) -> dict[int, Catalogue]:
+    """Every version that was ever in force, by its number: what was reckoned by it can be again."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT version, sha256, content::text FROM catalogue")
+        return {row[0]: _stored(row[1:]) for row in await cursor.fetchall()}
 
 
 def _stored(row: tuple[Any, ...] | None) -> Catalogue:
@@ -296,7 +304,7 @@ def _step_faults(case: Case, at: str) -> Faults:
         yield f"{at}.steps", f"{minutes} minutes, the limit has {minutes_of(case.limit)}"
 
 
-def _waiver_faults(waivers: tuple[Waiver, ...], codes: set[str]) -> Faults:
+def _waiver_faults(waivers: tuple[Waiver, ...], codes: set[str], papers: set[str]) -> Faults:
     for rule in _repeated(waiver.rule for waiver in waivers):
         yield "$.waivers", f"repeated rule {rule!r}"
     for n, waiver in enumerate(waivers):
@@ -305,6 +313,8 @@ def _waiver_faults(waivers: tuple[Waiver, ...], codes: set[str]) -> Faults:
             yield f"{at}.procedures", f"no procedure {code!r}"
         if waiver.valid_before is not None and waiver.valid_before <= waiver.valid_from:
             yield f"{at}.valid_before", "ends before it begins"
+        for code in sorted(waiver.evidence - papers):
+            yield f"{at}.evidence", f"no case has the paper {code!r}"
         if not waiver.kinds:
             yield f"{at}.kinds", "waives nothing"
 

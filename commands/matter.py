@@ -58,9 +58,11 @@ def matter_of(
 def matter_for(state: State | None, related: State | None) -> Matter:
     """Whose matter a stream is, or the dossier that its payment is for."""
     matter = matter_of_state(state or related)
-    # Who may act for the applicant may also pay for him.
-    more = related.owners if isinstance(related, Dossier) and state is not None else ()
-    return replace(matter, owners=(*matter.owners, *more)) if more else matter
+    if state is None or not isinstance(related, Dossier):
+        return matter
+    # Who may act for the applicant may also pay for him, and where he came he pays.
+    owners = (*matter.owners, *related.owners)
+    return replace(matter, owners=owners, receiving=related.receiving_agency)
 
 
 def matter_of_state(state: State | None) -> Matter:

@@ -26,6 +26,7 @@ from commands.payment.fees import fee_lines, waivers
 from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Agency, Procedure
 from domain.dossier import Channel
+from domain.payment import AssessedOn
 
 QUOTED_MAX = 10_000
 """Pages, or copies, that a fee is asked for."""
@@ -84,9 +85,14 @@ async def procedure_fee(
         known = ", ".join(one.key for one in wanted.cases)
         raise invalid("case", f"case is one of: {known}")
     lines = fee_lines(case, pages, copies)
-    today = datetime.now(CITY_TIME).date()
-    online = channel is Channel.ONLINE
-    waived = waivers(catalogue, procedure, case, lines, online=online, on=today)
+    on = AssessedOn(
+        case=case.key,
+        pages=pages,
+        copies=copies,
+        online=channel is Channel.ONLINE,
+        lodged_on=datetime.now(CITY_TIME).date(),
+    )
+    waived = waivers(catalogue, procedure, case, lines, on)
     assessed_vnd = sum(line.amount_vnd for line in lines)
     waived_vnd = sum(one.amount_vnd for one in waived)
     return asked.answer(
