@@ -282,6 +282,10 @@ def _case_faults(procedure: Procedure, at: str) -> Faults:
             yield f"{at}.cases[{n}].fees", f"repeated code {code!r}"
         for code in _repeated(paper.code for paper in case.papers):
             yield f"{at}.cases[{n}].papers", f"repeated code {code!r}"
+        for k, fee in enumerate(case.fees):
+            if fee.beneficiary is Place.COMMUNE:
+                where = f"{at}.cases[{n}].fees[{k}].beneficiary"
+                yield where, "a fee is the competent or the receiving agency's"
         by_page = any(fee.unit is FeeUnit.PAGE for fee in case.fees)
         if by_page and not any(paper.counted for paper in case.papers):
             yield f"{at}.cases[{n}].papers", "a fee by the page counts the pages of no paper"

@@ -19,12 +19,12 @@ from commands.log.memory import MemoryLog, MemoryNumbers
 from commands.log.numbering import Numbering
 from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_for, of_kind
-from commands.streams import Streams, Versioned
+from commands.streams import State, Streams, Versioned
 from commands.wish import Receipt, Wish
 from domain.account import Issuers
 from domain.catalogue.procedure import Catalogue
 from domain.dossier import Dossier
-from domain.payment import payment_id
+from domain.payment import Payment, payment_id
 from domain.refusal import Refused
 from domain.value import Value
 
@@ -35,6 +35,8 @@ class Possible(Value, frozen=True):
     version: int
     """Of the stream: the `If-Match` of such a command; 0 where it begins the stream."""
     commands: tuple[type[Command], ...]
+    due_vnd: int = 0
+    """Of a payment: what is still to be paid; nothing, where the dossier ended without a service."""
 
 
 class CommandService:
@@ -114,7 +116,7 @@ class CommandService:
         commands = tuple(
             one for one, name in KIND_OF.items() if name == kind and self._may(one, asked)
         )
-        return Possible(asked.target.version, commands)
+        return Possible(asked.target.version, commands, _due(asked.target.state, dossier))
 
     def _may(self, command: type[Command], asked: "_Asked") -> bool:
         state = asked.target.state
@@ -164,6 +166,12 @@ async def _in_force(dsn: str) -> Catalogue:
 
 async def _as_shipped() -> Catalogue:
     return load_catalogue()
+
+
+def _due(state: State | None, dossier: Dossier | None) -> int:
+    if not isinstance(state, Payment) or (dossier and dossier.ended_without_service):
+        return 0
+    return max(0, state.due_vnd)
 
 
 def _state(kind: str) -> type[Any]:

@@ -60,6 +60,8 @@ class NextCommands(Struct, frozen=True, kw_only=True):
 
     dossier: tuple[NextCommand, ...]
     payment: tuple[NextCommand, ...]
+    due_vnd: int
+    """What is still to be paid for it, in đồng: look before the result is handed over."""
 
 
 class Quote(Struct, frozen=True, kw_only=True):

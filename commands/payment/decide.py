@@ -404,6 +404,8 @@ def _received(
         payer_name=command.payer_name,
         by=setting.actor,
     )
+    if kind is None and not payment.discrepancies:
+        return (confirmed,)
     after = evolve(payment, confirmed, setting.at)
     settled = resolved(after, e.Resolution.REST_PAID, setting)
     return (confirmed, *settled, *found(after, command.attempt, kind, setting))
