@@ -26,7 +26,7 @@ check: setup-dev ## formatting, lint, types, import rules, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 test: check ## everything: the checks, then all tests against real servers and processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore tests/unit

@@ -161,8 +161,17 @@ _FRONT_DESK = _all((Role.FRONT_DESK,), Where.RECEIVING)
 _CASE = _all(CASE_WORKERS, Where.HOLDER)
 _APPROVER = _all((Role.APPROVER,), Where.HOLDER)
 _COMPETENT = _all((Role.APPROVER,), Where.COMPETENT)
-_TILL = _all((Role.FRONT_DESK, Role.CASHIER), Where.AGENCY)
-_PLATFORM = _all((Role.PAYMENT_PLATFORM, Role.CASHIER), Where.AGENCY)
+# Money is the competent agency's; the receiving one, where the applicant is, takes it at its till.
+_AT_TILL = (Role.FRONT_DESK, Role.CASHIER)
+_TILL = (*_all(_AT_TILL, Where.RECEIVING), *_all(_AT_TILL, Where.AGENCY))
+_CASHIER = (Rule(Role.CASHIER, Where.RECEIVING), Rule(Role.CASHIER, Where.AGENCY))
+# A small agency has one cashier; what he entered its approver puts right.
+_SECOND_HAND = (*_CASHIER, Rule(Role.APPROVER, Where.AGENCY))
+_PLATFORM = (
+    Rule(Role.PAYMENT_PLATFORM, Where.RECEIVING),
+    Rule(Role.PAYMENT_PLATFORM, Where.AGENCY),
+    *_CASHIER,
+)
 # The city administers its own agencies and the accounts of its partners, which are not within it.
 _ACCOUNTS = (Rule(Role.ACCOUNT_ADMIN, Where.AGENCY), Rule(Role.ACCOUNT_ADMIN, Where.CITY))
 # Whose number it is, is the city's to say: a number belongs to one account of a kind in all of it.
@@ -218,10 +227,14 @@ ACTING: dict[type, Rules] = {
     p.RequestPayment: (OWN, *_TILL),
     p.StartAttempt: (OWN, *_TILL),
     p.ConfirmPayment: _PLATFORM,
+    p.CorrectEntry: _SECOND_HAND,
+    p.ResolveDiscrepancy: (*_SECOND_HAND, Rule(Role.PAYMENT_MONITOR, Where.AGENCY)),
+    p.ReplaceReceipt: _SECOND_HAND,
     p.DeclinePayment: _PLATFORM,
     p.ReportUnknownOutcome: _PLATFORM,
-    p.SettlePayment: _all(
-        (Role.PAYMENT_PLATFORM, Role.PAYMENT_MONITOR, Role.CASHIER), Where.AGENCY
+    p.SettlePayment: (
+        *_PLATFORM,
+        Rule(Role.PAYMENT_MONITOR, Where.AGENCY),
     ),
     p.AskRefund: (OWN, *_TILL),
     p.ApproveRefund: _all((Role.APPROVER,), Where.AGENCY),
@@ -278,6 +291,7 @@ READING: dict[Reading, Rules] = {
     Reading.PAYMENT: (
         OWN,
         *_all((*WHO_KNOW_THE_CASE, Role.CASHIER, Role.AUDITOR), Where.AGENCY),
+        *_all((Role.FRONT_DESK, Role.CASHIER), Where.RECEIVING),
         *_all((Role.CLERK, Role.LEADER, Role.PAYMENT_MONITOR), Where.AGENCY, Sight.NAMES),
     ),
     Reading.ACCOUNT: (OWN, *_ACCOUNTS, *_ACCOUNT_AUDIT),

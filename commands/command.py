@@ -9,9 +9,10 @@ from msgspec import Meta
 
 from domain.account import Account, Issuers, Role
 from domain.calendar import CITY_TIME
-from domain.catalogue.procedure import Catalogue
+from domain.catalogue.procedure import Catalogue, FeeKind
 from domain.dossier import Dossier
 from domain.event import Moment, Text
+from domain.receipt_book import Leaf
 from domain.text import ONE_LINE
 from domain.value import Value
 
@@ -73,6 +74,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """Whose subjects may become which kinds of account."""
     code: str | None = None
     """A fresh dossier code, for the one command that gives it out."""
+    leaves: Mapping[FeeKind, Leaf] = {}
+    """The next free leaf of each book of receipts that the decision may write in."""
 
     @property
     def principal(self) -> UUID:

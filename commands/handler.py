@@ -20,20 +20,25 @@ from commands.catalogue import Source, counts_for
 from commands.claim import Claim, is_open, refuse_if_taken
 from commands.command import Setting
 from commands.decisions import CLAIMS, DECIDE, STATE_OF
-from commands.log.event_log import Append, AppendOutcome, AppendResult
+from commands.log.event_log import Also, Append, AppendOutcome, AppendResult
 from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_of, of_kind
+from commands.payment.decide import WRITES_RECEIPTS
+from commands.payment.receipts import books_needed
 from commands.persons import further_streams, named_accounts
 from commands.quota import Quota
-from commands.streams import State, Streams, StreamUnreadableError, Versioned, after
+from commands.receipt_books import ReceiptBooks, written
+from commands.streams import State, Streams, StreamUnreadableError, Versioned, after, evolve
 from commands.wish import Receipt, Wish
 from domain.account import Account, Issuers
 from domain.calendar import CITY_TIME, Calendar
 from domain.catalogue.by_date import UnknownVersionError
-from domain.catalogue.procedure import Catalogue
+from domain.catalogue.procedure import Catalogue, FeeKind
 from domain.claim.person import Person
 from domain.dossier import Dossier, Status
 from domain.event import Context
+from domain.payment import Payment, ReceiptIssued
+from domain.receipt_book import Leaf
 from domain.record import AnyEvent, name_of
 from domain.refusal import Reason, Refused
 from domain.value import Value
@@ -65,6 +70,9 @@ NOBODY: Mapping[UUID, Account] = MappingProxyType({})
 NO_PERSONS: Mapping[UUID, UUID] = MappingProxyType({})
 
 
+NO_LEAVES: Mapping[FeeKind, Leaf] = MappingProxyType({})
+
+
 LASTING_REFUSALS = frozenset({Reason.ACCOUNT_SUSPENDED, Reason.SOFTWARE_NOT_ALLOWED})
 """Refusals that come before an answer that was given earlier."""
 
@@ -74,6 +82,7 @@ class Detail(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     events: tuple[str, ...] = ()
     code: str | None = None
+    receipts: tuple[str, ...] = ()
     refused: Reason | None = None
     explanation: str = ""
     pointer: str | None = None
@@ -126,6 +135,7 @@ class CommandHandler:
         self._streams = streams
         self._numbering = numbering
         self._catalogues = catalogues
+        self._books = ReceiptBooks(streams)
         self._in_flight: set[tuple[int, str]] = set()
         self._idle_answers = Quota(IDLE_ANSWERS_MAX, IDLE_ANSWERS_WITHIN_S)
 
@@ -158,6 +168,26 @@ class CommandHandler:
         """
         history = self._log.history
         seen = await self._look(wish, on_memory=on_memory)
+        if type(wish.command) not in WRITES_RECEIPTS:
+            return await self._attempt_on(wish, seen, history, on_memory=on_memory)
+        state = seen.target.state
+        known = state if isinstance(state, Payment) else None
+        at = wish.command.effective_at or datetime.now(UTC)
+        rules = await self._rules(wish, seen, at)
+        books = books_needed(known, type(wish.command), seen.dossier, rules)
+        async with self._books.opened(books, at, on_memory=on_memory) as leaves:
+            return await self._attempt_on(wish, seen, history, leaves, on_memory=on_memory)
+
+    async def _attempt_on(
+        self,
+        wish: Wish,
+        seen: Seen,
+        history: int,
+        leaves: Mapping[FeeKind, Leaf] = NO_LEAVES,
+        *,
+        on_memory: bool,
+    ) -> Receipt | None:
+        """Decide on what was seen, and append."""
         target = seen.target
         now = datetime.now(UTC)
         try:
@@ -166,9 +196,8 @@ class CommandHandler:
             at, capacity = self._allowed(wish, seen, now)
             accepting = type(wish.command) is dossier.AcceptDossier
             code = await self._code(target.state, at) if accepting else None
-            detail, events = await self._decide(
-                wish, seen, await self._setting(wish, seen, capacity, at, code)
-            )
+            setting = await self._setting(wish, seen, capacity, at, code, leaves)
+            detail, events = await self._decide(wish, seen, setting)
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
@@ -178,6 +207,7 @@ class CommandHandler:
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
+        also = written(wish.stream, events, leaves) if leaves else ()
         result = await self._append(
             Append(
                 stream=wish.stream,
@@ -188,6 +218,7 @@ class CommandHandler:
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
                 looked_at=seen.looked_at,
+                also=also,
             ),
             history,
         )
@@ -200,7 +231,17 @@ class CommandHandler:
         if events:
             newest = Versioned(state, result.version, result.recorded_at)
             self._streams.remember(wish.stream, newest, size)
+        for part in also:
+            self._remember(part, at, result.recorded_at)
         return _receipt(result, detail)
+
+    def _remember(self, part: Also, at: datetime, recorded_at: datetime) -> None:
+        """How far a book is written now: of a volume the newest leaf says all there is to know."""
+        state = None
+        for event in part.events:
+            state = evolve(state, event, at)
+        newest = Versioned(state, part.expected + len(part.events), recorded_at)
+        self._streams.remember(part.stream, newest)
 
     async def _look(self, wish: Wish, *, on_memory: bool) -> Seen:
         """What the decision looks at.
@@ -268,7 +309,13 @@ class CommandHandler:
             raise Refused(Reason.CATALOGUE_NOT_STORED, f"version {error.version}") from error
 
     async def _setting(
-        self, wish: Wish, seen: Seen, capacity: Capacity, at: datetime, code: str | None
+        self,
+        wish: Wish,
+        seen: Seen,
+        capacity: Capacity,
+        at: datetime,
+        code: str | None,
+        leaves: Mapping[FeeKind, Leaf],
     ) -> Setting:
         """What a decision is given."""
         return Setting(
@@ -290,6 +337,7 @@ class CommandHandler:
             dossier=seen.dossier,
             dossier_id=wish.dossier,
             code=code,
+            leaves=leaves,
             issuers=self._issuers,
         )
 
@@ -313,7 +361,9 @@ class CommandHandler:
                     await self._claim(wish, claim, context, rests_on)
         except Refused as no:
             return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
-        return Detail(events=tuple([name_of(event) for event in events]), code=setting.code), events
+        names = tuple([name_of(event) for event in events])
+        receipts = tuple([one.receipt for one in events if isinstance(one, ReceiptIssued)])
+        return Detail(events=names, code=setting.code, receipts=receipts), events
 
     async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
         """Take what only one may have for this stream, before its events make use of it.
@@ -523,4 +573,5 @@ def _receipt(result: AppendResult, detail: Detail) -> Receipt:
         recorded_at=result.recorded_at,
         events=detail.events,
         code=detail.code,
+        receipts=detail.receipts,
     )

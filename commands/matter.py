@@ -66,12 +66,13 @@ def matter_for(state: State | None, related: State | None) -> Matter:
     matter = matter_of_state(state or related)
     if state is None or not isinstance(related, Dossier):
         return matter
-    # Who may act for the applicant may also pay for him.
+    # Who may act for the applicant may also pay for him, and where he came he pays.
     return replace(
         matter,
         owners=(*matter.owners, *related.owners),
         principals=related.principals,
         procedure=related.procedure,
+        receiving=related.receiving_agency,
     )
 
 

@@ -23,12 +23,12 @@ from commands.log.memory import MemoryLog, MemoryNumbers
 from commands.log.numbering import Numbering
 from commands.log.protocol import Log, Numbers
 from commands.matter import account_of, matter_for, of_kind
-from commands.streams import Streams, Versioned
+from commands.streams import State, Streams, Versioned
 from commands.wish import Receipt, Wish
 from domain.account import Issuers
 from domain.catalogue.by_date import Catalogues, UnknownVersionError
 from domain.dossier import Dossier
-from domain.payment import payment_id
+from domain.payment import Payment, payment_id
 from domain.refusal import Refused
 from domain.value import Value
 
@@ -39,6 +39,8 @@ class Possible(Value, frozen=True):
     version: int
     """Of the stream: the `If-Match` of such a command; 0 where it begins the stream."""
     commands: tuple[type[Command], ...]
+    due_vnd: int = 0
+    """Of a payment: what is still to be paid; nothing, where the dossier ended without a service."""
 
 
 class CommandService:
@@ -121,7 +123,7 @@ class CommandService:
         commands = tuple(
             one for one, name in KIND_OF.items() if name == kind and self._may(one, asked)
         )
-        return Possible(asked.target.version, commands)
+        return Possible(asked.target.version, commands, _due(asked.target.state, dossier))
 
     def _may(self, command: type[Command], asked: "_Asked") -> bool:
         state = asked.target.state
@@ -166,6 +168,12 @@ class _Asked(Value, frozen=True):
     dossier: Dossier | None
     dossier_id: UUID | None
     at: datetime
+
+
+def _due(state: State | None, dossier: Dossier | None) -> int:
+    if not isinstance(state, Payment) or (dossier and dossier.ended_without_service):
+        return 0
+    return max(0, state.due_vnd)
 
 
 def _state(kind: str) -> type[Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from commands.log.event_log import SLICE
 from commands.log.protocol import Log
-from domain import account, agreement, dossier, payment
+from domain import account, agreement, dossier, payment, receipt_book
 from domain.account import Account
 from domain.agreement import Agreement
 from domain.claim import person, result, transaction
@@ -21,11 +21,12 @@ from domain.claim.transaction import Transaction
 from domain.dossier import Dossier
 from domain.event import Event
 from domain.payment import Payment
+from domain.receipt_book import ReceiptBook
 from domain.record import STREAM_EVENTS_MAX, Stored, Unreadable, event_types
 from domain.refusal import Reason, Refused
 from domain.value import Value
 
-State = Dossier | Account | Payment | Agreement | Transaction | Person | ResultNumber
+State = Dossier | Account | Payment | Agreement | Transaction | Person | ResultNumber | ReceiptBook
 KEPT_BYTES_MAX = 268_435_456
 """Estimated memory of the states that are kept; the least recently used go first."""
 STATE_BYTES_MAX = 65_536
@@ -42,6 +43,7 @@ _EVOLVE_KIND: dict[str, Any] = {
     "transaction": transaction.evolve,
     "person": person.evolve,
     "result": result.evolve,
+    "receipt": receipt_book.evolve,
 }
 EVOLVE: dict[type[Event], Any] = {
     kind: _EVOLVE_KIND[name.partition(".")[0]] for name, kind in event_types().items()

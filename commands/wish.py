@@ -47,6 +47,8 @@ class Receipt(Value, frozen=True, kw_only=True, omit_defaults=True):
     events: tuple[str, ...] = ()
     """Empty: it was already so."""
     code: str | None = None
+    receipts: tuple[str, ...] = ()
+    """Numbers of the fee receipts (biên lai) that were issued with it."""
 
 
 def wish_of(  # noqa: PLR0913  all that a request brings

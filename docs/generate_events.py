@@ -46,6 +46,7 @@ KINDS = {
     "transaction": "Transaction",
     "person": "Person",
     "result": "Result",
+    "receipt": "Book of receipts",
 }
 TABLE = "| Field | Type | Default | Whose |\n|---|---|---|---|"
 
@@ -175,6 +176,8 @@ def _type(info: Any, parts: Parts) -> str:  # noqa: C901, PLR0911, PLR0912  one 
             return "UUID"
         case msgspec.inspect.DateTimeType():
             return "instant with offset"
+        case msgspec.inspect.DateType():
+            return "date"
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.NoneType():

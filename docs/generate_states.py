@@ -63,6 +63,18 @@ REFUND = """\
 
 Three hands: one asks, one approves, one pays back.
 """
+DISCREPANCY = """\
+
+## Money that does not fit
+
+It is booked as it came, and in question until it went back, stands for what was due, or was entered wrongly.
+"""
+RECEIPT = """\
+
+## A receipt
+
+One of each kind of fee once all is paid or waived; what was wrong is cancelled and its number stays used.
+"""
 NAMES = {
     "clock": {
         "off": "không tính",
@@ -86,6 +98,8 @@ NAMES = {
         "confirmed": "thành công",
     },
     "account": {"on_its_way": "chưa về tài khoản", "arrived": "đã về tài khoản"},
+    "discrepancy": {"open": "chưa xử lý", "resolved": "đã xử lý"},
+    "receipt": {"valid": "có hiệu lực", "cancelled": "đã hủy"},
     "refund": {"asked": "đề nghị hoàn", "approved": "đã duyệt hoàn", "done": "đã hoàn"},
 }
 """In Vietnamese, by the side that is looked at; those of the statuses are the glossary's."""
@@ -150,7 +164,14 @@ def document() -> str:
         (dossier_moves(), {"status": DOSSIER, "clock": CLOCK, "holder": HOLDER}),
         (
             payment_moves(),
-            {"due": DUE, "attempt": ATTEMPT, "account": ACCOUNT, "refund": REFUND},
+            {
+                "due": DUE,
+                "attempt": ATTEMPT,
+                "account": ACCOUNT,
+                "refund": REFUND,
+                "discrepancy": DISCREPANCY,
+                "receipt": RECEIPT,
+            },
         ),
     ):
         for side, text in sides.items():

@@ -19,6 +19,7 @@ from domain.claim.transaction import TransactionEvent
 from domain.dossier import DossierEvent
 from domain.event import Context, Event
 from domain.payment import PaymentEvent
+from domain.receipt_book import ReceiptEvent
 from domain.value import Value
 
 AnyEvent = (
@@ -29,6 +30,7 @@ AnyEvent = (
     | TransactionEvent
     | PersonEvent
     | ResultEvent
+    | ReceiptEvent
 )
 
 

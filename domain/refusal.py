@@ -130,6 +130,7 @@ class Reason(StrEnum):
     ATTEMPT_UNKNOWN = "payment-attempt-unknown"
     ATTEMPT_DECIDED = "payment-attempt-decided"
     AMOUNT_DIFFERS = "amount-differs"
+    NOTHING_RECEIVED = "nothing-received"
     AMOUNT_TOO_LARGE = "amount-too-large"
     TRANSACTION_TAKEN = "transaction-taken"
     NOT_PAID = "not-paid"
@@ -138,6 +139,10 @@ class Reason(StrEnum):
     REFUND_EXISTS = "refund-exists"
     REFUND_NOT_APPROVED = "refund-not-approved"
     REFUND_TOO_LARGE = "refund-too-large"
+    DISCREPANCY_UNKNOWN = "discrepancy-unknown"
+    DISCREPANCY_STANDS = "discrepancy-stands"
+    CORRECTION_TOO_LOW = "correction-too-low"
+    RECEIPT_UNKNOWN = "receipt-unknown"
     # agreement
     AGREEMENT_ENDED = "agreement-ended"
     ALREADY_COUNTERSIGNED = "already-countersigned"

@@ -16,10 +16,12 @@ from msgspec.structs import replace
 from commands import dossier as d
 from commands.command import Command
 from commands.decisions import KIND_OF
+from commands.payment import CorrectEntry
 from commands.streams import evolve
 from domain.calendar import Limit, LimitUnit
+from domain.catalogue.procedure import FeeKind
 from domain.dossier import Dossier
-from domain.payment import Payment
+from domain.payment import AttemptState, Payment
 from tests.given import CATALOGUE, MONDAY_9
 from tests.town import OWNER, PERSONS, WAYS, Person, Town
 
@@ -27,15 +29,20 @@ LATER = (timedelta(hours=1), timedelta(days=60))
 STATES_MAX = 5_000
 """Far more than there are: so many would mean that like states do not count as one."""
 _REAL = next(one for one in WAYS if one.case.fees and one.case.limit and one.case.limit.amount > 1)
+_CHARGE = next(f for one in WAYS for f in one.case.fees if f.kind is FeeKind.CHARGE)
 _CASE = replace(
     _REAL.case,
     extension=Limit(amount=30, unit=LimitUnit.CALENDAR_DAY),
     posting=Limit(amount=15, unit=LimitUnit.CALENDAR_DAY),
 )
-WAY = _REAL._replace(case=_CASE, procedure=replace(_REAL.procedure, cases=(_CASE,)))
+_MIXED = replace(_CASE, key="mixed", fees=(*_CASE.fees, _CHARGE))
+_PROCEDURE = replace(_REAL.procedure, cases=(_CASE, _MIXED))
+WAY = _REAL._replace(case=_CASE, procedure=_PROCEDURE)
 """With a fee, time enough to apologise, and a law that allows everything: more steps or other papers
 lead to no other places."""
 LAW = replace(CATALOGUE, procedures={**CATALOGUE.procedures, WAY.procedure.code: WAY.procedure})
+OF_BOTH_KINDS = WAY._replace(case=_MIXED)
+"""With phí and lệ phí: one may be waived and the other due."""
 DESK = PERSONS[f"front_desk@{WAY.receiving}"]
 
 
@@ -74,7 +81,8 @@ def dossier_sides(dossier: Dossier | None) -> dict[str, str]:
 
 
 def payment_sides(payment: Payment | None) -> dict[str, str]:
-    """What is due of it, whether what was paid has arrived, and each attempt and refund."""
+    """What is due of it, whether what was paid has arrived, and each attempt, refund, discrepancy and
+    receipt."""
     if payment is None:
         return {}
     due = "due" if payment.due_vnd > 0 else "paid" if payment.paid_vnd else "nothing_due"
@@ -84,6 +92,14 @@ def payment_sides(payment: Payment | None) -> dict[str, str]:
         "account": account if payment.paid_vnd else NOTHING,
         **{f"attempt {name}": one.state.value for name, one in payment.attempts.items()},
         **{f"refund {name}": one.state.value for name, one in payment.refunds.items()},
+        **{
+            f"discrepancy {name}": "open" if one.open else "resolved"
+            for name, one in payment.discrepancies.items()
+        },
+        **{
+            f"receipt {name}": "valid" if one.valid else "cancelled"
+            for name, one in payment.receipts.items()
+        },
     }
 
 
@@ -105,12 +121,14 @@ def dossier_moves() -> tuple[Move, ...]:
 def payment_moves() -> tuple[Move, ...]:
     """What can become of a payment, be its dossier open or ended."""
     counter, ended, online = (Town(WAY, MONDAY_9, LAW) for _ in range(3))
-    for town, person, nth in ((counter, DESK, 0), (ended, DESK, 0), (online, OWNER, 1)):
+    mixed = Town(OF_BOTH_KINDS, MONDAY_9, LAW)
+    lodgers = ((counter, DESK, 0), (ended, DESK, 0), (online, OWNER, 1), (mixed, OWNER, 1))
+    for town, person, nth in lodgers:
         town.send(person, town.lodgings()[nth])
     ended.send(DESK, d.TurnAwayDossier(clause="k", explanation="x"))
 
     def towns(payment: Any) -> Iterator[Town]:
-        for known in (counter, ended, online):
+        for known in (counter, ended, online, mixed):
             for later in LATER:
                 at = MONDAY_9 if payment is None else payment.known_at
                 town = Town(WAY, at + later, LAW)
@@ -146,7 +164,7 @@ def _led_to(town: Town, kind: str, state: Any) -> Iterator[tuple[type[Command], 
     if kind == "payment" and state is None:
         kinds = set(town.may_lead_on(kind))
     for command in town.wishes():
-        if type(command) not in kinds or KIND_OF[type(command)] != kind:
+        if type(command) not in kinds or KIND_OF[type(command)] != kind or _is_one_more(command):
             continue
         for person in _persons(town, command):
             events = town.ask(person, command).events
@@ -157,6 +175,13 @@ def _led_to(town: Town, kind: str, state: Any) -> Iterator[tuple[type[Command], 
                 after = evolve(after, event, town.at)
             yield type(command), after
             break
+
+
+def _is_one_more(command: Command) -> bool:
+    """Whether it is of a third attempt, or of a refund like another: they lead to no other places."""
+    attempt, refund = getattr(command, "attempt", "A"), getattr(command, "refund", "F")
+    again = isinstance(command, CorrectEntry) and attempt not in {"B", "U"}
+    return again or attempt in {"C", "D"} or refund not in {"F", "FD1"}
 
 
 def _persons(town: Town, command: Command) -> Sequence[Person] | Iterator[Person]:
@@ -187,8 +212,10 @@ def _alike_in_money(payment: Any) -> Hashable:
         payment.due_vnd > 0,
         payment.due_vnd < 0,
         payment.request is None,
-        frozenset((one.method, one.state) for one in payment.attempts.values()),
-        frozenset(one.state for one in payment.refunds.values()),
+        payment.open_attempt is None,
+        frozenset(one.state for one in payment.attempts.values()) - {AttemptState.STARTED},
+        frozenset((one.state, one.discrepancy is None) for one in payment.refunds.values()),
         payment.settled_vnd < payment.paid_vnd,
-        payment.refundable_vnd > 0,
+        payment.due_vnd > 0 and bool(payment.valid_receipts) and not payment.attempts,
+        any(one.open for one in payment.discrepancies.values()),
     )

@@ -4,6 +4,7 @@ Nothing here asks the state that the domain folds, a decision or the calendar: d
 the slow clock, sums are added up, and each rule stands beside the event that could break it.
 """
 
+from collections import Counter
 from copy import copy, deepcopy
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID
 from domain import dossier as e
 from domain import payment as p
 from domain.calendar import Limit, LimitUnit
-from domain.catalogue.procedure import Case, Catalogue, Step
+from domain.catalogue.procedure import Case, Catalogue, FeeKind, Step
 from domain.dossier import Channel, Decision, Ground, SubmittedPaper
 from domain.event import Context
 from domain.record import Record
@@ -369,13 +370,19 @@ class MoneyFacts:
 
     def __init__(self) -> None:
         """Before anything is assessed."""
-        self.lines: dict[str, int] = {}
-        self.waived: dict[str, int] = {}
-        self.received: list[int] = []
+        self.lines: dict[str, p.FeeLine] = {}
+        self.waived: dict[FeeKind, int] = {}
+        self._waived_lines: set[str] = set()
+        self.received: dict[str, int] = {}
         self.settled = 0
-        self.refunds: dict[str, int] = {}
+        self.refunds: dict[str, p.RefundAsked] = {}
         self.paid_back: dict[str, int] = {}
         self.transactions: set[str] = set()
+        self.open: dict[str, p.DiscrepancyOpened] = {}
+        self._found: set[str] = set()
+        self.receipts: dict[str, p.ReceiptIssued] = {}
+        """Valid ones."""
+        self._numbers: Counter[FeeKind] = Counter()
         self._hands: dict[str, set[UUID]] = {}
 
     def copy(self) -> "MoneyFacts":
@@ -386,55 +393,142 @@ class MoneyFacts:
         """One more event."""
         event: Any = record.event
         match event:
+            case p.FeeAssessed() | p.FeeWaived() | p.PaymentRequested():
+                self._owed(event, record)
+            case p.PaymentConfirmed() | p.EntryCorrected():
+                self._came_in(event, record)
+            case p.PaymentSettled():
+                self.settled += event.amount_vnd
+            case p.DiscrepancyOpened() | p.DiscrepancyResolved():
+                self._in_question(event, record)
+            case p.ReceiptIssued() | p.ReceiptCancelled():
+                self._receipt(event)
+            case p.RefundAsked() | p.RefundApproved() | p.RefundDone():
+                self._back(event, record)
+            case _:
+                pass
+        assert 0 <= sum(self.paid_back.values()) <= self.asked_back <= self.paid
+        assert 0 <= self.settled <= self.paid
+
+    def _owed(self, event: Any, record: Record) -> None:
+        match event:
             case p.FeeAssessed():
                 assert not self.lines
-                self.lines = {line.code: line.amount_vnd for line in event.lines}
+                self.lines = {line.code: line for line in event.lines}
                 for line in event.lines:
                     assert line.amount_vnd <= line.quantity * line.unit_vnd
             case p.FeeWaived():
-                assert self.waived.keys().isdisjoint(event.lines), "a line is waived once"
-                self.waived |= {code: self.lines[code] for code in event.lines}
-                assert event.amount_vnd == sum(self.lines[code] for code in event.lines)
+                assert self._waived_lines.isdisjoint(event.lines), "a line is waived once"
+                self._waived_lines.update(event.lines)
+                assert {self.lines[code].kind for code in event.lines} == {event.kind}
+                assert event.amount_vnd <= sum(self.lines[code].amount_vnd for code in event.lines)
+                self.waived[event.kind] = self.waived.get(event.kind, 0) + event.amount_vnd
             case p.PaymentRequested():
                 assert event.amount_vnd == self.due > 0
                 assert event.expires_at > record.context.effective_at
-            case p.PaymentConfirmed():
-                self.received.append(event.amount_vnd)
-                assert event.transaction not in self.transactions, "money is booked once"
-                self.transactions.add(event.transaction)
-            case p.PaymentSettled():
-                self.settled += event.amount_vnd
+
+    def _came_in(self, event: Any, record: Record) -> None:
+        hands = f"attempt {event.attempt}"
+        if isinstance(event, p.EntryCorrected):
+            assert event.recorded_vnd == self.received[event.attempt]
+            assert record.context.actor not in self._hands[hands], "two hands"
+        else:
+            assert event.attempt not in self.received, "money of an attempt comes once"
+            assert event.transaction not in self.transactions, "money is booked once"
+            self.transactions.add(event.transaction)
+            self._hands[hands] = {record.context.actor}
+        self.received[event.attempt] = event.amount_vnd
+
+    def _in_question(self, event: Any, record: Record) -> None:
+        if isinstance(event, p.DiscrepancyOpened):
+            assert event.discrepancy not in self._found, "each has a name of its own"
+            assert 0 < event.amount_vnd <= self.received[event.attempt]
+            self._found.add(event.discrepancy)
+            self.open[event.discrepancy] = event
+            self._hands[f"discrepancy {event.discrepancy}"] = {record.context.actor}
+            return
+        if event.resolution is p.Resolution.ATTACHED:
+            found_by = self._hands[f"discrepancy {event.discrepancy}"]
+            assert record.context.actor not in found_by, "two hands"
+        del self.open[event.discrepancy]
+
+    def _receipt(self, event: Any) -> None:
+        if isinstance(event, p.ReceiptCancelled):
+            del self.receipts[event.receipt]
+            return
+        self._numbers[event.kind] += 1
+        assert event.number == self._numbers[event.kind], "without a gap"
+        assert event.kind not in {one.kind for one in self.receipts.values()}, "one of a kind"
+        self.receipts[event.receipt] = event
+
+    def _back(self, event: Any, record: Record) -> None:
+        match event:
             case p.RefundAsked():
                 assert event.refund not in self.refunds
-                self.refunds[event.refund] = event.amount_vnd
+                self.refunds[event.refund] = event
                 self._hands[event.refund] = {record.context.actor}
             case p.RefundApproved():
                 self._another_hand(event.refund, record)
             case p.RefundDone():
                 assert event.refund not in self.paid_back, "money goes back once"
                 self._another_hand(event.refund, record)
-                assert event.amount_vnd == self.refunds[event.refund]
+                asked = self.refunds[event.refund]
+                assert event.amount_vnd == asked.amount_vnd
+                assert event.of_discrepancy is (asked.discrepancy is not None)
                 self.paid_back[event.refund] = event.amount_vnd
-            case _:
-                pass
-        paid = sum(self.received)
-        assert 0 <= sum(self.paid_back.values()) <= sum(self.refunds.values()) <= paid
-        assert 0 <= self.settled <= paid
 
     def _another_hand(self, refund: str, record: Record) -> None:
         assert record.context.actor not in self._hands[refund], "three hands"
         self._hands[refund].add(record.context.actor)
 
     @property
+    def paid(self) -> int:
+        """What was received, as corrected."""
+        return sum(self.received.values())
+
+    @property
+    def asked_back(self) -> int:
+        """What was asked back."""
+        return sum(one.amount_vnd for one in self.refunds.values())
+
+    @property
     def due(self) -> int:
-        """What is still to be paid; below 0 what was paid too much."""
-        return sum(self.lines.values()) - sum(self.waived.values()) - sum(self.received)
+        """What is still to be paid; below 0 what was paid too much.
+
+        What went back of money in question never paid for anything.
+        """
+        back = sum(
+            amount for name, amount in self.paid_back.items() if self.refunds[name].discrepancy
+        )
+        return self.owed - self.paid + back
+
+    @property
+    def owed(self) -> int:
+        """What is to be paid in all."""
+        assessed = sum(line.amount_vnd for line in self.lines.values())
+        return assessed - sum(self.waived.values())
 
     def check(self, payment: p.Payment) -> None:
-        """The state that the domain folds says the same."""
-        assert payment.assessed_vnd == sum(self.lines.values())
-        assert payment.waived_vnd == sum(self.waived.values())
-        assert payment.paid_vnd == sum(self.received)
+        """The state that the domain folds says the same, and the receipts say what was paid."""
+        assert payment.assessed_vnd - payment.waived_vnd == self.owed
+        assert payment.paid_vnd == self.paid
         assert payment.settled_vnd == self.settled
         assert payment.due_vnd == self.due
-        assert payment.refundable_vnd == sum(self.received) - sum(self.refunds.values())
+        assert payment.refundable_vnd == self.paid - self.asked_back
+        assert {name for name, one in payment.discrepancies.items() if one.open} == {*self.open}
+        self._check_receipts()
+
+    def _check_receipts(self) -> None:
+        said = {one.kind: one.amount_vnd for one in self.receipts.values()}
+        kept = self.paid - sum(self.paid_back.values())
+        for kind in FeeKind:
+            lines = [line.amount_vnd for line in self.lines.values() if line.kind is kind]
+            owed = sum(lines) - self.waived.get(kind, 0)
+            if lines and sum(lines) and owed == 0:
+                assert said.get(kind) == 0, "0 đồng too (NQ 07/2024)"
+            assert said.get(kind, 0) <= owed
+        if self.due > 0:
+            assert not any(said.values()), "nothing is receipted before all is paid"
+        elif kept >= self.owed:
+            assert sum(said.values()) == self.owed
+        assert sum(said.values()) <= kept

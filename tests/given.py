@@ -16,7 +16,10 @@ from commands.dossier.decide import PASS_IT_ON
 from commands.streams import State, evolve
 from domain.account import Account, AccountKind, Grant, Role
 from domain.calendar import CITY_TIME
+from domain.catalogue.procedure import FeeKind
 from domain.dossier import Dossier
+from domain.payment import Payment
+from domain.receipt_book import Leaf, leaf
 from domain.record import AnyEvent
 from domain.refusal import Reason, Refused
 
@@ -26,6 +29,7 @@ CATALOGUE = CATALOGUES.at(MONDAY_9)
 ACTOR = UUID("00000000-0000-4000-8000-000000000001")
 OTHER = UUID("00000000-0000-4000-8000-000000000002")
 DOSSIER = UUID("00000000-0000-4000-8000-0000000000d0")
+AGENCY = "H29.101"
 CODE = "H29.101-251117-0001"
 
 
@@ -73,6 +77,15 @@ def others_than(value: Any) -> list[Any]:  # noqa: PLR0911  one for each kind
             return []
 
 
+def leaves(state: State | None, at: datetime) -> dict[FeeKind, Leaf]:
+    """The next leaf of each book, if nobody else writes in it."""
+    written = state.receipts.values() if isinstance(state, Payment) else ()
+    return {
+        kind: leaf(AGENCY, kind, at.year, 1, sum(one.kind is kind for one in written))
+        for kind in FeeKind
+    }
+
+
 class given:  # noqa: N801  reads as a sentence
     """A stream with a past; each fact happens a minute after the one before."""
 
@@ -102,6 +115,7 @@ class given:  # noqa: N801  reads as a sentence
         """What a decision is given besides."""
         return Setting(
             at=self.at,
+            leaves=leaves(self.state, self.at),
             **{"catalogue": CATALOGUE, "in_force": CATALOGUE, **self.who},
             dossier=self.dossier,
             dossier_id=DOSSIER,

@@ -22,7 +22,15 @@ from commands.streams import State, evolve
 from commands.wish import Wish
 from domain.account import Account, AccountKind, Grant, Role, account_id
 from domain.calendar import CITY_TIME, LimitUnit, is_working_day
-from domain.catalogue.procedure import AgencyKind, Case, Catalogue, OnlineLevel, Place, Procedure
+from domain.catalogue.procedure import (
+    AgencyKind,
+    Case,
+    Catalogue,
+    FeeKind,
+    OnlineLevel,
+    Place,
+    Procedure,
+)
 from domain.city import CITY
 from domain.dossier import (
     ApologyChannel,
@@ -41,6 +49,7 @@ from domain.dossier import (
 from domain.event import Context
 from domain.identity import dossier_code
 from domain.payment import Method, Payment, payment_id
+from domain.receipt_book import Leaf, leaf
 from domain.record import AnyEvent, Record, name_of
 from domain.refusal import Reason, Refused, refuse_if
 from integration.verification.recount import Recount
@@ -228,12 +237,23 @@ class Town:
             places=capacity.places,
             version=sum((one.stream == PAYMENT) is payment for one in self.records),
             named=ACCOUNTS,
+            leaves=self._leaves(),
             dossier=self.dossier if payment else None,
             dossier_id=DOSSIER if payment else None,
             code=dossier_code(self.way.receiving, self.at.date(), 1)
             if command is d.AcceptDossier
             else None,
         )
+
+    def _leaves(self) -> dict[FeeKind, Leaf]:
+        """The next leaf of each book; nobody else writes in them."""
+        written = self.payment.receipts.values() if self.payment else ()
+        return {
+            kind: leaf(
+                self.way.competent, kind, self.at.year, 1, sum(one.kind is kind for one in written)
+            )
+            for kind in FeeKind
+        }
 
     def ask(self, person: Person, command: Command) -> Dealt:
         """What would come of it; nothing is recorded."""
@@ -537,12 +557,34 @@ class Town:
             yield p.ConfirmPayment(attempt=name, amount_vnd=asked, transaction="TT")
             yield p.DeclinePayment(attempt=name, code="4")
             yield p.ReportUnknownOutcome(attempt=name, explanation="x")
+        yield from self._of_wrong_money()
         for amount in (paid, paid + 1):
             yield p.SettlePayment(statement="S", amount_vnd=amount)
         for name, amount in (("F", back), ("G", back // 2), ("H", back + 1)):
             yield p.AskRefund(refund=name, amount_vnd=amount, explanation="x")
             yield p.ApproveRefund(refund=name)
             yield p.CompleteRefund(refund=name, transaction=f"B{name}")
+
+    def _of_wrong_money(self) -> Iterator[Command]:
+        payment = self.payment
+        due = payment.due_vnd if payment else 0
+        asked = payment.request_vnd if payment else 0
+        yield p.ConfirmPayment(
+            attempt="U", amount_vnd=max(due, 1_000), transaction="TU", method=Method.TRANSFER
+        )
+        for name in "ABCDU":
+            for amount in dict.fromkeys((0, max(due, 0), asked + 1_000)):
+                yield p.CorrectEntry(attempt=name, amount_vnd=amount, explanation="x")
+        for name in ("D1", "D2"):
+            yield p.ResolveDiscrepancy(discrepancy=name, explanation="x")
+        for name in payment.valid_receipts.values() if payment else ("LP25-0000001",):
+            yield p.ReplaceReceipt(receipt=name, explanation="x")
+        for found, wrong in (payment.discrepancies if payment else {}).items():
+            yield p.AskRefund(
+                refund=f"F{found}", amount_vnd=wrong.amount_vnd, explanation="x", discrepancy=found
+            )
+            yield p.ApproveRefund(refund=f"F{found}")
+            yield p.CompleteRefund(refund=f"F{found}", transaction=f"BF{found}")
 
 
 def lived(way: Way, at: datetime, *, online: bool = False) -> Town:

@@ -12,9 +12,9 @@ from api.cli.reached import UserError
 from commands.catalogue import load_catalogues
 from commands.payment.fees import fee_lines, waivers
 from domain.calendar import CITY_TIME
-from domain.catalogue.procedure import Case, Procedure
+from domain.catalogue.procedure import Case, Collection, Place, Procedure
 from domain.dossier import Channel
-from domain.payment import FeeLine, FeeWaived
+from domain.payment import AssessedOn, FeeLine, FeeWaived
 
 Pages = Annotated[
     int, Parameter(help="pages that are certified", validator=validators.Number(gte=1, lte=10_000))
@@ -22,6 +22,22 @@ Pages = Annotated[
 Copies = Annotated[
     int, Parameter(help="copies that are wanted", validator=validators.Number(gte=1, lte=1_000))
 ]
+Evidence = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="codes of papers that entitle to a waiver or reduction, such as disability_proof"
+    ),
+]
+WHEN = {
+    Collection.AT_RECEPTION: "khi tiếp nhận, at reception",
+    Collection.WITH_SUPPLEMENT: "khi bổ sung, with the supplement",
+    Collection.BEFORE_RESULT: "khi trả kết quả, before the result",
+}
+WHOSE = {
+    Place.COMPETENT: "cơ quan có thẩm quyền, competent agency",
+    Place.RECEIVING: "cơ quan tiếp nhận, receiving agency",
+    Place.COMMUNE: "UBND cấp xã, commune",
+}
 console = Console()
 
 
@@ -33,6 +49,7 @@ def fee(  # noqa: PLR0913  an option each
     channel: Annotated[Channel, Parameter(help="how it is lodged")] = Channel.COUNTER,
     pages: Pages = 1,
     copies: Copies = 1,
+    evidence: Evidence = (),
     json: Annotated[bool, Parameter(help="print JSON")] = False,
 ) -> None:
     """What a dossier of that case costs, and what is waived, with the rule that waives it.
@@ -49,8 +66,19 @@ def fee(  # noqa: PLR0913  an option each
     if wanted is None:
         raise UserError(f"There is no procedure {procedure!r}; codes look like 2.000815.")
     lines = fee_lines(_case(wanted, case), pages, copies)
-    online = channel is Channel.ONLINE
-    waived = waivers(catalogue, procedure, _case(wanted, case), lines, online=online, on=lodged_on)
+    unknown = set(evidence) - catalogue.evidence
+    if unknown:
+        known = ", ".join(sorted(catalogue.evidence))
+        raise UserError(f"No rule takes {', '.join(sorted(unknown))} as a proof; known: {known}.")
+    on = AssessedOn(
+        case=case,
+        pages=pages,
+        copies=copies,
+        online=channel is Channel.ONLINE,
+        lodged_on=lodged_on,
+        proofs=evidence,
+    )
+    waived = waivers(catalogue, procedure, _case(wanted, case), lines, on)
     if json:
         told = {
             "catalogue_version": catalogue.version,
@@ -80,8 +108,11 @@ def _tell(lines: tuple[FeeLine, ...], waived: tuple[FeeWaived, ...]) -> None:
     table.add_column(justify="right", no_wrap=True)
     for line in lines:
         table.add_row(f"{line.name} ({line.quantity} x {line.unit_vnd:,})", f"{line.amount_vnd:,}")
+        table.add_row(f"  {WHOSE[line.beneficiary]}; {WHEN[line.collect]}", style="dim")
     for one in waived:
         table.add_row(f"{one.legal_basis}: {', '.join(one.lines)}", f"-{one.amount_vnd:,}")
     left = sum(line.amount_vnd for line in lines) - sum(one.amount_vnd for one in waived)
+    if not lines:
+        table.add_row("Không thu phí, lệ phí; nothing is collected")
     table.add_row("Phải nộp, due", f"{left:,} đ", style="bold")
     console.print(table)

@@ -13,7 +13,7 @@ from domain.catalogue.procedure import Agency, Procedure
 from domain.event import Context
 from domain.payment import FeeLine
 from domain.record import Stored, Unreadable
-from projections.queries import LedgerSums, Parked, Progress, Sums
+from projections.queries import LedgerSums, MoneyMatter, Parked, Progress, Sums
 from projections.views.card import Card, WorkItem
 from projections.views.counters import AgencyDay
 from projections.views.directory import Entry
@@ -60,6 +60,8 @@ class NextCommands(Struct, frozen=True, kw_only=True):
 
     dossier: tuple[NextCommand, ...]
     payment: tuple[NextCommand, ...]
+    due_vnd: int
+    """What is still to be paid for it, in đồng: look before the result is handed over."""
 
 
 class Quote(Struct, frozen=True, kw_only=True):
@@ -104,6 +106,12 @@ class EntryPage(Page, frozen=True, kw_only=True):
     """Single entries of the ledger."""
 
     items: list[LedgerEntry]
+
+
+class MoneyPage(Page, frozen=True, kw_only=True):
+    """Payments that somebody must look into, oldest assessment first."""
+
+    items: list[MoneyMatter]
 
 
 class AccountPage(Page, frozen=True, kw_only=True):

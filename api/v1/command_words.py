@@ -181,7 +181,23 @@ WORDS: dict[str, Words] = {
     "ConfirmPayment": Words(
         PAYING,
         "Confirm a payment",
-        "The platform confirms online attempts, a cashier those at the till. One transaction pays one thing.",
+        "The platform confirms online attempts, a cashier those at the till, with what was received:"
+        " money that does not fit is booked and stays in question. One transaction pays one thing.",
+    ),
+    "CorrectEntry": Words(
+        PAYING,
+        "Correct an entry of the till",
+        "By another person than entered it; what was recorded stays visible.",
+    ),
+    "ResolveDiscrepancy": Words(
+        PAYING,
+        "Attach money in question",
+        "It stands for what was due; by another person than entered it.",
+    ),
+    "ReplaceReceipt": Words(
+        PAYING,
+        "Replace a receipt",
+        "The old one is cancelled, the new one has the next number; by another person than issued it.",
     ),
     "DeclinePayment": Words(PAYING, "Report a failed attempt", "The request stays open."),
     "ReportUnknownOutcome": Words(

@@ -95,6 +95,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "RequestPayment": {"request": "H29.101-251117-0001-20251117093000"},
     "StartAttempt": {"attempt": "TT-0001", "method": "online"},
     "ConfirmPayment": {"attempt": "TT-0001", "amount_vnd": 8000, "transaction": "NH-778899"},
+    "CorrectEntry": {
+        "attempt": "TT-0001",
+        "amount_vnd": 8000,
+        "explanation": "Gõ thừa một số 0 khi thu tiền.",
+    },
+    "ResolveDiscrepancy": {
+        "discrepancy": "D1",
+        "explanation": "Tiền đến muộn, đúng số phải nộp.",
+    },
+    "ReplaceReceipt": {"receipt": "PH26-0000001", "explanation": "Sai tên người nộp."},
     "DeclinePayment": {"attempt": "TT-0001", "code": "4"},
     "ReportUnknownOutcome": {"attempt": "TT-0001", "explanation": "Ngân hàng chưa trả lời."},
     "SettlePayment": {"statement": "SK-20251118-17", "amount_vnd": 8000},

@@ -13,10 +13,12 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from benchmarks.city.lives import Life, PlannedCommand, of_run
 from benchmarks.city.population import SIMULATOR
 from benchmarks.load.http_client import Connection, LostError, Measures, request
+from commands import payment as p
 from integration.servers.issuer import LocalIssuer
 
 SAMPLE_MAX = 2_500
@@ -34,6 +36,8 @@ class Receipt(Struct):
     id: UUID
     version: int
     position: int
+    receipts: tuple[str, ...] = ()
+    """Biên lai that were issued with it."""
 
 
 _receipt = msgspec.json.Decoder(Receipt).decode
@@ -150,7 +154,10 @@ class CityDay:
     async def _live(self, connection: Connection, life: Life) -> None:
         dossier: UUID | None = None
         versions: dict[bool, int | None] = {False: None, True: None}
+        fee_receipts: tuple[str, ...] = ()
         for nth, step in enumerate(life.steps):
+            if isinstance(step.command, p.ReplaceReceipt):
+                step = replace(step, command=replace(step.command, receipt=fee_receipts[0]))  # noqa: PLW2901  its number is known only now
             sent = self._request(life, nth, step, dossier, versions[step.to_payment])
             try:
                 answer = await connection.send(sent)
@@ -163,6 +170,7 @@ class CityDay:
             receipt = _receipt(answer.body)
             dossier = dossier or receipt.id
             versions[step.to_payment] = receipt.version
+            fee_receipts = receipt.receipts or fee_receipts
             self._commands += 1
             self._last_position = max(self._last_position, receipt.position)
             self._remember(Sent(sent, answer.body))

@@ -15,13 +15,14 @@ from commands.decisions import DECIDE
 from commands.log.event_log import Append
 from commands.streams import State, evolve
 from domain.account import Role, account_id
-from domain.catalogue.procedure import AgencyKind, Catalogue
+from domain.catalogue.procedure import AgencyKind, Catalogue, FeeKind
 from domain.city import CITY
 from domain.dossier import Applicant, ApplicantKind, Channel, Delivery, Dossier, Opinion
 from domain.dossier import SubmittedPaper as Paper
 from domain.event import Context, stream_id
 from domain.identity import dossier_code
-from domain.payment import payment_id
+from domain.payment import Payment, payment_id
+from domain.receipt_book import Leaf, leaf
 from domain.record import AnyEvent
 from integration.servers.issuer import LOCAL_ISSUER
 
@@ -127,6 +128,7 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
             dossier=main if isinstance(main, Dossier) else None,
             dossier_id=dossier,
             code=dossier_code("H29", at.date(), number + 1),
+            leaves=_leaves(states[True], at, number),
         )
         events = DECIDE[type(command)](states[to_payment], command, setting)
         key = f"{dossier}-{len(appends)}"
@@ -146,3 +148,9 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
             states[to_payment] = evolve(states[to_payment], event, at)
         versions[to_payment] += len(events)
     return appends
+
+
+def _leaves(state: State | None, at: datetime, number: int) -> dict[FeeKind, Leaf]:
+    """Of volumes of each life's own, so that no two receipts have one number."""
+    written = len(state.receipts) if isinstance(state, Payment) else 0
+    return {kind: leaf(CITY, kind, at.year, number + 1, written) for kind in FeeKind}

@@ -31,6 +31,7 @@ from domain.catalogue.procedure import (
     AgencyKind,
     Case,
     Catalogue,
+    FeeKind,
     OnlineLevel,
     Place,
     Procedure,
@@ -53,6 +54,7 @@ from domain.dossier import (
 )
 from domain.identity import dossier_code
 from domain.payment import Method, Payment
+from domain.receipt_book import Leaf, leaf
 from integration.servers.issuer import LOCAL_ISSUER
 
 SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
@@ -71,6 +73,20 @@ ARRIVALS: tuple[tuple[int, int, float], ...] = (
     (17, 24, 0.04),
 )
 """From hour, before hour, share of the day; two humps and a trickle at night."""
+TILL_MISTAKES = 0.03
+"""Of payments in cash: a nought too many, corrected by somebody else."""
+SPOILT_RECEIPTS = 0.02
+"""Of payments in cash: the receipt is cancelled and replaced."""
+DECLINED = 0.06
+"""Of payments online: the first attempt is reported as failed."""
+MONEY_AFTER_ALL = 0.05
+"""Between this and `DECLINED`: it had not failed."""
+PAID_TWICE = 0.02
+"""Of payments online: the attempt that was declined has taken the money all the same."""
+STAYS_IN_QUESTION = 0.3
+"""Of double payments: nobody has asked for the money yet."""
+ASKS_BACK = 0.8
+"""Of those who paid and were turned away."""
 LATE_COMMUNE = 0.007
 LATE_OTHERS = 0.152
 """Share of dossiers that are late: communes, and all else (published for 1/7 to 3/11/2025)."""
@@ -200,6 +216,9 @@ PATHS: dict[type[Command], str] = {
     p.RequestPayment: "payment/request",
     p.StartAttempt: "payment/start-attempt",
     p.ConfirmPayment: "payment/confirm",
+    p.CorrectEntry: "payment/correct-entry",
+    p.ResolveDiscrepancy: "payment/resolve-discrepancy",
+    p.ReplaceReceipt: "payment/replace-receipt",
     p.DeclinePayment: "payment/decline",
     p.ReportUnknownOutcome: "payment/report-unknown",
     p.SettlePayment: "payment/settle",
@@ -285,6 +304,8 @@ class _LifePlan:
         self._settle_money()
         if end is PlannedEnd.TURNED_AWAY:
             self._turn_away()
+            if self.chance.random() < ASKS_BACK:
+                self._refund()
         else:
             self._receive()
             self._handle(end)
@@ -325,6 +346,7 @@ class _LifePlan:
             dossier=self.dossier,
             dossier_id=UUID(int=self.number + 1),
             code=dossier_code("H29", self.at.date(), self.number + 1),
+            leaves=self._leaves(),
         )
         events = DECIDE[type(command)](target, command, setting)
         assert events, f"{command} would change nothing"
@@ -341,6 +363,14 @@ class _LifePlan:
             PlannedCommand(command, subject, path, to_payment, self.versions[to_payment])
         )
         self.versions[to_payment] += len(events)
+
+    def _leaves(self) -> dict[FeeKind, Leaf]:
+        """Leaves of books of this life's own: the server gives the true numbers."""
+        written = self.payment.receipts.values() if self.payment else ()
+        return {
+            kind: leaf(CITY, kind, self.at.year, 1, sum(one.kind is kind for one in written))
+            for kind in FeeKind
+        }
 
     @property
     def _state(self) -> Dossier:
@@ -419,22 +449,79 @@ class _LifePlan:
         asked = p.RequestPayment(request=f"R{self.number}", expires_at=expires_at)
         self._act(asked, self._submitter)
         luck = self.chance.random()
-        if online and luck < 0.06:
+        if online and luck < DECLINED:
             self._attempt("1", Method.ONLINE)
             self._soon()
             self._act(p.DeclinePayment(attempt=f"A{self.number}-1", code="4"), PLATFORM)
+            if luck > MONEY_AFTER_ALL:
+                self._money_after_all()
+                return
         self._attempt("2", Method.ONLINE if online else Method.CASH)
         if online and luck > 0.98:
             self._soon()
             unknown = p.ReportUnknownOutcome(attempt=f"A{self.number}-2", explanation="3")
             self._act(unknown, PLATFORM)
         self._soon()
+        due_vnd = self.payment.due_vnd
+        mistyped = not online and luck < TILL_MISTAKES
         paid = p.ConfirmPayment(
             attempt=f"A{self.number}-2",
-            amount_vnd=self.payment.due_vnd,
+            amount_vnd=due_vnd * 10 if mistyped else due_vnd,
             transaction=f"T{self.number}",
         )
         self._act(paid, PLATFORM if online else self._desk(Role.CASHIER))
+        if mistyped:
+            self._put_right(due_vnd)
+        elif not online and luck > 1 - SPOILT_RECEIPTS:
+            self._replace_receipt()
+        if online and luck < PAID_TWICE:
+            self._paid_twice()
+
+    def _put_right(self, amount_vnd: int) -> None:
+        """A nought too many at the till; somebody else sees it."""
+        self._later(5, 90)
+        correction = p.CorrectEntry(
+            attempt=f"A{self.number}-2",
+            amount_vnd=amount_vnd,
+            explanation="Gõ thừa một số 0 khi thu tiền.",
+        )
+        self._act(correction, self._worker(Role.APPROVER))
+
+    def _replace_receipt(self) -> None:
+        assert self.payment is not None, "paid"
+        self._later(5, 90)
+        name = next(iter(self.payment.valid_receipts.values()))
+        again = p.ReplaceReceipt(receipt=name, explanation="Biên lai in hỏng.")
+        self._act(again, self._worker(Role.APPROVER))
+
+    def _money_after_all(self) -> None:
+        """The attempt was declined and nobody tried again, but the bank had paid: that counts."""
+        assert self.payment is not None, "assessed"
+        self._soon(900)
+        late = p.ConfirmPayment(
+            attempt=f"A{self.number}-1",
+            amount_vnd=self.payment.due_vnd,
+            transaction=f"T{self.number}",
+        )
+        self._act(late, PLATFORM)
+        self._later(5, 200)
+        attach = p.ResolveDiscrepancy(discrepancy="D1", explanation="Đúng số tiền phải nộp.")
+        self._act(attach, self._worker(Role.APPROVER))
+
+    def _paid_twice(self) -> None:
+        """The attempt that was declined has taken the money all the same; it goes back."""
+        assert self.payment is not None, "paid"
+        self._soon(600)
+        late = p.ConfirmPayment(
+            attempt=f"A{self.number}-1",
+            amount_vnd=self.payment.payable_vnd,
+            transaction=f"T{self.number}-late",
+        )
+        self._act(late, PLATFORM)
+        if self.chance.random() < STAYS_IN_QUESTION:
+            return
+        self._soon()
+        self._give_money_back(self.payment.excess_vnd, "Nộp hai lần.", "D1")
 
     def _attempt(self, nth: str, method: Method) -> None:
         self._soon()
@@ -449,25 +536,31 @@ class _LifePlan:
         self.at = add_working_minutes(self.catalogue.calendar, self.at, 480)
         settled = p.SettlePayment(statement=f"S{self.number}", amount_vnd=self.payment.paid_vnd)
         staff = self.planner.population.staff
-        agency = self._state.receiving_agency
         online = self._state.channel is Channel.ONLINE
-        others = [PLATFORM] if online else staff[agency, Role.CASHIER]
-        self._act(settled, self.chance.choice(staff.get((agency, Role.PAYMENT_MONITOR)) or others))
+        others = [PLATFORM] if online else staff[self._state.receiving_agency, Role.CASHIER]
+        monitors = staff.get((self.payment.agency, Role.PAYMENT_MONITOR))
+        self._act(settled, self.chance.choice(monitors or others))
         # The dossier has a clock of its own: its next act may well come before the bank's.
         self.at = back
 
     def _refund(self) -> None:
-        if self.payment is None or not self.payment.paid_vnd:
+        """What is kept and not asked back yet, because there will be no service."""
+        if self.payment is None or not self.payment.refundable_vnd:
             return
         self.at = max(self.at, self.payment.known_at)
-        name = f"F{self.number}"
         self._soon()
-        ask = p.AskRefund(refund=name, amount_vnd=self.payment.paid_vnd, explanation="Rút hồ sơ.")
+        self._give_money_back(self.payment.refundable_vnd, "Không được giải quyết.", None)
+
+    def _give_money_back(self, amount_vnd: int, why: str, discrepancy: str | None) -> None:
+        name = f"F{self.number}" if discrepancy is None else f"F{self.number}-{discrepancy}"
+        ask = p.AskRefund(
+            refund=name, amount_vnd=amount_vnd, explanation=why, discrepancy=discrepancy
+        )
         self._act(ask, self.citizen)
         self._later(30, 600)
-        self._act(p.ApproveRefund(refund=name), self._desk(Role.APPROVER))
+        self._act(p.ApproveRefund(refund=name), self._worker(Role.APPROVER))
         self._later(30, 900)
-        done = p.CompleteRefund(refund=name, transaction=f"B{self.number}")
+        done = p.CompleteRefund(refund=name, transaction=f"B{name}")
         online = self._state.channel is Channel.ONLINE
         self._act(done, PLATFORM if online else self._desk(Role.CASHIER))
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from domain.calendar import Calendar, DayKind, is_working_day, minutes_of
@@ -96,6 +96,10 @@ def _case_faults(procedure: Procedure, at: str) -> Faults:
             yield f"{at}.cases[{n}].fees", f"repeated code {code!r}"
         for code in _repeated(paper.code for paper in case.papers):
             yield f"{at}.cases[{n}].papers", f"repeated code {code!r}"
+        for k, fee in enumerate(case.fees):
+            if fee.beneficiary is Place.COMMUNE:
+                where = f"{at}.cases[{n}].fees[{k}].beneficiary"
+                yield where, "a fee is the competent or the receiving agency's"
         by_page = any(fee.unit is FeeUnit.PAGE for fee in case.fees)
         if by_page and not any(paper.counted for paper in case.papers):
             yield f"{at}.cases[{n}].papers", "a fee by the page counts the pages of no paper"
@@ -118,16 +122,19 @@ def _step_faults(case: Case, at: str) -> Faults:
         yield f"{at}.steps", f"{minutes} minutes, the limit has {minutes_of(case.limit)}"
 
 
-def waiver_faults(waivers: tuple[Waiver, ...], codes: Collection[str]) -> Faults:
-    """Of waivers; `codes` are those of all procedures that there are."""
+def waiver_faults(waivers: tuple[Waiver, ...], procedures: Mapping[str, Procedure]) -> Faults:
+    """Of waivers, with all procedures that there are."""
+    papers = {p.code for one in procedures.values() for case in one.cases for p in case.papers}
     for rule in _repeated(waiver.rule for waiver in waivers):
         yield "$.waivers", f"repeated rule {rule!r}"
     for n, waiver in enumerate(waivers):
         at = f"$.waivers[{n}]"
-        for code in sorted(waiver.procedures - set(codes)):
+        for code in sorted(waiver.procedures - procedures.keys()):
             yield f"{at}.procedures", f"no procedure {code!r}"
         if waiver.valid_before is not None and waiver.valid_before <= waiver.valid_from:
             yield f"{at}.valid_before", "ends before it begins"
+        for code in sorted(waiver.evidence - papers):
+            yield f"{at}.evidence", f"no case has the paper {code!r}"
         if not waiver.kinds:
             yield f"{at}.kinds", "waives nothing"
 

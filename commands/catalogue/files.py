@@ -160,15 +160,15 @@ def _first_version(reading: Reading, folder: Path) -> Catalogue | None:
     everything = procedures.procedures + _made_up(procedures)
     if waivers is None or days is None or rules is None:
         return None
-    codes = {procedure.code for procedure in everything}
-    reading.note(folder / "waivers.json", waiver_faults(waivers.waivers, codes))
+    by_code = {procedure.code: procedure for procedure in everything}
+    reading.note(folder / "waivers.json", waiver_faults(waivers.waivers, by_code))
     return Catalogue(
         version=1,
         in_force_from=procedures.in_force_from,
         published_on=procedures.published_on,
         source=procedures.source,
         agencies={agency.id: agency for agency in agencies.agencies},
-        procedures={procedure.code: procedure for procedure in everything},
+        procedures=by_code,
         waivers=waivers.waivers,
         calendar=days.calendar,
         rules=rules.rules,
@@ -213,7 +213,7 @@ def _change_faults(before: Catalogue, changes: ChangeFile) -> Faults:
     yield from agency_faults(changes.agencies, after.agencies.keys())
     yield from procedure_faults(changes.procedures, kinds)
     if changes.waivers is not None:
-        yield from waiver_faults(changes.waivers, after.procedures.keys())
+        yield from waiver_faults(changes.waivers, after.procedures)
     if changes.calendar is not None:
         yield from calendar_faults(changes.calendar.calendar, "$.calendar")
     if is_edition_reused(before.calendar, after.calendar):

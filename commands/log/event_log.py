@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from eventsourcing.persistence import StoredEvent
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from commands.log.arrays import Array, blobs, integers, texts, uuids
@@ -23,7 +24,7 @@ APPEND = b"""
 SELECT outcome, stream_id, version, position, recorded_at, detail FROM append_commands(
     %b::uuid[], %b::integer[], %b::integer[], %b::uuid[], %b::text[], %b::bytea[], %b::bytea[],
     %b::integer[], %b::integer[], %b::text[], %b::bytea[],
-    %b::integer[], %b::uuid[], %b::integer[], %b::timestamptz)
+    %b::integer[], %b::uuid[], %b::integer[], %b::integer[], %b::timestamptz)
 """
 LOAD = b"""
 SELECT e.position, e.stream_id, e.version, e.name, e.recorded_at, e.body
@@ -67,6 +68,15 @@ class AppendOutcome(StrEnum):
 _OUTCOMES = {outcome.value: outcome for outcome in AppendOutcome}
 
 
+class Also(Value, frozen=True, kw_only=True):
+    """What a command writes in another stream than its own: with its events, or not at all."""
+
+    stream: UUID
+    expected: int
+    """Version of that stream that the decision saw; 0 begins it."""
+    events: tuple[AnyEvent, ...]
+
+
 class Append(Value, frozen=True, kw_only=True):
     """A decided command on its way to the log.
 
@@ -85,6 +95,8 @@ class Append(Value, frozen=True, kw_only=True):
     detail: bytes | None
     looked_at: tuple[tuple[UUID, int], ...] = ()
     """Other streams that the decision rests on, and their versions as it saw them."""
+    also: tuple[Also, ...] = ()
+    """Each in a stream of its own, and none of those in `looked_at`."""
 
 
 class AppendResult(Value, frozen=True):
@@ -103,6 +115,8 @@ class _Stored(Value, frozen=True):
 
     command: Append
     events: tuple[StoredEvent, ...]
+    also: tuple[tuple[StoredEvent, ...], ...] = ()
+    """Those of its parts in other streams."""
     history: int | None = None
     """The number of the log's history that the command was decided on."""
 
@@ -133,7 +147,8 @@ class EventLog:
         Raises `Refused` when an event is too large, and `msgspec.ValidationError` when its stored
         form could not be read again, which is our mistake; nothing is appended then.
         """
-        return await self._appends.ask(_Stored(command, stored_events(command), history))
+        also = stored_also(command) if command.also else ()
+        return await self._appends.ask(_Stored(command, stored_events(command), also, history))
 
     async def load(self, after: dict[UUID, int]) -> dict[UUID, list[Stored]]:
         """The next records of each stream after a version, in order, at most `SLICE` of each."""
@@ -236,6 +251,18 @@ def stored_events(command: Append) -> tuple[StoredEvent, ...]:
     return tuple([to_append(stream, version, context, event) for version, event in numbered])
 
 
+def stored_also(command: Append) -> tuple[tuple[StoredEvent, ...], ...]:
+    """The stored forms of what a command writes in other streams; raises as `stored_events`."""
+    return tuple(
+        [
+            stored_events(
+                replace(command, stream=one.stream, expected=one.expected, events=one.events)
+            )
+            for one in command.also
+        ]
+    )
+
+
 def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[int, _Stored]]:
     """By place in the batch: the commands that do not meet, and those that come too late.
 
@@ -249,9 +276,12 @@ def _that_go_together(batch: list[_Stored]) -> tuple[dict[int, _Stored], dict[in
         command = stored.command
         key = (command.context.actor.int, command.key)
         stream = command.stream.int
-        if written.isdisjoint((key, stream, *(seen.int for seen, _ in command.looked_at))):
+        also = [part.stream.int for part in command.also]
+        looked_at = [seen.int for seen, _ in command.looked_at]
+        if written.isdisjoint((key, stream, *looked_at, *also)):
             together[nth] = stored
             written.add(key)
+            written.update(also)
             if command.events:
                 written.add(stream)
         else:
@@ -276,29 +306,47 @@ def _conflict(command: Append) -> AppendResult:
 
 def append_parameters(batch: Collection[Append]) -> tuple[Array, ...]:
     """The arrays that `append_commands` takes, the time apart."""
-    return _parameters([_Stored(command, stored_events(command)) for command in batch])
+    return _parameters(
+        [_Stored(command, stored_events(command), stored_also(command)) for command in batch]
+    )
 
 
 def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
-    commands = [stored.command for stored in batch]
-    contexts = [command.context for command in commands]
+    commands: list[Append] = []
+    streams, expected, counts, leaders = [], [], [], []
     owner, place, names = [], [], []
     bodies: list[bytes] = []
     looker, looked, seen = [], [], []
-    for nth, stored in enumerate(batch, start=1):
-        for at, event in enumerate(stored.events, start=1):
+
+    def add(command: Append, stream: UUID, version: int, events: Sequence[StoredEvent]) -> int:
+        commands.append(command)
+        streams.append(stream)
+        expected.append(version)
+        counts.append(len(events))
+        nth = len(commands)
+        for at, event in enumerate(events, start=1):
             owner.append(nth)
             place.append(at)
             names.append(event.topic)
             bodies.append(event.state)
-        for stream, version in stored.command.looked_at:
-            looker.append(nth)
+        return nth
+
+    for stored in batch:
+        command = stored.command
+        leader = add(command, command.stream, command.expected, stored.events)
+        leaders.append(leader)
+        for part, events in zip(command.also, stored.also, strict=True):
+            add(command, part.stream, part.expected, events)
+            leaders.append(leader)
+        for stream, version in command.looked_at:
+            looker.append(leader)
             looked.append(stream)
             seen.append(version)
+    contexts = [command.context for command in commands]
     return (
-        uuids([command.stream for command in commands]),
-        integers([command.expected for command in commands]),
-        integers([len(command.events) for command in commands]),
+        uuids(streams),
+        integers(expected),
+        integers(counts),
         uuids([context.actor for context in contexts]),
         texts([command.key for command in commands]),
         blobs([command.fingerprint for command in commands]),
@@ -310,6 +358,7 @@ def _parameters(batch: Collection[_Stored]) -> tuple[Array, ...]:
         integers(looker),
         uuids(looked),
         integers(seen),
+        integers(leaders),
     )
 
 

@@ -16,7 +16,14 @@ from msgspec.structs import replace
 
 from commands.log.codec import CODEC, PlacedEvent
 from commands.log.database import Clocks
-from commands.log.event_log import SLICE, Append, AppendOutcome, AppendResult, stored_events
+from commands.log.event_log import (
+    SLICE,
+    Append,
+    AppendOutcome,
+    AppendResult,
+    stored_also,
+    stored_events,
+)
 from domain.identity import dossier_code
 from domain.record import Stored
 
@@ -38,7 +45,8 @@ class MemoryLog:
 
     async def append(self, command: Append, history: int | None = None) -> AppendResult:
         """See `EventLog.append`."""
-        events = stored_events(command)
+        streams = (command.stream, *(one.stream for one in command.also))
+        facts = (stored_events(command), *stored_also(command))
         if history not in (None, self.history):
             return self._result(AppendOutcome.CONFLICT, command)
         actor = command.context.actor
@@ -54,17 +62,27 @@ class MemoryLog:
         self.recorder.insert_events(
             [
                 PlacedEvent(
-                    command.stream,
+                    stream,
                     event.originator_version,
                     event.topic,
                     event.state,
                     position,
                     self._recorded_at,
                 )
-                for position, event in enumerate(events, start=self.position + 1)
+                for position, (stream, event) in enumerate(
+                    (
+                        (s, event)
+                        for s, of_it in zip(streams, facts, strict=True)
+                        for event in of_it
+                    ),
+                    start=self.position + 1,
+                )
             ]
         )
-        result = self._result(AppendOutcome.DONE, command)
+        # The command's own events stand first; those of its parts come after.
+        after = sum(len(of_it) for of_it in facts[1:])
+        done = self._result(AppendOutcome.DONE, command)
+        result = replace(done, position=done.position - after)
         if command.key is not None:
             self._answers[actor, command.key] = (command.fingerprint, result)
         return result
@@ -101,7 +119,11 @@ class MemoryLog:
 
     def _moved_on(self, command: Append) -> bool:
         """Whether a stream that the decision rests on has not the version that it saw."""
-        seen = ((command.stream, command.expected), *command.looked_at)
+        seen = (
+            (command.stream, command.expected),
+            *command.looked_at,
+            *((part.stream, part.expected) for part in command.also),
+        )
         return any(self._version(stream) != version for stream, version in seen)
 
     def _version(self, stream: UUID) -> int:

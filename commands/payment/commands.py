@@ -30,12 +30,37 @@ class StartAttempt(Command, frozen=True, kw_only=True):
 
 
 class ConfirmPayment(Command, frozen=True, kw_only=True):
-    """Xác nhận đã thanh toán."""
+    """Xác nhận đã nhận tiền: what was really received, whatever was asked for."""
 
     attempt: Reference
     amount_vnd: Vnd
     transaction: Reference
     payer_name: ShortText | None = None
+    method: Method | None = None
+    """Only of cash or a transfer that came without an attempt: `attempt` then names a new one."""
+
+
+class CorrectEntry(Command, frozen=True, kw_only=True):
+    """Đính chính số tiền đã ghi nhầm tại quầy: by another hand than the one that entered it."""
+
+    attempt: Reference
+    amount_vnd: Vnd
+    """What was really received; 0: nothing."""
+    explanation: Text
+
+
+class ResolveDiscrepancy(Command, frozen=True, kw_only=True):
+    """Gắn tiền chênh lệch vào khoản phải nộp: it stands for what was due."""
+
+    discrepancy: Reference
+    explanation: Text
+
+
+class ReplaceReceipt(Command, frozen=True, kw_only=True):
+    """Hủy biên lai và lập biên lai thay thế: by another hand than the one that issued it."""
+
+    receipt: Reference
+    explanation: Text
 
 
 class DeclinePayment(Command, frozen=True, kw_only=True):
@@ -65,6 +90,8 @@ class AskRefund(Command, frozen=True, kw_only=True):
     refund: Reference
     amount_vnd: Vnd
     explanation: Text
+    discrepancy: Reference | None = None
+    """Whose money goes back: it then pays for nothing."""
 
 
 class ApproveRefund(Command, frozen=True, kw_only=True):
@@ -85,6 +112,9 @@ PaymentCommand = (
     | RequestPayment
     | StartAttempt
     | ConfirmPayment
+    | CorrectEntry
+    | ResolveDiscrepancy
+    | ReplaceReceipt
     | DeclinePayment
     | ReportUnknownOutcome
     | SettlePayment

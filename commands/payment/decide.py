@@ -13,22 +13,34 @@ from commands.payment.commands import (
     AssessFee,
     CompleteRefund,
     ConfirmPayment,
+    CorrectEntry,
     DeclinePayment,
     PaymentCommand,
+    ReplaceReceipt,
     ReportUnknownOutcome,
     RequestPayment,
+    ResolveDiscrepancy,
     SettlePayment,
     StartAttempt,
 )
+from commands.payment.discrepancies import (
+    correct,
+    discrepancy_kind,
+    found,
+    resolve,
+    resolved,
+)
 from commands.payment.fees import fee_lines, waivers
-from commands.separation import is_own_case, refuse_own_case, refuse_same_hand
+from commands.payment.receipts import replace_receipt, with_receipts
+from commands.separation import is_own_case, is_same_hand, refuse_own_case, refuse_same_hand
 from domain import payment as e
 from domain.account import Role
 from domain.calendar import CITY_TIME, is_published
+from domain.catalogue.procedure import DOSSIER_VND_MAX, Place
 from domain.claim.transaction import TransactionClaimed, transaction_id
 from domain.digest import digest
-from domain.dossier import Channel, Status
-from domain.payment import Attempt, AttemptState, Method, Payment, PaymentEvent
+from domain.dossier import Channel
+from domain.payment import Attempt, AttemptState, Method, Payment, PaymentEvent, evolve
 from domain.refusal import Reason, Refused, refuse_if
 
 Events = tuple[PaymentEvent, ...]
@@ -37,12 +49,15 @@ Events = tuple[PaymentEvent, ...]
 REQUEST_STANDS_FOR = timedelta(hours=24)
 
 
-OF_A_PAYMENT_MAX = 100
-"""Attempts of one payment, and refunds; each is remembered with it."""
+OF_A_PAYMENT_MAX = 50
+"""Attempts of one payment, refunds, and receipts; each is remembered with it."""
 
 
 ACTS_OF_AN_OFFICIAL: tuple[type[Command], ...] = (
     ConfirmPayment,
+    CorrectEntry,
+    ResolveDiscrepancy,
+    ReplaceReceipt,
     DeclinePayment,
     ReportUnknownOutcome,
     SettlePayment,
@@ -53,7 +68,17 @@ ACTS_OF_AN_OFFICIAL: tuple[type[Command], ...] = (
 
 
 ASKS_FOR_MONEY: tuple[type[Command], ...] = (AssessFee, RequestPayment, StartAttempt)
-"""What ends with the dossier; money that was taken is booked afterwards too."""
+"""What a dossier that was turned away or stopped ends; money that was taken is booked afterwards too."""
+
+
+WRITES_RECEIPTS: tuple[type[Command], ...] = (
+    AssessFee,
+    ConfirmPayment,
+    CorrectEntry,
+    ReplaceReceipt,
+    CompleteRefund,
+)
+"""What may issue or cancel a receipt."""
 
 
 BANK = "bank"
@@ -61,22 +86,28 @@ BANK = "bank"
 
 
 UNDECIDED = (AttemptState.STARTED, AttemptState.UNKNOWN)
-OVER = (Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED)
 
 
 def decide(payment: Payment | None, command: PaymentCommand, setting: Setting) -> Events:
-    """Already so: (). Otherwise guards, most general first; then the one answer."""
+    """Already so: (). Otherwise guards, most general first; then the one answer.
+
+    Receipts follow from what is then paid, in the same act.
+    """
     if isinstance(command, ASKS_FOR_MONEY):
-        over = setting.dossier is not None and setting.dossier.status in OVER
-        refuse_if(over, Reason.DOSSIER_CLOSED, "nothing more is to be paid for it")
+        refuse_if(
+            _owes_nothing(setting), Reason.DOSSIER_CLOSED, "nothing more is to be paid for it"
+        )
     if isinstance(command, AssessFee):
         refuse_if(payment is not None, Reason.FEE_ALREADY_ASSESSED)
-        return assess(setting)
+        return with_receipts(None, assess(setting), setting)
     if payment is None:
         raise Refused(Reason.FEE_NOT_ASSESSED)
     if isinstance(command, ACTS_OF_AN_OFFICIAL):
         refuse_own_case(setting.dossier, setting, payment.payer)
-    return DECISIONS[type(command)](payment, command, setting)
+    events = DECISIONS[type(command)](payment, command, setting)
+    if isinstance(command, WRITES_RECEIPTS):
+        return with_receipts(payment, events, setting)
+    return events
 
 
 def claims_of(
@@ -88,8 +119,11 @@ def claims_of(
     till; a transfer's, which a person copies from a statement, also among all agencies'.
     """
     match command:
-        case ConfirmPayment(attempt=name):
-            methods, use = frozenset({payment.attempts[name].method}), f"attempt {name}"
+        case ConfirmPayment(attempt=name, method=told):
+            known = payment.attempts.get(name)
+            method = known.method if known else told
+            assert method is not None, "what is confirmed came by some way"
+            methods, use = frozenset({method}), f"attempt {name}"
         case CompleteRefund(refund=name):
             methods, use = payment.methods_paid, f"refund {name}"
         case _:
@@ -105,11 +139,15 @@ def claims_of(
 def _books(payment: Payment, methods: frozenset[Method], setting: Setting) -> tuple[str, ...]:
     if _by_platform(setting):
         return (str(setting.actor),)
-    return (BANK, payment.agency) if Method.TRANSFER in methods else (payment.agency,)
+    till = setting.dossier.receiving_agency if setting.dossier else payment.agency
+    return (BANK, till) if Method.TRANSFER in methods else (till,)
 
 
 def assess(setting: Setting) -> Events:
-    """Every line with its amount, then the rules that waive lines, by the day of lodging."""
+    """Every line with its amount and its payee, then the rules that take something off.
+
+    All by the day of lodging. What is owed may be assessed after the result too.
+    """
     dossier, dossier_id = setting.dossier, setting.dossier_id
     if dossier is None or dossier_id is None:
         raise Refused(Reason.NOT_FOUND, "no dossier has this id")
@@ -117,19 +155,28 @@ def assess(setting: Setting) -> Events:
     case = procedure.case(dossier.case) if procedure else None
     if case is None:
         raise Refused(Reason.CASE_UNKNOWN, dossier.case)
-    lines = fee_lines(case, case.pages_counted(dossier.pages), dossier.copies)
+    on = e.AssessedOn(
+        case=dossier.case,
+        pages=case.pages_counted(dossier.pages),
+        copies=dossier.copies,
+        online=dossier.channel is Channel.ONLINE,
+        lodged_on=dossier.lodged_at.astimezone(CITY_TIME).date(),
+        proofs=tuple(sorted(dossier.papers & setting.catalogue.evidence)),
+    )
+    competent, receiving = dossier.competent_agency, dossier.receiving_agency
+    payees = {Place.COMPETENT: competent, Place.RECEIVING: receiving}
+    lines = fee_lines(case, on.pages, on.copies, payees)
     assessed = e.FeeAssessed(
         dossier=dossier_id,
         procedure=dossier.procedure,
-        agency=dossier.receiving_agency,
+        agency=competent,
+        collected_at=receiving,
+        on=on,
         payer=dossier.applicant_account or dossier.submitter,
         lines=lines,
         catalogue_version=setting.catalogue.version,
     )
-    online = dossier.channel is Channel.ONLINE
-    lodged_on = dossier.lodged_at.astimezone(CITY_TIME).date()
-    waived = waivers(setting.catalogue, dossier.procedure, case, lines, online=online, on=lodged_on)
-    return (assessed, *waived)
+    return (assessed, *waivers(setting.catalogue, dossier.procedure, case, lines, on))
 
 
 def request(payment: Payment, command: RequestPayment, setting: Setting) -> Events:
@@ -170,26 +217,21 @@ def start(payment: Payment, command: StartAttempt, setting: Setting) -> Events:
 
 
 def confirm(payment: Payment, command: ConfirmPayment, setting: Setting) -> Events:
-    """Callbacks repeat and arrive late; a wrong amount is never booked.
+    """What was received is booked, whatever was due; where it does not fit, that is a discrepancy.
 
-    What the platform took after it said "declined", or while another attempt paid, is booked:
-    nothing else could account for that money. At the till a declined attempt is over.
+    Callbacks repeat and arrive late. Another amount or transaction for an attempt that is confirmed
+    is a contradiction and no second payment: that has an attempt of its own.
     """
+    if command.attempt not in payment.attempts and command.method is not None:
+        return _unrequested(payment, command, command.method, setting)
     attempt = _reported(payment, command.attempt, setting)
+    other = command.method not in (None, attempt.method)
+    refuse_if(other, Reason.ALREADY_OTHERWISE, f"it is by {attempt.method}", "/method")
     if attempt.state is AttemptState.CONFIRMED:
         said = digest(command.amount_vnd, command.transaction, command.payer_name)
         return _already(same=said == attempt.said)
-    over = attempt.state is AttemptState.DECLINED and attempt.method is not Method.ONLINE
-    refuse_if(over, Reason.ATTEMPT_DECIDED, command.attempt)
-    differs = command.amount_vnd != attempt.amount_vnd
-    refuse_if(differs, Reason.AMOUNT_DIFFERS, f"requested {attempt.amount_vnd}", "/amount_vnd")
-    return (
-        e.PaymentConfirmed(
-            attempt=command.attempt,
-            amount_vnd=command.amount_vnd,
-            transaction=command.transaction,
-            payer_name=command.payer_name,
-        ),
+    return _received(
+        payment, command, discrepancy_kind(payment, attempt, command, setting), setting
     )
 
 
@@ -233,7 +275,7 @@ def ask_refund(payment: Payment, command: AskRefund, setting: Setting) -> Events
     known = payment.refunds.get(command.refund)
     if known is not None:
         asked = known.state is not e.RefundState.DONE
-        said = digest(command.amount_vnd, command.explanation)
+        said = digest(command.amount_vnd, command.explanation, command.discrepancy)
         same = asked and said == known.said and known.asked_by == setting.actor
         refuse_if(not same, Reason.REFUND_EXISTS, command.refund, "/refund")
         return ()
@@ -241,12 +283,15 @@ def ask_refund(payment: Payment, command: AskRefund, setting: Setting) -> Events
     too_large = not 0 < command.amount_vnd <= payment.refundable_vnd
     detail = f"refundable {payment.refundable_vnd}"
     refuse_if(too_large, Reason.REFUND_TOO_LARGE, detail, "/amount_vnd")
+    if command.discrepancy is not None:
+        _check_return(payment, command.discrepancy, command.amount_vnd)
     return (
         e.RefundAsked(
             refund=command.refund,
             amount_vnd=command.amount_vnd,
             explanation=command.explanation,
             by=setting.actor,
+            discrepancy=command.discrepancy,
         ),
     )
 
@@ -270,19 +315,23 @@ def complete_refund(payment: Payment, command: CompleteRefund, setting: Setting)
     if refund.state is e.RefundState.DONE:
         return _already(same=digest(command.transaction) == refund.said)
     refuse_if(refund.state is not e.RefundState.APPROVED, Reason.REFUND_NOT_APPROVED)
-    return (
-        e.RefundDone(
-            refund=command.refund,
-            transaction=command.transaction,
-            amount_vnd=refund.amount_vnd,
-        ),
+    done = e.RefundDone(
+        refund=command.refund,
+        transaction=command.transaction,
+        amount_vnd=refund.amount_vnd,
+        of_discrepancy=refund.discrepancy is not None,
     )
+    after = evolve(payment, done, setting.at)
+    return (done, *resolved(after, e.Resolution.REFUNDED, setting))
 
 
 DECISIONS: dict[type, Callable[[Payment, Any, Setting], Events]] = {
     RequestPayment: request,
     StartAttempt: start,
     ConfirmPayment: confirm,
+    CorrectEntry: correct,
+    ResolveDiscrepancy: resolve,
+    ReplaceReceipt: replace_receipt,
     DeclinePayment: decline,
     ReportUnknownOutcome: report_unknown,
     SettlePayment: settle,
@@ -298,7 +347,22 @@ NEXT: dict[type, Callable[[Payment, Setting], bool]] = {
         _stands(p, at) and not p.open_attempt and len(p.attempts) < OF_A_PAYMENT_MAX
     ),
     # The platform may take money after it said "declined".
-    ConfirmPayment: lambda p, by: _has_attempt(p, by, *UNDECIDED, AttemptState.DECLINED),
+    # Money comes to the till and to the agency's account without being asked for, too.
+    ConfirmPayment: lambda p, by: (
+        by.role is Role.CASHIER or _has_attempt(p, by, *UNDECIDED, AttemptState.DECLINED)
+    ),
+    CorrectEntry: lambda p, by: any(
+        one.state is AttemptState.CONFIRMED
+        and one.method is not Method.ONLINE
+        and not is_same_hand(by, one.entered_by)
+        for one in p.attempts.values()
+    ),
+    ResolveDiscrepancy: lambda p, by: any(
+        one.open and not is_same_hand(by, one.found_by) for one in p.discrepancies.values()
+    ),
+    ReplaceReceipt: lambda p, by: any(
+        one.valid and not is_same_hand(by, one.issued_by) for one in p.receipts.values()
+    ),
     DeclinePayment: lambda p, by: _has_attempt(p, by, *UNDECIDED),
     ReportUnknownOutcome: lambda p, by: _has_attempt(p, by, AttemptState.STARTED),
     SettlePayment: lambda p, by: p.paid_vnd > p.settled_vnd and _may_settle(p, by),
@@ -309,6 +373,54 @@ NEXT: dict[type, Callable[[Payment, Setting], bool]] = {
     ),
 }
 """When a command can lead to an event at all: what it says may still be refused."""
+
+
+def _unrequested(
+    payment: Payment, command: ConfirmPayment, method: Method, setting: Setting
+) -> Events:
+    """Money that came without an attempt: it gets one, and stands as a discrepancy."""
+    refuse_if(method is Method.ONLINE, Reason.ATTEMPT_UNKNOWN, command.attempt, "/attempt")
+    _check_report(frozenset({method}), setting)
+    refuse_if(len(payment.attempts) >= OF_A_PAYMENT_MAX, Reason.TOO_MANY, "attempts")
+    due_vnd = max(0, payment.due_vnd)
+    started = e.AttemptStarted(attempt=command.attempt, method=method, amount_vnd=due_vnd)
+    kind = e.DiscrepancyKind.UNREQUESTED if due_vnd else e.DiscrepancyKind.ALREADY_PAID
+    begun = evolve(payment, started, setting.at)
+    return (started, *_received(begun, command, kind, setting))
+
+
+def _received(
+    payment: Payment,
+    command: ConfirmPayment,
+    kind: e.DiscrepancyKind | None,
+    setting: Setting,
+) -> Events:
+    """The booking, what it settles of former discrepancies, and the one that it opens."""
+    refuse_if(command.amount_vnd == 0, Reason.NOTHING_RECEIVED, pointer="/amount_vnd")
+    too_large = command.amount_vnd > DOSSIER_VND_MAX
+    refuse_if(too_large, Reason.AMOUNT_TOO_LARGE, "no payment can be so large", "/amount_vnd")
+    confirmed = e.PaymentConfirmed(
+        attempt=command.attempt,
+        amount_vnd=command.amount_vnd,
+        transaction=command.transaction,
+        payer_name=command.payer_name,
+        by=setting.actor,
+    )
+    if kind is None and not payment.discrepancies:
+        return (confirmed,)
+    after = evolve(payment, confirmed, setting.at)
+    settled = resolved(after, e.Resolution.REST_PAID, setting)
+    return (confirmed, *settled, *found(after, command.attempt, kind, setting))
+
+
+def _check_return(payment: Payment, name: str, amount_vnd: int) -> None:
+    """No more goes back of a discrepancy's money than there is, and none of a resolved one's."""
+    known = payment.discrepancies.get(name)
+    if known is None or not known.open:
+        raise Refused(Reason.DISCREPANCY_UNKNOWN, f"no open one is {name}", "/discrepancy")
+    asked = sum(one.amount_vnd for one in payment.refunds.values() if one.discrepancy == name)
+    left = known.amount_vnd - asked
+    refuse_if(amount_vnd > left, Reason.REFUND_TOO_LARGE, f"refundable {left}", "/amount_vnd")
 
 
 def _reported(payment: Payment, name: str, setting: Setting) -> Attempt:
@@ -361,8 +473,7 @@ def _refund(payment: Payment, name: str) -> e.Refund:
 
 def may_follow(payment: Payment | None, command: type[Command], setting: Setting) -> bool:
     """Whether some command of this kind by this actor can lead to an event now."""
-    over = setting.dossier is not None and setting.dossier.status in OVER
-    if over and issubclass(command, ASKS_FOR_MONEY):
+    if issubclass(command, ASKS_FOR_MONEY) and _owes_nothing(setting):
         return False
     if payment is None or issubclass(command, AssessFee):
         return payment is None and issubclass(command, AssessFee)
@@ -370,6 +481,11 @@ def may_follow(payment: Payment | None, command: type[Command], setting: Setting
     if official and is_own_case(setting.dossier, setting, payment.payer):
         return False
     return bool(NEXT[command](payment, setting))
+
+
+def _owes_nothing(setting: Setting) -> bool:
+    """Whether the dossier ended without a service; after a result, what is owed is still owed."""
+    return setting.dossier is not None and setting.dossier.ended_without_service
 
 
 def _stands(payment: Payment, setting: Setting) -> bool:

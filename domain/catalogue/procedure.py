@@ -34,6 +34,26 @@ class FeeUnit(StrEnum):
     COPY = "copy"
 
 
+class Place(StrEnum):
+    """Which of a dossier's agencies does a step, or gets a fee."""
+
+    RECEIVING = "receiving"
+    COMPETENT = "competent"
+    COMMUNE = "commune"
+    """The commune where the matter lies, as the lodging names it."""
+
+
+class Collection(StrEnum):
+    """When a fee is collected (HinhThucThu of the payment platform)."""
+
+    AT_RECEPTION = "at_reception"
+    """1: when the dossier is received."""
+    WITH_SUPPLEMENT = "with_supplement"
+    """2: when papers are added."""
+    BEFORE_RESULT = "before_result"
+    """4: before the result is handed over."""
+
+
 class Fee(Struct, frozen=True, kw_only=True):
     """One line of the fee table of a case."""
 
@@ -47,6 +67,9 @@ class Fee(Struct, frozen=True, kw_only=True):
     to_page: Annotated[int, Meta(ge=1)] | None = None
     copy_max_vnd: Vnd | None = None
     """Of pages: what the line comes to at most for one copy."""
+    beneficiary: Place = Place.COMPETENT
+    """Whose money it is, whoever takes it."""
+    collect: Collection = Collection.AT_RECEPTION
 
     def quantity(self, pages: int, copies: int) -> int:
         """How many units a dossier of so many pages and copies has."""
@@ -73,15 +96,6 @@ class Paper(Struct, frozen=True, kw_only=True):
     required: bool = True
     counted: bool = False
     """Whether fees by the page count its pages."""
-
-
-class Place(StrEnum):
-    """Which of a dossier's agencies does a step."""
-
-    RECEIVING = "receiving"
-    COMPETENT = "competent"
-    COMMUNE = "commune"
-    """The commune where the matter lies, as the lodging names it."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -186,9 +200,10 @@ class Procedure(Struct, frozen=True, kw_only=True):
 
 
 class Waiver(Struct, frozen=True, kw_only=True):
-    """Miễn: a dated rule that sets fee lines to 0 đồng; a receipt of 0 đồng is still due.
+    """Miễn, giảm: a dated rule that takes fee lines off, whole or in part.
 
     Applies by the time of lodging, half-open [valid_from, valid_before). `procedures` empty means all.
+    What comes to 0 đồng still gets a receipt.
     """
 
     rule: str
@@ -199,16 +214,33 @@ class Waiver(Struct, frozen=True, kw_only=True):
     valid_from: date
     valid_before: date | None
     procedures: frozenset[str]
+    percent: Annotated[int, Meta(ge=1, le=100)] = 100
+    """Of the line that is taken off; a part of a đồng stays due."""
+    evidence: frozenset[str] = frozenset()
+    """Codes of papers, one of which shows that the rule is for this person; empty: it is for all."""
 
-    def covers(self, procedure: str, fee: Fee, *, online: bool, lodged_on: date) -> bool:
-        """Whether this rule sets that fee line to 0 đồng for a dossier lodged on that day."""
+    def covers(
+        self,
+        procedure: str,
+        fee: Fee,
+        *,
+        online: bool,
+        lodged_on: date,
+        papers: frozenset[str] = frozenset(),
+    ) -> bool:
+        """Whether this rule is for that fee line of a dossier lodged on that day with those papers."""
         return (
             fee.kind in self.kinds
             and (online or not self.online_only)
             and self.valid_from <= lodged_on
             and (self.valid_before is None or lodged_on < self.valid_before)
             and (not self.procedures or procedure in self.procedures)
+            and (not self.evidence or not self.evidence.isdisjoint(papers))
         )
+
+    def taken_off(self, amount_vnd: int) -> int:
+        """What is taken off a line of that amount, in đồng."""
+        return amount_vnd * self.percent // 100
 
 
 class LifeRules(Struct, frozen=True, kw_only=True):
@@ -241,18 +273,31 @@ class Catalogue(Struct, frozen=True, kw_only=True, dict=True):
         """For each agency the one with a seal of its own (con dấu) that it is, or belongs to."""
         return {one: self._seat_of(agency) for one, agency in self.agencies.items()}
 
+    @cached_property
+    def evidence(self) -> frozenset[str]:
+        """Codes of all papers that some rule takes as a proof."""
+        return frozenset[str]().union(*(waiver.evidence for waiver in self.waivers))
+
     def _seat_of(self, agency: Agency) -> str:
         while agency.kind is AgencyKind.DEPARTMENT_UNIT and agency.parent in self.agencies:
             agency = self.agencies[agency.parent]
         return agency.id
 
-    def waiver(self, procedure: str, fee: Fee, *, online: bool, lodged_on: date) -> Waiver | None:
-        """The first rule that waives the line, in published order."""
+    def waiver(
+        self,
+        procedure: str,
+        fee: Fee,
+        *,
+        online: bool,
+        lodged_on: date,
+        papers: frozenset[str] = frozenset(),
+    ) -> Waiver | None:
+        """The first rule that is for the line, in published order."""
         return next(
             (
                 w
                 for w in self.waivers
-                if w.covers(procedure, fee, online=online, lodged_on=lodged_on)
+                if w.covers(procedure, fee, online=online, lodged_on=lodged_on, papers=papers)
             ),
             None,
         )

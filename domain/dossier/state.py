@@ -178,6 +178,12 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
         return self.due_at is not None and (self.finished_at or at) > self.due_at
 
     @property
+    def ended_without_service(self) -> bool:
+        """Whether it was turned away or stopped: then nothing is owed, and what was paid goes back."""
+        status = self.closed_from if self.status is Status.CLOSED else self.status
+        return status in (Status.TURNED_AWAY, Status.STOPPED)
+
+    @property
     def applicant_account(self) -> UUID | None:
         """The account whose matter it is, if there is one."""
         return self.applicant.account

@@ -1,13 +1,15 @@
 """Thanh toán: the events of what a dossier's applicant owes, pays and gets back."""
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
 
-from domain.catalogue.procedure import FeeKind, Vnd
+from domain.catalogue.procedure import Collection, FeeKind, Place, Vnd
 from domain.event import (
+    OF_APPLICANT,
     OF_MENTIONED,
     OF_PAYER,
     AgencyId,
@@ -32,6 +34,38 @@ class Method(StrEnum):
     TRANSFER = "transfer"
 
 
+class DiscrepancyKind(StrEnum):
+    """Why money that was received does not stand where it should."""
+
+    TOO_LITTLE = "too_little"
+    TOO_MUCH = "too_much"
+    AFTER_DECLINED = "after_declined"
+    AFTER_EXPIRY = "after_expiry"
+    ALREADY_PAID = "already_paid"
+    """Nothing was due any more: it was paid twice."""
+    UNREQUESTED = "unrequested"
+    """It came without an attempt that we know of."""
+
+
+class Resolution(StrEnum):
+    """What ended a discrepancy."""
+
+    ATTACHED = "attached"
+    """Somebody saw to it that the money stands for what was due."""
+    REST_PAID = "rest_paid"
+    REFUNDED = "refunded"
+    CORRECTED = "corrected"
+    """The entry was wrong, not the money."""
+
+
+class ReceiptEnd(StrEnum):
+    """Why a receipt was cancelled."""
+
+    REPLACED = "replaced"
+    CORRECTED = "corrected"
+    REFUNDED = "refunded"
+
+
 class FeeLine(Value, frozen=True, kw_only=True):
     """One line of the assessment: `amount_vnd` = `quantity` x `unit_vnd`."""
 
@@ -41,6 +75,24 @@ class FeeLine(Value, frozen=True, kw_only=True):
     quantity: Annotated[int, Meta(ge=1)]
     unit_vnd: Vnd
     amount_vnd: Vnd
+    beneficiary: Place = Place.COMPETENT
+    payee: AgencyId | None = None
+    """The agency whose money it is; unknown only in a quotation."""
+    collect: Collection = Collection.AT_RECEPTION
+
+
+class AssessedOn(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What the lines follow from, so that they can be reckoned again from the event alone."""
+
+    case: str
+    pages: int
+    """That fees count: of what is certified."""
+    copies: int
+    online: bool
+    lodged_on: date
+    """In the city."""
+    proofs: Annotated[tuple[str, ...], OF_APPLICANT] = ()
+    """Codes of the papers that entitle to a waiver: they tell of poverty or disability."""
 
 
 class FeeAssessed(Event, frozen=True, kw_only=True, tag="payment.fee_assessed"):
@@ -49,6 +101,10 @@ class FeeAssessed(Event, frozen=True, kw_only=True, tag="payment.fee_assessed"):
     dossier: UUID
     procedure: ProcedureCode
     agency: AgencyId
+    """The competent agency: it is paid, keeps the ledger, and issues the receipts."""
+    collected_at: AgencyId
+    """The receiving agency, at whose till one pays."""
+    on: AssessedOn
     payer: UUID | None = None
     """Account of the applicant, or of who lodged online; nobody where neither has one."""
     lines: tuple[FeeLine, ...]
@@ -56,10 +112,11 @@ class FeeAssessed(Event, frozen=True, kw_only=True, tag="payment.fee_assessed"):
 
 
 class FeeWaived(Event, frozen=True, kw_only=True, tag="payment.fee_waived"):
-    """Miễn phí, lệ phí theo quy định; a receipt of 0 đồng is still due."""
+    """Miễn, giảm phí, lệ phí theo quy định; what comes to 0 đồng still gets a receipt."""
 
     rule: ShortText
     legal_basis: ShortText
+    kind: FeeKind
     lines: tuple[str, ...]
     amount_vnd: Vnd
 
@@ -81,16 +138,76 @@ class AttemptStarted(Event, frozen=True, kw_only=True, tag="payment.attempt_star
 
 
 class PaymentConfirmed(Event, frozen=True, kw_only=True, tag="payment.confirmed"):
-    """Thanh toán thành công.
+    """Đã nhận tiền.
 
-    Money is booked when it was taken, also after "declined" or when another attempt has paid: what
-    then is more than was due makes the amount due negative, until it is refunded.
+    Money is booked when it was taken, whatever the amount, also after "declined", after the request
+    has run out, or when another attempt has paid. Where it does not fit, a discrepancy follows.
     """
 
     attempt: Reference
     amount_vnd: Vnd
+    """What was received."""
     transaction: Reference
     payer_name: Annotated[ShortText | None, OF_PAYER] = None
+    by: UUID | None = None
+    """Who entered it, and may not correct it."""
+
+
+class DiscrepancyOpened(Event, frozen=True, kw_only=True, tag="payment.discrepancy_opened"):
+    """Phát hiện chênh lệch: money was received that does not fit what was due."""
+
+    discrepancy: Reference
+    kind: DiscrepancyKind
+    attempt: Reference
+    amount_vnd: Vnd
+    """What is in question: the whole sum, or what was too much of it."""
+    by: UUID | None = None
+
+
+class DiscrepancyResolved(Event, frozen=True, kw_only=True, tag="payment.discrepancy_resolved"):
+    """Xử lý xong chênh lệch."""
+
+    discrepancy: Reference
+    resolution: Resolution
+    explanation: Annotated[Text | None, OF_MENTIONED] = None
+    by: UUID | None = None
+
+
+class EntryCorrected(Event, frozen=True, kw_only=True, tag="payment.entry_corrected"):
+    """Đính chính bút toán tại quầy: the amount that was entered, and the right one."""
+
+    attempt: Reference
+    recorded_vnd: Vnd
+    amount_vnd: Vnd
+    """What was really received."""
+    explanation: Annotated[Text, OF_MENTIONED]
+    by: UUID | None = None
+
+
+class ReceiptIssued(Event, frozen=True, kw_only=True, tag="payment.receipt_issued"):
+    """Lập biên lai, phí và lệ phí riêng; also of 0 đồng (NQ 07/2024/NQ-HĐND)."""
+
+    receipt: Reference
+    """Series and number: `LP26-0000042`, unique within the agency."""
+    series: Reference
+    number: Annotated[int, Meta(ge=1)]
+    """Without a gap within the agency's year and kind."""
+    kind: FeeKind
+    agency: AgencyId
+    amount_vnd: Vnd
+    lines: tuple[str, ...]
+    replaces: Reference | None = None
+    by: UUID | None = None
+    """Who issued it, and may not replace it."""
+
+
+class ReceiptCancelled(Event, frozen=True, kw_only=True, tag="payment.receipt_cancelled"):
+    """Hủy biên lai; its number stays used."""
+
+    receipt: Reference
+    ground: ReceiptEnd
+    explanation: Annotated[Text | None, OF_MENTIONED] = None
+    by: UUID | None = None
 
 
 class PaymentDeclined(Event, frozen=True, kw_only=True, tag="payment.declined"):
@@ -122,6 +239,8 @@ class RefundAsked(Event, frozen=True, kw_only=True, tag="payment.refund_asked"):
     explanation: Annotated[Text, OF_MENTIONED]
     by: UUID | None = None
     """Who asked, and may not approve or pay it out."""
+    discrepancy: Reference | None = None
+    """Whose money goes back, if it is that of one."""
 
 
 class RefundApproved(Event, frozen=True, kw_only=True, tag="payment.refund_approved"):
@@ -140,6 +259,8 @@ class RefundDone(Event, frozen=True, kw_only=True, tag="payment.refund_done"):
     refund: Reference
     transaction: Reference
     amount_vnd: Vnd
+    of_discrepancy: bool = False
+    """Whether the money was a discrepancy's, and so pays for nothing."""
 
 
 PaymentEvent = (
@@ -148,6 +269,11 @@ PaymentEvent = (
     | PaymentRequested
     | AttemptStarted
     | PaymentConfirmed
+    | DiscrepancyOpened
+    | DiscrepancyResolved
+    | EntryCorrected
+    | ReceiptIssued
+    | ReceiptCancelled
     | PaymentDeclined
     | OutcomeUnknown
     | PaymentSettled

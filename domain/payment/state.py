@@ -9,10 +9,15 @@ from uuid import UUID
 from msgspec import field
 from msgspec.structs import replace
 
+from domain.catalogue.procedure import FeeKind
 from domain.digest import digest
 from domain.event import stream_id
 from domain.payment.events import (
     AttemptStarted,
+    DiscrepancyKind,
+    DiscrepancyOpened,
+    DiscrepancyResolved,
+    EntryCorrected,
     FeeAssessed,
     FeeLine,
     FeeWaived,
@@ -23,6 +28,8 @@ from domain.payment.events import (
     PaymentEvent,
     PaymentRequested,
     PaymentSettled,
+    ReceiptCancelled,
+    ReceiptIssued,
     RefundApproved,
     RefundAsked,
     RefundDone,
@@ -57,6 +64,13 @@ class Attempt(Value, frozen=True):
     state: AttemptState
     said: bytes | None = None
     """Digest of what was reported of its outcome."""
+    expires_at: datetime | None = None
+    """With its request; None: it had none."""
+    received_vnd: int = 0
+    entered_by: UUID | None = None
+    """Who confirmed it."""
+    corrected: bytes | None = None
+    """Digest of its last correction."""
 
 
 class Refund(Value, frozen=True):
@@ -70,6 +84,38 @@ class Refund(Value, frozen=True):
     approved_by: UUID | None = None
     approved_for: UUID | None = None
     """In whose name, where a deputy approved."""
+    discrepancy: str | None = None
+
+
+class Discrepancy(Value, frozen=True, omit_defaults=True):
+    """Money that was received and does not fit; in đồng."""
+
+    kind: DiscrepancyKind
+    attempt: str
+    amount_vnd: int
+    found_by: UUID | None
+    said: bytes | None = None
+    """Digest of how it was resolved; None: it is open."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not resolved."""
+        return self.said is None
+
+
+class Receipt(Value, frozen=True, omit_defaults=True):
+    """One receipt."""
+
+    kind: FeeKind
+    amount_vnd: int
+    issued_by: UUID | None
+    said: bytes | None = None
+    """Digest of why it was cancelled; None: it is valid."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it was not cancelled."""
+        return self.said is None
 
 
 class Payment(Value, frozen=True, kw_only=True):
@@ -90,11 +136,56 @@ class Payment(Value, frozen=True, kw_only=True):
     request_expires_at: datetime | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
+    waived: dict[FeeKind, int] = field(default_factory=dict)
+    returned_vnd: int = 0
+    """What went back of discrepancies: it pays for nothing."""
+    refunded_vnd: int = 0
+    """All that went back."""
+    discrepancies: dict[str, Discrepancy] = field(default_factory=dict)
+    receipts: dict[str, Receipt] = field(default_factory=dict)
 
     @property
     def due_vnd(self) -> int:
         """What is still to be paid; below 0 what was paid too much."""
-        return self.assessed_vnd - self.waived_vnd - self.paid_vnd
+        return self.payable_vnd - self.paid_vnd + self.returned_vnd
+
+    @property
+    def payable_vnd(self) -> int:
+        """What is to be paid in all."""
+        return self.assessed_vnd - self.waived_vnd
+
+    @property
+    def kept_vnd(self) -> int:
+        """What was received and did not go back."""
+        return self.paid_vnd - self.refunded_vnd
+
+    @property
+    def excess_vnd(self) -> int:
+        """What is kept beyond what is to be paid."""
+        return max(0, self.kept_vnd - self.payable_vnd)
+
+    @property
+    def receipted(self) -> dict[FeeKind, int]:
+        """What valid receipts should say, by kind of fee.
+
+        0 đồng where all of a kind was waived; the rest once everything is paid, and no more than is
+        kept of it.
+        """
+        left = min(self.kept_vnd, self.payable_vnd) if self.due_vnd <= 0 else 0
+        wanted: dict[FeeKind, int] = {}
+        for kind in FeeKind:
+            assessed = sum(line.amount_vnd for line in self.lines if line.kind is kind)
+            owed = assessed - self.waived.get(kind, 0)
+            amount = min(owed, left)
+            left -= amount
+            if amount or (assessed and not owed):
+                wanted[kind] = amount
+        return wanted
+
+    @property
+    def valid_receipts(self) -> dict[FeeKind, str]:
+        """The receipt of each kind that was not cancelled."""
+        return {one.kind: name for name, one in self.receipts.items() if one.valid}
 
     @property
     def refundable_vnd(self) -> int:
@@ -121,7 +212,7 @@ def payment_id(dossier: UUID) -> UUID:
     return stream_id("payment", str(dossier))
 
 
-def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Payment:  # noqa: C901, PLR0911  one case for each event
+def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Payment:  # noqa: C901, PLR0911, PLR0912  one case for each event
     """The state after one more fact. Total and silent."""
     if isinstance(event, FeeAssessed):
         return Payment(
@@ -136,7 +227,12 @@ def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Paymen
     payment = replace(payment, known_at=at)
     match event:
         case FeeWaived():
-            return replace(payment, waived_vnd=payment.waived_vnd + event.amount_vnd)
+            so_far = payment.waived.get(event.kind, 0)
+            return replace(
+                payment,
+                waived_vnd=payment.waived_vnd + event.amount_vnd,
+                waived={**payment.waived, event.kind: so_far + event.amount_vnd},
+            )
         case PaymentRequested():
             return replace(
                 payment,
@@ -146,22 +242,54 @@ def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Paymen
                 request_expires_at=event.expires_at,
             )
         case AttemptStarted():
-            started = Attempt(event.method, event.amount_vnd, AttemptState.STARTED)
+            expires_at = payment.request_expires_at if payment.request else None
+            started = Attempt(
+                event.method, event.amount_vnd, AttemptState.STARTED, expires_at=expires_at
+            )
             return replace(payment, attempts={**payment.attempts, event.attempt: started})
         case PaymentConfirmed():
             paid = replace(payment, paid_vnd=payment.paid_vnd + event.amount_vnd, request=None)
-            said = digest(event.amount_vnd, event.transaction, event.payer_name)
-            return _attempt(paid, event.attempt, AttemptState.CONFIRMED, said)
+            change = {
+                "state": AttemptState.CONFIRMED,
+                "said": digest(event.amount_vnd, event.transaction, event.payer_name),
+                "received_vnd": event.amount_vnd,
+                "entered_by": event.by,
+            }
+            return _attempt(paid, event.attempt, change)
         case PaymentDeclined():
-            return _attempt(payment, event.attempt, AttemptState.DECLINED, digest(event.code))
+            said = digest(event.code)
+            return _attempt(payment, event.attempt, {"state": AttemptState.DECLINED, "said": said})
         case OutcomeUnknown():
             said = digest(event.explanation)
-            return _attempt(payment, event.attempt, AttemptState.UNKNOWN, said)
+            return _attempt(payment, event.attempt, {"state": AttemptState.UNKNOWN, "said": said})
+        case EntryCorrected():
+            paid_vnd = payment.paid_vnd + event.amount_vnd - event.recorded_vnd
+            said = digest(event.amount_vnd, event.explanation, event.by)
+            change = {"received_vnd": event.amount_vnd, "corrected": said}
+            return _attempt(replace(payment, paid_vnd=paid_vnd), event.attempt, change)
+        case DiscrepancyOpened():
+            found = Discrepancy(event.kind, event.attempt, event.amount_vnd, event.by)
+            found_all = {**payment.discrepancies, event.discrepancy: found}
+            return replace(payment, discrepancies=found_all)
+        case DiscrepancyResolved():
+            known = payment.discrepancies[event.discrepancy]
+            said = digest(event.resolution, event.explanation, event.by)
+            resolved = {**payment.discrepancies, event.discrepancy: replace(known, said=said)}
+            return replace(payment, discrepancies=resolved)
+        case ReceiptIssued():
+            issued = Receipt(event.kind, event.amount_vnd, event.by)
+            return replace(payment, receipts={**payment.receipts, event.receipt: issued})
+        case ReceiptCancelled():
+            said = digest(event.ground, event.explanation, event.by)
+            cancelled = replace(payment.receipts[event.receipt], said=said)
+            return replace(payment, receipts={**payment.receipts, event.receipt: cancelled})
         case PaymentSettled():
             return replace(payment, settled_vnd=payment.settled_vnd + event.amount_vnd)
         case RefundAsked():
-            said = digest(event.amount_vnd, event.explanation)
-            asked = Refund(event.amount_vnd, RefundState.ASKED, said, event.by)
+            said = digest(event.amount_vnd, event.explanation, event.discrepancy)
+            asked = Refund(
+                event.amount_vnd, RefundState.ASKED, said, event.by, discrepancy=event.discrepancy
+            )
             return replace(payment, refunds={**payment.refunds, event.refund: asked})
         case RefundApproved():
             change = {
@@ -172,13 +300,19 @@ def evolve(payment: Payment | None, event: PaymentEvent, at: datetime) -> Paymen
             return _refund(payment, event.refund, change)
         case RefundDone():
             said = digest(event.transaction)
+            returned = event.amount_vnd if event.of_discrepancy else 0
+            payment = replace(
+                payment,
+                refunded_vnd=payment.refunded_vnd + event.amount_vnd,
+                returned_vnd=payment.returned_vnd + returned,
+            )
             return _refund(payment, event.refund, {"state": RefundState.DONE, "said": said})
         case _:
             assert_never(event)
 
 
-def _attempt(payment: Payment, name: str, state: AttemptState, said: bytes) -> Payment:
-    attempt = replace(payment.attempts[name], state=state, said=said)
+def _attempt(payment: Payment, name: str, change: dict[str, Any]) -> Payment:
+    attempt = replace(payment.attempts[name], **change)
     return replace(payment, attempts={**payment.attempts, name: attempt})
 
 

@@ -84,6 +84,7 @@ class Places(Struct, frozen=True):
 
 Found = tuple[bool, str]
 Check = Callable[[Places], Awaitable[Found]]
+FoldedCheck = Callable[[Places, Folded], Awaitable[Found]]
 
 
 async def check_all(places: Places, tell: Callable[[Finding], None]) -> list[Finding]:
@@ -110,12 +111,15 @@ async def check_all(places: Places, tell: Callable[[Finding], None]) -> list[Fin
     await _compare_views(places, reached)
     started = time.monotonic()
     folded = await _folded(places.dsn)
-    holds, explanation = await held_by_one_agency(places, folded)
-    taken = time.monotonic() - started
-    reached(Finding("open_dossiers_held_by_one_agency", holds, explanation, taken))
-    started = time.monotonic()
-    holds, explanation = await ledger_balances(places, folded)
-    reached(Finding("ledger_balances", holds, explanation, time.monotonic() - started))
+    of_folded: Mapping[str, FoldedCheck] = {
+        "open_dossiers_held_by_one_agency": held_by_one_agency,
+        "ledger_balances": ledger_balances,
+        "receipts_without_gap": receipts_without_gap,
+    }
+    for name, check_folded in of_folded.items():
+        holds, explanation = await check_folded(places, folded)
+        reached(Finding(name, holds, explanation, time.monotonic() - started))
+        started = time.monotonic()
     for name, tally in (
         ("dates_counted_again", folded.dates),
         ("dong_counted_again", folded.dong),
@@ -335,7 +339,7 @@ async def held_by_one_agency(places: Places, folded: Folded) -> Found:
 
 
 async def ledger_balances(places: Places, folded: Folded) -> Found:
-    """Assessed = waived + paid + due, refunded <= paid, and every sum of the money is the same."""
+    """Every đồng that was received is paid, given back or in question; every sum is the same."""
     sums = []
     async with await AsyncConnection.connect(places.dsn) as connection:
         for table in ("payment", "ledger_day"):
@@ -346,10 +350,12 @@ async def ledger_balances(places: Places, folded: Folded) -> Found:
     same = all(tuple(row or ()) == folded.sums for row in sums)
     holds = same and not unbalanced and not folded.unbalanced
     assessed, waived, paid, settled, refunded = folded.sums
-    due = assessed - waived - paid
+    due = folded.due_vnd
+    returned = waived + paid + due - assessed
     return holds, (
-        f"assessed {assessed:,} = waived {waived:,} + paid {paid:,} + due {due:,};"
-        f" settled {settled:,}, refunded {refunded:,}; {len(unbalanced)} agencies off"
+        f"assessed {assessed:,} = waived {waived:,} + paid {paid:,} - returned {returned:,}"
+        f" + due {due:,}; settled {settled:,}, refunded {refunded:,};"
+        f" {folded.in_question} in question; {len(unbalanced)} agencies off"
     )
 
 
@@ -357,6 +363,15 @@ def counted_again(tally: Tally) -> str:
     """How many agree with the events before them, their catalogue and calendar; who does not."""
     said = f"{tally.compared:,} recomputed, {tally.wrong:,} wrong"
     return "; ".join([said, *map(str, tally.shown)])
+
+
+async def receipts_without_gap(_: Places, folded: Folded) -> Found:
+    """Each receipt is one leaf of one book, whose numbers follow each other from 1."""
+    receipts = folded.receipts
+    return receipts.agree, (
+        f"{receipts.issued.total():,} receipts, {receipts.numbered.total():,} leaves of"
+        f" {receipts.books} books, {receipts.gaps} gaps"
+    )
 
 
 async def _unbalanced(connection: AsyncConnection) -> list[str]:

@@ -27,7 +27,7 @@ from domain.calendar import (
     due,
     working_minutes_between,
 )
-from domain.catalogue.procedure import Case, Catalogue
+from domain.catalogue.procedure import Case, Catalogue, FeeKind
 from domain.dossier import Channel, Dossier
 from domain.payment import Payment
 from domain.record import Record
@@ -90,6 +90,10 @@ class Pinned(NamedTuple):
     calendar: Calendar
 
 
+Taken = tuple[str, FeeKind]
+"""A rule, and the kind of fee that it takes something off."""
+
+
 class Waiver(NamedTuple):
     """What a rule waives of a payment, as it follows from the catalogue."""
 
@@ -117,7 +121,7 @@ class Recount:
         self._catalogues = catalogues
         self._calendars = {one.calendar.version: one.calendar for one in catalogues.values()}
         self._pinned: dict[UUID, Pinned] = {}
-        self._waivers: dict[UUID, tuple[int, dict[str, Waiver]]] = {}
+        self._waivers: dict[UUID, tuple[int, dict[Taken, Waiver]]] = {}
         self._of: dict[type, Callable[[Record, Any, Any], None]] = {
             e.DossierLodged: self._lodged,
             e.DossierAccepted: self._accepted,
@@ -152,8 +156,8 @@ class Recount:
     def finish(self) -> None:
         """Nothing more comes: what should have been waived and was not is wrong."""
         for stream, (version, waivers) in self._waivers.items():
-            for rule, waiver in waivers.items():
-                self.dong.note(stream, version, f"waived by {rule}", 0, waiver.amount_vnd)
+            for (rule, kind), waiver in waivers.items():
+                self.dong.note(stream, version, f"{kind} waived by {rule}", 0, waiver.amount_vnd)
 
     # Dates
 
@@ -250,17 +254,20 @@ class Recount:
         pages = max(1, sum(dossier.pages.get(x.code, 0) for x in case.papers if x.counted))
         lodged_on = dossier.lodged_at.astimezone(CITY_TIME).date()
         lines: dict[str, tuple[Any, ...]] = {}
-        waivers: dict[str, Waiver] = {}
+        waivers: dict[Taken, Waiver] = {}
         for fee in case.fees:
             units, total = fee.quantity(pages, dossier.copies), fee.total_vnd(pages, dossier.copies)
             if not units:
                 continue
             lines[fee.code] = (fee.kind, units, fee.amount_vnd, total)
             online = dossier.channel is Channel.ONLINE
-            rule = catalogue.waiver(dossier.procedure, fee, online=online, lodged_on=lodged_on)
-            if rule is not None and total:
-                codes, waived = waivers.get(rule.rule, Waiver((), 0))
-                waivers[rule.rule] = Waiver((*codes, fee.code), waived + total)
+            rule = catalogue.waiver(
+                dossier.procedure, fee, online=online, lodged_on=lodged_on, papers=dossier.papers
+            )
+            taken_off = total * rule.percent // 100 if rule else 0
+            if rule is not None and taken_off:
+                codes, waived = waivers.get((rule.rule, fee.kind), Waiver((), 0))
+                waivers[rule.rule, fee.kind] = Waiver((*codes, fee.code), waived + taken_off)
         said = {x.code: (x.kind, x.quantity, x.unit_vnd, x.amount_vnd) for x in event.lines}
         for code in dict.fromkeys((*lines, *said)):
             self.dong.compare(record, f"line {code}", said.get(code), lines.get(code))
@@ -269,7 +276,7 @@ class Recount:
 
     def _waived(self, record: Record, event: p.FeeWaived, _before: Payment) -> None:
         _, expected = self._waivers.get(record.stream, (0, {}))
-        right = expected.pop(event.rule, None)
+        right = expected.pop((event.rule, event.kind), None)
         said = Waiver(event.lines, event.amount_vnd)
         self.dong.compare(record, f"waived by {event.rule}", said, right)
         if not expected:

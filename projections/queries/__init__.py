@@ -41,8 +41,11 @@ from projections.queries.figures import (
 )
 from projections.queries.money import (
     Balance,
+    MoneyMatter,
+    PaymentShown,
     balances,
     ledger_entries,
+    money_matters,
     payment_of_dossier,
 )
 from projections.queries.operations import (
@@ -71,7 +74,9 @@ __all__ = [
     "Balance",
     "Days",
     "LedgerSums",
+    "MoneyMatter",
     "Parked",
+    "PaymentShown",
     "Progress",
     "Row",
     "Rows",
@@ -103,6 +108,7 @@ __all__ = [
     "ledger_by_day",
     "ledger_entries",
     "ledger_total",
+    "money_matters",
     "offered",
     "parked",
     "parked_at",

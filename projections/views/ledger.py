@@ -3,7 +3,7 @@
 Three accounts of the same money must agree: the payments, their entries, and the sums of days.
 """
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
@@ -33,8 +33,32 @@ class PaymentStatus(StrEnum):
     REFUNDED = "refunded"
 
 
+class DiscrepancyLine(Struct, frozen=True, kw_only=True):
+    """Money that was received and does not fit; in đồng."""
+
+    discrepancy: str
+    kind: str
+    attempt: str
+    amount_vnd: int
+    opened_at: datetime
+    resolution: str | None = None
+    """None: it is open."""
+
+
+class ReceiptLine(Struct, frozen=True, kw_only=True):
+    """Biên lai, in the order of issue; amount in đồng."""
+
+    receipt: str
+    kind: str
+    amount_vnd: int
+    issued_at: datetime
+    replaces: str | None = None
+    cancelled: str | None = None
+    """On what ground; None: it is valid."""
+
+
 class PaymentRow(Struct, frozen=True, kw_only=True):
-    """One dossier's money; amounts in đồng. Always assessed = waived + paid + due.
+    """One dossier's money; amounts in đồng. Always assessed = waived + paid - returned + due.
 
     Below 0, `due_vnd` is what was paid too much and must go back.
     """
@@ -42,9 +66,15 @@ class PaymentRow(Struct, frozen=True, kw_only=True):
     payment: UUID
     dossier: UUID
     agency: str
+    """The competent one, whose money it is."""
+    collected_at: str
+    """The receiving one, at whose till one pays."""
     procedure: str
     payer: UUID | None
+    assessed_at: datetime
     lines: tuple[FeeLine, ...]
+    discrepancies: tuple[DiscrepancyLine, ...] = ()
+    receipts: tuple[ReceiptLine, ...] = ()
     status: PaymentStatus
     assessed_vnd: int
     waived_vnd: int = 0
@@ -54,7 +84,15 @@ class PaymentRow(Struct, frozen=True, kw_only=True):
     settled_vnd: int = 0
     refund_asked_vnd: int = 0
     refunded_vnd: int = 0
+    returned_vnd: int = 0
+    """Of it, what went back of discrepancies: it pays for nothing."""
+    receipted_vnd: int = 0
+    """Sum of the valid receipts."""
     due_vnd: int
+    excess_vnd: int = 0
+    """What is kept beyond what was to be paid."""
+    in_question: int = 0
+    """How many discrepancies are open."""
     version: int
     position: int
 
@@ -87,6 +125,9 @@ class LedgerEntry(Struct, frozen=True, kw_only=True):
     rule: str | None
     """By which a fee was waived."""
     amount_vnd: int
+    """Below 0 only in a correction: what was entered too much."""
+    correction: bool = False
+    """Whether it corrects an entry of before, which stays."""
 
 
 class LedgerDay(Struct, frozen=True, kw_only=True):
@@ -103,7 +144,10 @@ class LedgerDay(Struct, frozen=True, kw_only=True):
 
 
 PAYMENT = Table(
-    name="payment", row=PaymentRow, key=("payment",), indexes=("(dossier)", "(agency, payment)")
+    name="payment",
+    row=PaymentRow,
+    key=("payment",),
+    indexes=("(dossier)", "(agency, payment)", "(agency, assessed_at, payment)"),
 )
 ENTRY = Table(
     name="ledger_entry",
@@ -123,11 +167,17 @@ def fold(row: PaymentRow | None, record: Record, out: Out) -> PaymentRow:
     if isinstance(event, e.FeeAssessed):
         row = assessed(event, record)
     assert row is not None, "a payment's first event is payment.fee_assessed"
-    row = replace(row, **changes(row, event), version=record.version, position=record.position)
-    row = replace(row, due_vnd=row.assessed_vnd - row.waived_vnd - row.paid_vnd)
+    at = record.context.effective_at
+    row = replace(row, **changes(row, event, at), version=record.version, position=record.position)
+    payable = row.assessed_vnd - row.waived_vnd
+    row = replace(
+        row,
+        due_vnd=payable - row.paid_vnd + row.returned_vnd,
+        excess_vnd=max(0, row.paid_vnd - row.refunded_vnd - payable),
+    )
     if row.due_vnd == 0 and row.paid_vnd == 0:
         row = replace(row, status=PaymentStatus.NOTHING_DUE)
-    book(row, amounts(row, event), record, out)
+    book(row, amounts(event), record, out)
     return row
 
 
@@ -138,8 +188,10 @@ def assessed(event: e.FeeAssessed, record: Record) -> PaymentRow:
         payment=record.stream,
         dossier=event.dossier,
         agency=event.agency,
+        collected_at=event.collected_at,
         procedure=event.procedure,
         payer=event.payer,
+        assessed_at=record.context.effective_at,
         lines=event.lines,
         status=PaymentStatus.ASSESSED,
         assessed_vnd=total_vnd,
@@ -149,7 +201,7 @@ def assessed(event: e.FeeAssessed, record: Record) -> PaymentRow:
     )
 
 
-def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C901, PLR0911  one case for each event
+def changes(row: PaymentRow, event: PaymentEvent, at: datetime) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912  one case for each event
     """The fields that one more fact changes."""
     match event:
         case e.FeeAssessed():
@@ -162,6 +214,16 @@ def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C9
             return {"status": PaymentStatus.ATTEMPTED}
         case e.PaymentConfirmed(amount_vnd=amount):
             return {"status": PaymentStatus.PAID, "paid_vnd": row.paid_vnd + amount}
+        case e.EntryCorrected():
+            return {"paid_vnd": row.paid_vnd + event.amount_vnd - event.recorded_vnd}
+        case e.DiscrepancyOpened():
+            return _discrepancies((*row.discrepancies, _opened(event, at)))
+        case e.DiscrepancyResolved():
+            return _discrepancies(_resolved(row, event))
+        case e.ReceiptIssued():
+            return _receipts((*row.receipts, _issued(event, at)))
+        case e.ReceiptCancelled():
+            return _receipts(_cancelled(row, event))
         case e.PaymentDeclined():
             return {"status": PaymentStatus.REQUESTED}
         case e.OutcomeUnknown():
@@ -174,23 +236,74 @@ def changes(row: PaymentRow, event: PaymentEvent) -> dict[str, Any]:  # noqa: C9
         case e.RefundApproved():
             return {"status": PaymentStatus.REFUND_APPROVED}
         case e.RefundDone(amount_vnd=amount):
-            return {"status": PaymentStatus.REFUNDED, "refunded_vnd": row.refunded_vnd + amount}
+            returned = amount if event.of_discrepancy else 0
+            return {
+                "status": PaymentStatus.REFUNDED,
+                "refunded_vnd": row.refunded_vnd + amount,
+                "returned_vnd": row.returned_vnd + returned,
+            }
         case _:
             assert_never(event)
 
 
-def amounts(row: PaymentRow, event: PaymentEvent) -> list[Amount]:  # noqa: PLR0911  one case for each event
-    """The entries that a fact makes; a waiver makes one for each line that it names."""
+def _opened(event: e.DiscrepancyOpened, at: datetime) -> DiscrepancyLine:
+    return DiscrepancyLine(
+        discrepancy=event.discrepancy,
+        kind=event.kind,
+        attempt=event.attempt,
+        amount_vnd=event.amount_vnd,
+        opened_at=at,
+    )
+
+
+def _resolved(row: PaymentRow, event: e.DiscrepancyResolved) -> tuple[DiscrepancyLine, ...]:
+    return tuple(
+        replace(one, resolution=event.resolution) if one.discrepancy == event.discrepancy else one
+        for one in row.discrepancies
+    )
+
+
+def _discrepancies(lines: tuple[DiscrepancyLine, ...]) -> dict[str, Any]:
+    """The lines, and how many are open."""
+    return {
+        "discrepancies": lines,
+        "in_question": sum(one.resolution is None for one in lines),
+    }
+
+
+def _issued(event: e.ReceiptIssued, at: datetime) -> ReceiptLine:
+    return ReceiptLine(
+        receipt=event.receipt,
+        kind=event.kind,
+        amount_vnd=event.amount_vnd,
+        issued_at=at,
+        replaces=event.replaces,
+    )
+
+
+def _cancelled(row: PaymentRow, event: e.ReceiptCancelled) -> tuple[ReceiptLine, ...]:
+    return tuple(
+        replace(one, cancelled=event.ground) if one.receipt == event.receipt else one
+        for one in row.receipts
+    )
+
+
+def _receipts(lines: tuple[ReceiptLine, ...]) -> dict[str, Any]:
+    valid = (one.amount_vnd for one in lines if one.cancelled is None)
+    return {"receipts": lines, "receipted_vnd": sum(valid)}
+
+
+def amounts(event: PaymentEvent) -> list[Amount]:  # noqa: PLR0911  one case for each event
+    """The entries that a fact makes; a correction makes the difference."""
     match event:
         case e.FeeAssessed(lines=lines):
             return [(EntryKind.ASSESSED, x.kind, None, x.amount_vnd) for x in lines]
-        case e.FeeWaived(rule=rule, lines=codes, amount_vnd=amount):
-            named = [line for line in row.lines if line.code in codes]
-            if sum(line.amount_vnd for line in named) != amount:
-                return [(EntryKind.WAIVED, None, rule, amount)]
-            return [(EntryKind.WAIVED, x.kind, rule, x.amount_vnd) for x in named]
+        case e.FeeWaived(rule=rule, kind=kind, amount_vnd=amount):
+            return [(EntryKind.WAIVED, kind, rule, amount)]
         case e.PaymentConfirmed(amount_vnd=amount):
             return [(EntryKind.PAID, None, None, amount)]
+        case e.EntryCorrected():
+            return [(EntryKind.PAID, None, None, event.amount_vnd - event.recorded_vnd)]
         case e.PaymentSettled(amount_vnd=amount):
             return [(EntryKind.SETTLED, None, None, amount)]
         case e.RefundAsked(amount_vnd=amount):
@@ -218,6 +331,7 @@ def book(row: PaymentRow, entries: list[Amount], record: Record, out: Out) -> No
                 fee_kind=fee_kind,
                 rule=rule,
                 amount_vnd=amount_vnd,
+                correction=isinstance(record.event, e.EntryCorrected),
             ),
         )
         out.add(DAY, (row.agency, day), **{f"{kind}_vnd": amount_vnd})

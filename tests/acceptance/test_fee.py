@@ -34,6 +34,22 @@ from tests.acceptance.asked import asked
             100_000,
         ),
         (("2.000635", "standard", "--lodged", "2025-11-17T09:00", "--copies", "3"), 24_000, 0),
+        (
+            (
+                *("1.004859", "standard", "--lodged", "2026-03-02T09:00"),
+                *("--evidence", "disability_proof"),
+            ),
+            25_000,
+            25_000,
+        ),
+        (
+            (
+                *("2.000488", "standard", "--lodged", "2026-03-02T09:00"),
+                *("--evidence", "student_proof"),
+            ),
+            200_000,
+            100_000,
+        ),
         (("1.001193", "on_time", "--lodged", "2025-11-17T09:00"), 0, 0),
     ],
 )
@@ -57,6 +73,7 @@ def test_what_is_asked_is_answered(
         (("2.000815", "one_page", "--lodged", "tomorrow"), "--lodged"),
         (("2.000815", "one_page", "--lodged", "2025-11-17T09:00", "--pages", "0"), "pages"),
         (("2.000815", "one_page", "--lodged", "2025-11-17T09:00", "--channel", "fax"), "channel"),
+        (("2.000815", "one_page", "--lodged", "2025-11-17T09:00", "--evidence", "x"), "no rule"),
     ],
 )
 def test_what_is_no_question_is_told_and_nothing_else(

@@ -27,10 +27,18 @@ ALL = {
     "ledger_balances",
     "dates_counted_again",
     "dong_counted_again",
+    "receipts_without_gap",
 }
 LEAF = "leaf_hash(position, stream_id, version, name, recorded_at, {body})"
 LONGER = r"body || '\x20'"
 SHORTER = "substr(body, 1, length(body) - 1)"
+
+
+OTHER_NUMBER = "convert_to(replace(convert_from(body, 'UTF8'), '{0}', '{1}'), 'UTF8')"
+RENUMBERED = (
+    f"UPDATE event SET body = {OTHER_NUMBER}, leaf_hash = {LEAF.format(body=OTHER_NUMBER)}"
+    " WHERE name = 'receipt.numbered' AND position(convert_to('{0}', 'UTF8') in body) > 0"
+)
 
 
 class Tampering(Struct, frozen=True):
@@ -77,6 +85,22 @@ TAMPERINGS = {
         f"body = {SHORTER}, leaf_hash = {LEAF.format(body=SHORTER)}",
         "nats_stream_equals_log",
     ),
+    "receipt": Tampering(
+        RENUMBERED.format('"number":1,', '"number":7,'),
+        RENUMBERED.format('"number":7,', '"number":1,'),
+        frozenset(
+            {
+                "nats_stream_equals_log",
+                "view_timeline_equals_rebuild",
+                "receipts_without_gap",
+            }
+        ),
+    ),
+    "catalogue": Tampering(
+        "UPDATE catalogue SET version = version + 1000",
+        "UPDATE catalogue SET version = version - 1000",
+        frozenset({"fees_reckoned_again"}),
+    ),
     "card": text("card", "step", "view_card_equals_rebuild"),
     "timeline": text("timeline", "name", "view_timeline_equals_rebuild"),
     "counters": number("agency_day", "lodged_counter", "view_counters_equals_rebuild"),
@@ -121,9 +145,13 @@ def tampered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 
 def a_few_dossiers(officer: Person) -> None:
-    """Two open ones, one of them with a fee, and one that was turned away and closed."""
+    """Open ones, one with a fee and one whose fee is waived, and one that was turned away and closed."""
     officer.done("/v1/dossiers", lodging())
     lodged = officer.done("/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3))
+    officer.done(f"/v1/dossiers/{lodged['id']}/payment/assess")
+    papers = [{"code": "declaration"}, {"code": "disability_proof"}]
+    exempt = lodging(procedure="1.004859", case="standard", papers=papers)
+    lodged = officer.done("/v1/dossiers", exempt)
     officer.done(f"/v1/dossiers/{lodged['id']}/payment/assess")
     done = officer.done("/v1/dossiers", lodging())
     for action, body in (

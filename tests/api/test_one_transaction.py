@@ -76,8 +76,8 @@ def test_no_second_payment_by_another_method_or_agency(people: People, officer: 
 
 def test_a_refused_report_leaves_the_transaction_free(officer: Person, platform: Person) -> None:
     path, version = attempted(officer)
-    wrong = {"attempt": "A", "amount_vnd": 1, "transaction": "FREE"}
-    assert code_of(platform.send(f"{path}/confirm", wrong, version)) == "amount-differs"
+    wrong = {"attempt": "A", "amount_vnd": 0, "transaction": "FREE"}
+    assert code_of(platform.send(f"{path}/confirm", wrong, version)) == "nothing-received"
     assert confirm(platform, attempted(officer), "FREE").status_code == 200
 
 

@@ -1,9 +1,12 @@
 """One dossier through everything: HTTP, log, NATS, read models, feed, replay."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from api.server.instance import Instance
@@ -163,12 +166,13 @@ def test_a_fee_is_assessed_paid_settled_and_partly_refunded(
     )
     unknown = {"attempt": "A1", "explanation": "hết giờ"}
     step = platform.done(f"{path}/report-unknown", unknown, step["version"])
-    wrong = {"attempt": "A1", "amount_vnd": 1, "transaction": "T1"}
+    wrong = {"attempt": "A1", "amount_vnd": 0, "transaction": "T1"}
     assert platform.send(f"{path}/confirm", wrong, step["version"]).json()["code"] == (
-        "amount-differs"
+        "nothing-received"
     )
     right = {"attempt": "A1", "amount_vnd": 24_000, "transaction": "T1"}
     step = platform.done(f"{path}/confirm", right, step["version"])
+    (number,) = step["receipts"]
     settled = {"statement": "S1", "amount_vnd": 24_000}
     step = monitor.done(f"{path}/settle", settled, step["version"])
     asked = {"refund": "F1", "amount_vnd": 8_000, "explanation": "thừa một bản"}
@@ -183,6 +187,10 @@ def test_a_fee_is_assessed_paid_settled_and_partly_refunded(
     sums = {k: v for k, v in payment.items() if k.endswith("_vnd")}
     assert sums["assessed_vnd"] == sums["paid_vnd"] == sums["settled_vnd"] == 24_000
     assert (sums["refunded_vnd"], sums["due_vnd"]) == (8_000, 0)
+    assert [(r["receipt"], r["amount_vnd"], r["cancelled"]) for r in payment["receipts"]] == [
+        (number, 24_000, "refunded"),
+        (step["receipts"][0], 16_000, None),
+    ]
     replayed = people.admin.ask(f"{path}/replay")
     assert replayed["state"]["paid_vnd"] == 24_000
 
@@ -195,8 +203,91 @@ def test_a_waived_fee_opens_no_payment(people: People) -> None:
     )
     path = f"/v1/dossiers/{receipt['id']}/payment"
     step = citizen.done(f"{path}/assess")
-    assert step["events"] == ["payment.fee_assessed", "payment.fee_waived"]
+    assert step["events"] == [
+        "payment.fee_assessed",
+        "payment.fee_waived",
+        "payment.receipt_issued",
+    ]
+    assert step["receipts"][0].startswith("LP")
     refused = citizen.send(f"{path}/request", {"request": "R"}, step["version"])
     assert refused.json()["code"] == "nothing-due"
     mine = citizen.ask("/v1/my/dossiers", **{"as": "submitter", "after": step["position"]})
     assert [card["dossier"] for card in mine["items"]] == [receipt["id"]]
+
+
+def test_money_that_does_not_fit_is_booked_and_told_until_it_is_cleared_up(
+    people: People, officer: Person
+) -> None:
+    """A nought too many at the till, and a dossier that was turned away after it was paid."""
+    till, approver = people.officer("cashier"), people.officer("approver")
+    path, step = at_the_till(officer)
+    typed = {"attempt": "A1", "amount_vnd": 240_000, "transaction": f"N-{uuid4()}"}
+    step = till.done(f"{path}/confirm", typed, step["version"])
+    (first,) = step["receipts"]
+    ledger = "/v1/agencies/H29.101/ledger/matters"
+    dossier = path.split("/")[3]
+    told = matter_of(till.ask(ledger, after=step["position"]), dossier)
+    assert (told["in_question"], told["to_give_back_vnd"]) == (1, 216_000)
+    right = {"attempt": "A1", "amount_vnd": 24_000, "explanation": "Gõ thừa số 0."}
+    own = till.send(f"{path}/correct-entry", right, step["version"])
+    assert (own.status_code, own.json()["code"]) == (403, "same-hand")
+    step = approver.done(f"{path}/correct-entry", right, step["version"])
+    assert matter_of(till.ask(ledger, after=step["position"]), dossier) is None
+    spoilt = {"receipt": first, "explanation": "In hỏng."}
+    step = approver.done(f"{path}/replace-receipt", spoilt, step["version"])
+    (second,) = step["receipts"]
+    assert int(second[-7:]) == int(first[-7:]) + 1
+    turned = {"clause": "NĐ 118/2025", "explanation": "Không thuộc thẩm quyền."}
+    gone = officer.done(f"/v1/dossiers/{dossier}/turn-away", turned, 1)
+    officer.ask(f"/v1/dossiers/{dossier}", after=gone["position"])
+    told = matter_of(till.ask(ledger, after=step["position"]), dossier)
+    assert told["to_give_back_vnd"] == 24_000
+    asked = {"refund": "F1", "amount_vnd": 24_000, "explanation": "Bị từ chối tiếp nhận."}
+    step = officer.done(f"{path}/ask-refund", asked, step["version"])
+    step = approver.done(f"{path}/approve-refund", {"refund": "F1"}, step["version"])
+    back = {"refund": "F1", "transaction": f"N-{uuid4()}"}
+    step = till.done(f"{path}/complete-refund", back, step["version"])
+    payment = officer.ask(path, after=step["position"])
+    assert (payment["to_give_back_vnd"], payment["receipted_vnd"]) == (0, 0)
+    assert matter_of(till.ask(ledger, after=step["position"]), dossier) is None
+
+
+def at_the_till(officer: Person) -> tuple[str, dict[str, Any]]:
+    """The path of a payment of 24,000 đồng with cash on the table, and the last answer."""
+    lodged = officer.done("/v1/dossiers", lodging(procedure="2.000635", case="standard", copies=3))
+    path = f"/v1/dossiers/{lodged['id']}/payment"
+    step = officer.done(f"{path}/assess")
+    step = officer.done(f"{path}/request", {"request": "R1"}, step["version"])
+    started = {"attempt": "A1", "method": "cash"}
+    return path, officer.done(f"{path}/start-attempt", started, step["version"])
+
+
+def matter_of(page: dict[str, Any], dossier: str) -> Any:
+    """What the agency is told of that dossier's money; None: nothing is to be done."""
+    return next((one for one in page["items"] if one["dossier"] == dossier), None)
+
+
+AT_ONCE = 12
+
+
+def test_receipts_that_are_issued_at_once_have_numbers_without_a_gap(
+    people: People, officer: Person
+) -> None:
+    till = people.officer("cashier")
+    payments = [at_the_till(officer) for _ in range(AT_ONCE)]
+
+    def pay(payment: tuple[str, dict[str, Any]]) -> str:
+        path, step = payment
+        paid = {"attempt": "A1", "amount_vnd": 24_000, "transaction": f"N-{uuid4()}"}
+        headers = {"Idempotency-Key": f'"{uuid4()}"', "If-Match": f'"{step["version"]}"'}
+        # A client's connection is not shared between threads.
+        with httpx.Client(
+            base_url=till.http.base_url, headers=till.http.headers, timeout=60
+        ) as http:
+            answer = http.post(f"{path}/confirm", json=paid, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["receipts"][0])
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        numbers = sorted(int(name[-7:]) for name in threads.map(pay, payments))
+    assert numbers == list(range(numbers[0], numbers[0] + AT_ONCE))

@@ -71,12 +71,13 @@ def appended(database: LogDatabase, *, count: int, places: list[int], body: byte
     given: tuple[Any, ...] = (
         *([stream], [0], [count], [UUID(int=7)], [str(stream)], [b"f"], [b"{}"]),
         *([1] * len(places), places, ["a.b"] * len(places), [body] * len(places)),
-        *([], [], [], datetime.now(UTC)),
+        *([], [], [], [1], datetime.now(UTC)),
     )
     query = (
         "SELECT outcome, position FROM append_commands(%s::uuid[], %s::integer[], %s::integer[],"
         " %s::uuid[], %s::text[], %s::bytea[], %s::bytea[], %s::integer[], %s::integer[],"
-        " %s::text[], %s::bytea[], %s::integer[], %s::uuid[], %s::integer[], %s)"
+        " %s::text[], %s::bytea[], %s::integer[], %s::uuid[], %s::integer[],"
+        " %s::integer[], %s)"
     )
     with psycopg.connect(database.app) as connection:
         return connection.execute(query, given).fetchall()

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
-from commands.log.event_log import SLICE, Append, AppendOutcome, AppendResult
+from commands.log.event_log import SLICE, Also, Append, AppendOutcome, AppendResult
 from commands.log.memory import MemoryLog, MemoryNumbers
 from commands.log.numbering import Numbering
 from commands.log.protocol import Log
@@ -50,6 +50,62 @@ def test_positions_are_dense_and_versions_follow(opened: Opened) -> None:
             records = await log.load({streams[0]: 0, streams[1]: 1})
             assert [r.version for r in records[streams[0]]] == [1, 2]
             assert [r.name for r in records[streams[1]]] == [name_of(SUSPENDED)]
+
+    asyncio.run(check())
+
+
+def test_a_command_writes_in_several_streams_or_in_none(opened: Opened) -> None:
+    async def check() -> None:
+        async with opened() as log:
+            first, second, book = uuid4(), uuid4(), uuid4()
+            leaf = Also(stream=book, expected=0, events=(OPENED,))
+            both = replace(append(first, 0, OPENED, SUSPENDED), also=(leaf,))
+            done = await log.append(both)
+            assert (done.outcome, done.stream, done.version) == (AppendOutcome.DONE, first, 2)
+            assert done.position == 2
+            taken = replace(append(second, 0, OPENED), also=(leaf,))
+            assert (await log.append(taken)).outcome is AppendOutcome.CONFLICT
+            stale = replace(
+                append(first, 0, OPENED),
+                also=(Also(stream=book, expected=1, events=(SUSPENDED,)),),
+            )
+            assert (await log.append(stale)).outcome is AppendOutcome.CONFLICT
+            records = await log.load({first: 0, second: 0, book: 0})
+            lengths = [len(records.get(stream, ())) for stream in (first, second, book)]
+            assert lengths == [2, 0, 1]
+            assert records[book][0].position == 3
+
+    asyncio.run(check())
+
+
+def test_a_repeat_writes_in_no_stream_once_more(opened: Opened) -> None:
+    """Also where what is decided now would write in more streams than what was decided first."""
+
+    async def check() -> None:
+        async with opened() as log:
+            stream, book = uuid4(), uuid4()
+            first = await log.append(append(stream, 0, OPENED, key="k"))
+            again = replace(
+                append(stream, 1, SUSPENDED, key="k"),
+                also=(Also(stream=book, expected=0, events=(OPENED,)),),
+            )
+            assert await log.append(again) == replace(first, outcome=AppendOutcome.REPEATED)
+            assert not (await log.load({book: 0})).get(book)
+
+    asyncio.run(check())
+
+
+def test_of_those_that_write_in_one_more_stream_at_once_only_one_does(opened: Opened) -> None:
+    async def check() -> None:
+        async with opened() as log:
+            book = uuid4()
+            leaf = Also(stream=book, expected=0, events=(OPENED,))
+            verdicts = await asyncio.gather(
+                *(log.append(replace(append(uuid4(), 0, OPENED), also=(leaf,))) for _ in range(20))
+            )
+            outcomes = [verdict.outcome for verdict in verdicts]
+            assert outcomes.count(AppendOutcome.DONE) == 1
+            assert outcomes.count(AppendOutcome.CONFLICT) == 19
 
     asyncio.run(check())
 

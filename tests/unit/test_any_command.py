@@ -39,7 +39,7 @@ from domain.dossier import (
 from domain.payment import Method
 from domain.record import AnyEvent
 from domain.refusal import Refused
-from tests.given import CATALOGUE, CODE, DOSSIER, MONDAY_9, account, examiner
+from tests.given import CATALOGUE, CODE, DOSSIER, MONDAY_9, account, examiner, leaves
 
 COMMUNE, ELSEWHERE, *_ = (one.id for one in CATALOGUE.agencies.values() if one.kind == "commune")
 OWNER, EXAMINER, APPROVER, CLERK = (UUID(int=number) for number in range(1, 5))
@@ -131,6 +131,13 @@ PAYMENT_COMMANDS: tuple[Command, ...] = (
     p.AskRefund(refund="F", amount_vnd=8_000, explanation="x"),
     p.ApproveRefund(refund="F"),
     p.CompleteRefund(refund="F", transaction="B"),
+    p.ConfirmPayment(attempt="A", amount_vnd=30_000, transaction="T"),
+    p.ConfirmPayment(attempt="C", amount_vnd=24_000, transaction="T3", method=Method.CASH),
+    p.CorrectEntry(attempt="B", amount_vnd=20_000, explanation="x"),
+    p.CorrectEntry(attempt="C", amount_vnd=0, explanation="x"),
+    p.ResolveDiscrepancy(discrepancy="D1", explanation="x"),
+    p.ReplaceReceipt(receipt="PH25-0000001", explanation="x"),
+    p.AskRefund(refund="H", amount_vnd=6_000, explanation="x", discrepancy="D1"),
 )
 ACCOUNT_COMMANDS: tuple[Command, ...] = (
     a.OpenOfficer(issuer="i", subject="o", name="Mẫu", agency=COMMUNE, title="t"),
@@ -228,6 +235,7 @@ def walk(kind: str, choices: list[tuple[int, int]], seen: Callable[[Command], No
     state: State | None = None
     for turn, (which, who) in enumerate(choices, start=1):
         world = setting(ACTORS[who % len(ACTORS)], turn, dossier)
+        world = replace(world, leaves=leaves(state, world.at))
         # Every other time one of those that may lead on: else hardly any life comes to its end.
         may = [one for one in commands if turn % 2 and told(one, state, world)]
         if which % 10:

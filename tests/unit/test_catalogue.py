@@ -277,6 +277,16 @@ def in_procedure(**fields: object) -> Callable[[Any], None]:
         ("waivers.json", lambda c: c["waivers"][0]["procedures"].append("1.999999"), "1.999999"),
         (
             "waivers.json",
+            lambda c: c["waivers"][2].update(evidence=["horoscope"]),
+            "$.waivers[2].evidence",
+        ),
+        (
+            "procedures.json",
+            lambda c: c["procedures"][2]["cases"][0]["fees"][0].update(beneficiary="commune"),
+            "$.procedures[2].cases[0].fees[0].beneficiary",
+        ),
+        (
+            "waivers.json",
             lambda c: c["waivers"][0].update(valid_before="2024-05-29"),
             "$.waivers[0].valid_before",
         ),

@@ -37,7 +37,7 @@ from domain.catalogue.procedure import AgencyKind
 from domain.dossier import Channel, Dossier, DossierAccepted, DossierClosed, Outcome
 from domain.identity import dossier_code
 from integration.servers.issuer import LOCAL_ISSUER
-from tests.given import CATALOGUE
+from tests.given import CATALOGUE, leaves
 
 DAY = date(2025, 11, 17)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -131,6 +131,7 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
             dossier=related,  # type: ignore[arg-type]
             dossier_id=dossier_id if step.to_payment else None,
             code=dossier_code("H29.1", at.date(), nth + 1),
+            leaves=leaves(target, at),
         )
         events = DECIDE[type(step.command)](target, step.command, setting)
         assert events, f"{step.command} changes nothing"

@@ -94,6 +94,8 @@ DRAWN = {
     "attempt": drawn("An attempt to pay"),
     "account": drawn("Whether the money has arrived"),
     "refund": drawn("A refund"),
+    "discrepancy": drawn("Money that does not fit"),
+    "receipt": drawn("A receipt"),
 }
 SLOW = SlowClock(CATALOGUE.calendar)
 

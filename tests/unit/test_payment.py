@@ -18,6 +18,7 @@ from commands.payment.decide import OF_A_PAYMENT_MAX, claims_of
 from commands.streams import evolve as fold
 from domain import payment as e
 from domain.account import Role
+from domain.catalogue.procedure import Collection, FeeKind, Place
 from domain.claim.transaction import TransactionClaimed, evolve
 from domain.dossier import (
     Applicant,
@@ -68,14 +69,40 @@ REQUESTED = e.PaymentRequested(
     request="R", amount_vnd=24_000, expires_at=MONDAY_9 + timedelta(hours=24)
 )
 STARTED = e.AttemptStarted(attempt="A", method=Method.ONLINE, amount_vnd=24_000)
+CASH = e.AttemptStarted(attempt="A", method=Method.CASH, amount_vnd=24_000)
+BY_CASH = (ASSESSED, REQUESTED, CASH)
+CASHIER: dict[str, Any] = {"role": Role.CASHIER}
+CONFIRM = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
 UNKNOWN = e.OutcomeUnknown(attempt="A", explanation="3")
 DECLINED = e.PaymentDeclined(attempt="A", code="4")
-CONFIRMED = e.PaymentConfirmed(attempt="A", amount_vnd=24_000, transaction="T")
+CONFIRMED = e.PaymentConfirmed(attempt="A", amount_vnd=24_000, transaction="T", by=ACTOR)
+RECEIPT = e.ReceiptIssued(
+    receipt="PH25-0000001",
+    series="PH25",
+    number=1,
+    kind=FeeKind.CHARGE,
+    agency=COMMUNE,
+    amount_vnd=24_000,
+    lines=("civil_status_copy_charge",),
+    by=ACTOR,
+)
 SETTLED = e.PaymentSettled(statement="S", amount_vnd=24_000)
 ASKED = e.RefundAsked(refund="F", amount_vnd=8_000, explanation="x", by=OTHER)
 APPROVED = e.RefundApproved(refund="F", by=ACTOR)
 REFUNDED = e.RefundDone(refund="F", transaction="B", amount_vnd=8_000)
-PAID: tuple[AnyEvent, ...] = (ASSESSED, REQUESTED, STARTED, CONFIRMED)
+SMALLER = (
+    e.ReceiptCancelled(receipt="PH25-0000001", ground=e.ReceiptEnd.REFUNDED, by=THIRD),
+    replace(
+        RECEIPT,
+        receipt="PH25-0000002",
+        number=2,
+        amount_vnd=16_000,
+        replaces="PH25-0000001",
+        by=THIRD,
+    ),
+)
+"""What a refund of 8,000 makes of the receipt."""
+PAID: tuple[AnyEvent, ...] = (ASSESSED, REQUESTED, STARTED, CONFIRMED, RECEIPT)
 
 
 def test_a_charge_is_due_for_each_copy_also_online() -> None:
@@ -87,9 +114,11 @@ def test_a_charge_is_due_for_each_copy_also_online() -> None:
 
 def test_a_duty_is_waived_online_by_its_rule_and_not_at_the_counter() -> None:
     online = given(dossier=dossier("1.004859", "standard", Channel.ONLINE))
-    assessed, waived = online.when(c.AssessFee()).decide(None)
+    assessed, waived, receipt = online.when(c.AssessFee()).decide(None)
     assert isinstance(assessed, e.FeeAssessed)
     assert isinstance(waived, e.FeeWaived)
+    assert isinstance(receipt, e.ReceiptIssued)
+    assert (receipt.receipt, receipt.amount_vnd) == ("LP25-0000001", 0)
     assert waived.amount_vnd == assessed.lines[0].amount_vnd == 25_000
     counter = given(dossier=dossier("1.004859", "standard", Channel.COUNTER))
     assert events(counter.when(c.AssessFee()).decide(None)) == ["payment.fee_assessed"]
@@ -102,7 +131,9 @@ def test_a_duty_is_waived_online_by_its_rule_and_not_at_the_counter() -> None:
 def test_the_day_of_lodging_decides_whether_a_rule_applies(day: str, waived: int) -> None:
     at = datetime.fromisoformat(day + "+07:00")
     late = given(dossier=dossier("1.004859", "standard", Channel.ONLINE, lodged_at=at))
-    assert len(late.when(c.AssessFee()).decide(None)) == 1 + waived
+    facts = events(late.when(c.AssessFee()).decide(None))
+    assert facts.count("payment.fee_waived") == waived
+    assert facts.count("payment.receipt_issued") == waived
 
 
 def test_a_fee_is_assessed_once_and_for_a_dossier_that_exists() -> None:
@@ -124,7 +155,9 @@ def test_one_request_stands_at_a_time_and_an_expired_one_makes_room() -> None:
 
 
 def test_nothing_due_opens_no_payment() -> None:
-    waived = e.FeeWaived(rule="r", legal_basis="b", lines=("x",), amount_vnd=24_000)
+    waived = e.FeeWaived(
+        rule="r", legal_basis="b", kind=FeeKind.CHARGE, lines=("x",), amount_vnd=24_000
+    )
     given(ASSESSED, waived).when(c.RequestPayment(request="R")).refused(Reason.NOTHING_DUE)
 
 
@@ -154,13 +187,11 @@ def test_an_unknown_outcome_is_decided_by_what_is_learned_later() -> None:
     report = c.ReportUnknownOutcome(attempt="A", explanation="3")
     given(ASSESSED, REQUESTED, STARTED).when(report).then(UNKNOWN)
     confirm = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
-    given(ASSESSED, REQUESTED, STARTED, UNKNOWN).when(confirm).then(CONFIRMED)
+    given(ASSESSED, REQUESTED, STARTED, UNKNOWN).when(confirm).then(CONFIRMED, RECEIPT)
     given(*PAID).when(report).refused(Reason.ATTEMPT_DECIDED)
 
 
-def test_a_wrong_amount_a_wrong_attempt_or_a_change_of_mind_is_never_booked() -> None:
-    wrong = c.ConfirmPayment(attempt="A", amount_vnd=23_999, transaction="T")
-    given(ASSESSED, REQUESTED, STARTED).when(wrong).refused(Reason.AMOUNT_DIFFERS, "/amount_vnd")
+def test_an_attempt_nobody_started_or_a_change_of_mind_is_never_booked() -> None:
     nobody = c.ConfirmPayment(attempt="Z", amount_vnd=24_000, transaction="T")
     given(ASSESSED, REQUESTED, STARTED).when(nobody).refused(Reason.ATTEMPT_UNKNOWN)
     back = c.DeclinePayment(attempt="A", code="4")
@@ -187,7 +218,7 @@ def test_a_refund_is_asked_approved_and_done_and_never_more_than_was_paid() -> N
     given(*PAID).when(c.ApproveRefund(refund="F")).refused(Reason.REFUND_UNKNOWN)
     done = c.CompleteRefund(refund="F", transaction="B")
     given(*PAID, ASKED).when(done).refused(Reason.REFUND_NOT_APPROVED)
-    given(*PAID, ASKED, APPROVED).when(done, actor=THIRD).then(REFUNDED)
+    given(*PAID, ASKED, APPROVED).when(done, actor=THIRD).then(REFUNDED, *SMALLER)
 
 
 def test_nothing_is_due_for_what_was_paid_or_never_assessed() -> None:
@@ -255,8 +286,10 @@ def test_pages_count_for_every_copy(case: str, pages: int, copies: int, amounts:
 
 def test_only_the_duty_of_a_land_dossier_is_waived_and_the_charge_stays_due() -> None:
     online = given(dossier=dossier("1.013831", "land", Channel.ONLINE))
-    assessed, waived = online.when(c.AssessFee()).decide(None)
+    assessed, waived, nothing = online.when(c.AssessFee()).decide(None)
     assert isinstance(waived, e.FeeWaived)
+    assert isinstance(nothing, e.ReceiptIssued)
+    assert (nothing.kind, nothing.amount_vnd) == (FeeKind.DUTY, 0)
     assert (waived.rule, waived.lines) == ("NQ411-2025", ("land_certificate_duty",))
     state = given(assessed, waived).state
     assert isinstance(state, Payment)
@@ -345,7 +378,7 @@ def test_an_unknown_outcome_may_also_turn_out_declined_and_then_a_new_attempt_pa
     state = (
         given(*unsure, DECLINED, again)
         .when(confirm, role=Role.CASHIER)
-        .then(e.PaymentConfirmed(attempt="B", amount_vnd=24_000, transaction="T", payer_name="Mẫu"))
+        .then(replace(CONFIRMED, attempt="B", payer_name="Mẫu"), RECEIPT)
     )
     assert isinstance(state, Payment)
     assert (state.due_vnd, state.paid_vnd, state.open_attempt) == (0, 24_000, None)
@@ -354,9 +387,7 @@ def test_an_unknown_outcome_may_also_turn_out_declined_and_then_a_new_attempt_pa
 
 
 @pytest.mark.parametrize("amount_vnd", [0, 23_999, 24_001])
-def test_only_the_very_amount_requested_is_confirmed_and_settled(amount_vnd: int) -> None:
-    confirm = c.ConfirmPayment(attempt="A", amount_vnd=amount_vnd, transaction="T")
-    given(ASSESSED, REQUESTED, STARTED).when(confirm).refused(Reason.AMOUNT_DIFFERS, "/amount_vnd")
+def test_only_the_very_amount_received_is_settled(amount_vnd: int) -> None:
     settle = c.SettlePayment(statement="S", amount_vnd=amount_vnd)
     given(*PAID).when(settle).refused(Reason.AMOUNT_DIFFERS, "/amount_vnd")
 
@@ -408,32 +439,277 @@ def test_a_refund_nobody_asked_for_is_not_paid_out() -> None:
     given(*PAID).when(done).refused(Reason.REFUND_UNKNOWN, "/refund")
 
 
+def opened(
+    kind: e.DiscrepancyKind, amount_vnd: int = 24_000, attempt: str = "A", by: UUID = ACTOR
+) -> e.DiscrepancyOpened:
+    """The first discrepancy of a payment."""
+    return e.DiscrepancyOpened(
+        discrepancy="D1", kind=kind, attempt=attempt, amount_vnd=amount_vnd, by=by
+    )
+
+
 def test_every_dossier_has_one_payment_and_its_id_follows_from_the_dossiers() -> None:
     assert e.payment_id(DOSSIER) == e.payment_id(UUID(str(DOSSIER)))
     assert e.payment_id(DOSSIER) not in (DOSSIER, e.payment_id(OTHER))
 
 
-CASH = e.AttemptStarted(attempt="A", method=Method.CASH, amount_vnd=24_000)
-BY_CASH = (ASSESSED, REQUESTED, CASH)
-CASHIER: dict[str, Any] = {"role": Role.CASHIER}
-CONFIRM = c.ConfirmPayment(attempt="A", amount_vnd=24_000, transaction="T")
+@pytest.mark.parametrize(("past", "who"), [((STARTED,), {}), ((CASH,), CASHIER)])
+def test_money_that_was_taken_after_declined_is_booked_and_stays_in_question(
+    past: tuple[AnyEvent, ...], who: dict[str, Any]
+) -> None:
+    """No đồng that was received is refused, from the till as little as from the platform."""
+    late = given(ASSESSED, REQUESTED, *past, DECLINED).when(CONFIRM, **who)
+    late.then(CONFIRMED, opened(e.DiscrepancyKind.AFTER_DECLINED), RECEIPT)
 
 
-def test_money_that_was_taken_after_declined_is_booked() -> None:
-    given(ASSESSED, REQUESTED, STARTED, DECLINED).when(CONFIRM).then(CONFIRMED)
-    expired = given(ASSESSED, REQUESTED, STARTED).when(CONFIRM, at=MONDAY_9 + timedelta(days=9))
-    expired.then(CONFIRMED)
-    given(*BY_CASH, DECLINED).when(CONFIRM, **CASHIER).refused(Reason.ATTEMPT_DECIDED)
+def test_money_that_comes_after_its_request_has_run_out_is_booked() -> None:
+    in_time = REQUESTED.expires_at - timedelta(microseconds=1)
+    given(ASSESSED, REQUESTED, STARTED).when(CONFIRM, at=in_time).then(CONFIRMED, RECEIPT)
+    expired = given(ASSESSED, REQUESTED, STARTED).when(CONFIRM, at=REQUESTED.expires_at)
+    expired.then(CONFIRMED, opened(e.DiscrepancyKind.AFTER_EXPIRY), RECEIPT)
 
 
 def test_money_that_was_taken_twice_is_booked_twice_and_can_go_back() -> None:
     second = e.AttemptStarted(attempt="B", method=Method.ONLINE, amount_vnd=24_000)
     paid = replace(CONFIRMED, attempt="B", transaction="T2")
-    past = (ASSESSED, REQUESTED, STARTED, DECLINED, second, paid)
-    state = given(*past).when(CONFIRM).then(CONFIRMED)
+    past = (ASSESSED, REQUESTED, STARTED, DECLINED, second, paid, RECEIPT)
+    twice = opened(e.DiscrepancyKind.ALREADY_PAID)
+    state = given(*past).when(CONFIRM).then(CONFIRMED, twice)
     assert isinstance(state, Payment)
-    assert (state.paid_vnd, state.due_vnd, state.refundable_vnd) == (48_000, -24_000, 48_000)
+    assert (state.paid_vnd, state.due_vnd, state.excess_vnd) == (48_000, -24_000, 24_000)
     given(*past, CONFIRMED).when(c.RequestPayment(request="R9")).refused(Reason.NOTHING_DUE)
+    back = e.RefundAsked(refund="F", amount_vnd=24_000, explanation="x", by=OTHER, discrepancy="D1")
+    ask = c.AskRefund(refund="F", amount_vnd=24_000, explanation="x", discrepancy="D1")
+    given(*past, CONFIRMED, twice).when(ask, actor=OTHER).then(back)
+    done = e.RefundDone(refund="F", transaction="B", amount_vnd=24_000, of_discrepancy=True)
+    over = e.DiscrepancyResolved(discrepancy="D1", resolution=e.Resolution.REFUNDED, by=THIRD)
+    complete = c.CompleteRefund(refund="F", transaction="B")
+    gone = given(*past, CONFIRMED, twice, back, APPROVED).when(complete, actor=THIRD)
+    after = gone.then(done, over)
+    assert isinstance(after, Payment)
+    assert (after.due_vnd, after.excess_vnd, after.valid_receipts) == (
+        0,
+        0,
+        {FeeKind.CHARGE: "PH25-0000001"},
+    )
+
+
+def test_a_wrong_amount_is_booked_as_it_came_and_stays_in_question() -> None:
+    begun = (ASSESSED, REQUESTED, STARTED)
+    more = replace(CONFIRMED, amount_vnd=30_000)
+    too_much = opened(e.DiscrepancyKind.TOO_MUCH, 6_000)
+    given(*begun).when(replace(CONFIRM, amount_vnd=30_000)).then(more, too_much, RECEIPT)
+    less = replace(CONFIRMED, amount_vnd=20_000)
+    too_little = opened(e.DiscrepancyKind.TOO_LITTLE, 20_000)
+    state = given(*begun).when(replace(CONFIRM, amount_vnd=20_000)).then(less, too_little)
+    assert isinstance(state, Payment)
+    assert (state.due_vnd, state.receipts) == (4_000, {})
+    nothing = replace(CONFIRM, amount_vnd=0)
+    given(*begun).when(nothing).refused(Reason.NOTHING_RECEIVED, "/amount_vnd")
+    absurd = replace(CONFIRM, amount_vnd=10**12 + 1)
+    given(*begun).when(absurd).refused(Reason.AMOUNT_TOO_LARGE, "/amount_vnd")
+
+
+def test_the_rest_that_is_paid_ends_what_was_too_little() -> None:
+    less = replace(CONFIRMED, amount_vnd=20_000)
+    short = opened(e.DiscrepancyKind.TOO_LITTLE, 20_000)
+    rest = (
+        replace(REQUESTED, request="R2", amount_vnd=4_000),
+        replace(STARTED, attempt="B", amount_vnd=4_000),
+    )
+    past = given(ASSESSED, REQUESTED, STARTED, less, short, *rest)
+    paid = replace(CONFIRMED, attempt="B", amount_vnd=4_000, transaction="T2")
+    over = e.DiscrepancyResolved(discrepancy="D1", resolution=e.Resolution.REST_PAID, by=ACTOR)
+    confirm = replace(CONFIRM, attempt="B", amount_vnd=4_000, transaction="T2")
+    past.when(confirm).then(paid, over, RECEIPT)
+
+
+def test_a_contradiction_about_one_attempt_is_no_second_payment() -> None:
+    for other in ({"amount_vnd": 1_000}, {"transaction": "T2"}, {"method": Method.CASH}):
+        given(*PAID).when(replace(CONFIRM, **other)).refused(Reason.ALREADY_OTHERWISE)
+
+
+def test_a_transfer_that_nobody_asked_for_is_booked_too() -> None:
+    come = replace(CONFIRM, attempt="B", method=Method.TRANSFER)
+    begun = e.AttemptStarted(attempt="B", method=Method.TRANSFER, amount_vnd=24_000)
+    paid = replace(CONFIRMED, attempt="B")
+    unrequested = opened(e.DiscrepancyKind.UNREQUESTED, attempt="B")
+    given(ASSESSED).when(come, **CASHIER).then(begun, paid, unrequested, RECEIPT)
+    twice = opened(e.DiscrepancyKind.ALREADY_PAID, attempt="B")
+    given(*PAID).when(come, **CASHIER).then(replace(begun, amount_vnd=0), paid, twice)
+    given(ASSESSED).when(come).refused(Reason.TILL_OUTCOME_BY_CASHIER)
+    online = replace(come, method=Method.ONLINE)
+    given(ASSESSED).when(online).refused(Reason.ATTEMPT_UNKNOWN, "/attempt")
+
+
+def test_a_late_payment_is_attached_by_another_hand_and_only_once_the_sums_are_right() -> None:
+    late = (ASSESSED, REQUESTED, STARTED, DECLINED, CONFIRMED)
+    question = opened(e.DiscrepancyKind.AFTER_DECLINED)
+    attach = c.ResolveDiscrepancy(discrepancy="D1", explanation="Đúng số tiền phải nộp.")
+    settled = e.DiscrepancyResolved(
+        discrepancy="D1",
+        resolution=e.Resolution.ATTACHED,
+        explanation="Đúng số tiền phải nộp.",
+        by=THIRD,
+    )
+    other: dict[str, Any] = {"actor": THIRD, **CASHIER}
+    given(*late, question).when(attach, **other).then(settled)
+    given(*late, question).when(attach, **CASHIER).refused(Reason.SAME_HAND)
+    given(*late).when(attach, **other).refused(Reason.DISCREPANCY_UNKNOWN, "/discrepancy")
+    said_else = replace(attach, explanation="y")
+    given(*late, question, settled).when(said_else, **other).refused(Reason.ALREADY_OTHERWISE)
+    more = replace(CONFIRMED, amount_vnd=30_000)
+    too_much = (ASSESSED, REQUESTED, STARTED, more, opened(e.DiscrepancyKind.TOO_MUCH, 6_000))
+    given(*too_much).when(attach, **other).refused(Reason.DISCREPANCY_STANDS)
+    less = replace(CONFIRMED, amount_vnd=20_000)
+    too_little = (ASSESSED, REQUESTED, STARTED, less, opened(e.DiscrepancyKind.TOO_LITTLE, 20_000))
+    given(*too_little).when(attach, **other).refused(Reason.DISCREPANCY_STANDS)
+
+
+def test_money_goes_back_for_a_discrepancy_only_while_it_is_open_and_no_more_than_it_is() -> None:
+    more = replace(CONFIRMED, amount_vnd=30_000)
+    past = (ASSESSED, REQUESTED, STARTED, more, opened(e.DiscrepancyKind.TOO_MUCH, 6_000))
+    ask = c.AskRefund(refund="F", amount_vnd=6_001, explanation="x", discrepancy="D1")
+    given(*past).when(ask).refused(Reason.REFUND_TOO_LARGE, "/amount_vnd")
+    elsewhere = replace(ask, amount_vnd=1, discrepancy="D2")
+    given(*past).when(elsewhere).refused(Reason.DISCREPANCY_UNKNOWN, "/discrepancy")
+    over = e.DiscrepancyResolved(discrepancy="D1", resolution=e.Resolution.CORRECTED)
+    given(*past, over).when(replace(ask, amount_vnd=1)).refused(Reason.DISCREPANCY_UNKNOWN)
+
+
+def test_a_tills_mistake_is_corrected_by_another_hand_and_stays_visible() -> None:
+    """What was recorded, what is right; the discrepancy ends, and the receipt is as it should be."""
+    typed = replace(CONFIRMED, amount_vnd=240_000)
+    past = (*BY_CASH, typed, opened(e.DiscrepancyKind.TOO_MUCH, 216_000), RECEIPT)
+    correct = c.CorrectEntry(attempt="A", amount_vnd=24_000, explanation="Gõ thừa số 0.")
+    corrected = e.EntryCorrected(
+        attempt="A",
+        recorded_vnd=240_000,
+        amount_vnd=24_000,
+        explanation="Gõ thừa số 0.",
+        by=THIRD,
+    )
+    over = e.DiscrepancyResolved(discrepancy="D1", resolution=e.Resolution.CORRECTED, by=THIRD)
+    other: dict[str, Any] = {"actor": THIRD, **CASHIER}
+    given(*past).when(correct, **other).then(corrected, over)
+    given(*past).when(correct, **CASHIER).refused(Reason.SAME_HAND)
+    same = replace(correct, amount_vnd=240_000)
+    given(*past).when(same, **other).refused(Reason.ALREADY_OTHERWISE)
+    nobody = replace(correct, attempt="Z")
+    given(*past).when(nobody, **other).refused(Reason.ATTEMPT_UNKNOWN, "/attempt")
+    given(*BY_CASH).when(correct, **other).refused(Reason.NOT_PAID)
+    given(*PAID).when(correct, **other).refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
+    absurd = replace(correct, amount_vnd=10**12 + 1)
+    given(*past).when(absurd, **other).refused(Reason.AMOUNT_TOO_LARGE, "/amount_vnd")
+
+
+def test_what_was_never_received_is_due_again_and_its_receipt_is_cancelled() -> None:
+    correct = c.CorrectEntry(attempt="A", amount_vnd=0, explanation="Chưa thu.")
+    corrected = e.EntryCorrected(
+        attempt="A", recorded_vnd=24_000, amount_vnd=0, explanation="Chưa thu.", by=THIRD
+    )
+    cancelled = e.ReceiptCancelled(receipt="PH25-0000001", ground=e.ReceiptEnd.CORRECTED, by=THIRD)
+    paid = given(*BY_CASH, CONFIRMED, RECEIPT)
+    state = paid.when(correct, actor=THIRD, **CASHIER).then(corrected, cancelled)
+    assert isinstance(state, Payment)
+    assert (state.due_vnd, state.valid_receipts) == (24_000, {})
+    less = replace(correct, amount_vnd=20_000)
+    facts = paid.when(less, actor=THIRD, **CASHIER).decide(paid.state)
+    assert opened(e.DiscrepancyKind.TOO_LITTLE, 20_000, by=THIRD) in facts
+
+
+def test_no_entry_is_corrected_below_what_was_settled_or_asked_back() -> None:
+    correct = c.CorrectEntry(attempt="A", amount_vnd=20_000, explanation="x")
+    other: dict[str, Any] = {"actor": THIRD, **CASHIER}
+    for gone in (SETTLED, replace(ASKED, amount_vnd=24_000)):
+        past = given(*BY_CASH, CONFIRMED, gone)
+        past.when(correct, **other).refused(Reason.CORRECTION_TOO_LOW, "/amount_vnd")
+
+
+def test_corrections_are_bounded_and_money_is_booked_all_the_same() -> None:
+    found = [
+        replace(opened(e.DiscrepancyKind.AFTER_DECLINED), discrepancy=f"D{nth + 1}")
+        for nth in range(50)
+    ]
+    correct = c.CorrectEntry(attempt="A", amount_vnd=20_000, explanation="x")
+    full = given(*BY_CASH, CONFIRMED, *found)
+    full.when(correct, actor=THIRD, **CASHIER).refused(Reason.TOO_MANY)
+    more = replace(CONFIRM, attempt="B", method=Method.CASH)
+    names = events(full.when(more, **CASHIER).decide(full.state))
+    assert "payment.confirmed" in names
+
+
+def test_a_receipt_is_replaced_by_another_hand_under_the_next_number() -> None:
+    again = c.ReplaceReceipt(receipt="PH25-0000001", explanation="Sai tên người nộp.")
+    cancelled = e.ReceiptCancelled(
+        receipt="PH25-0000001",
+        ground=e.ReceiptEnd.REPLACED,
+        explanation="Sai tên người nộp.",
+        by=THIRD,
+    )
+    following = replace(
+        RECEIPT, receipt="PH25-0000002", number=2, replaces="PH25-0000001", by=THIRD
+    )
+    other: dict[str, Any] = {"actor": THIRD, **CASHIER}
+    given(*PAID).when(again, **other).then(cancelled, following)
+    given(*PAID).when(again, **CASHIER).refused(Reason.SAME_HAND)
+    unknown = replace(again, receipt="PH25-0000009")
+    given(*PAID).when(unknown, **other).refused(Reason.RECEIPT_UNKNOWN, "/receipt")
+    said_else = replace(again, explanation="y")
+    given(*PAID, cancelled, following).when(said_else, **other).refused(Reason.ALREADY_OTHERWISE)
+    many = [
+        replace(RECEIPT, receipt=f"PH25-{nth:07d}", number=nth, kind=FeeKind.CHARGE)
+        for nth in range(1, 51)
+    ]
+    given(*PAID[:-1], *many).when(again, **other).refused(Reason.TOO_MANY)
+
+
+def test_charge_and_duty_have_receipts_of_their_own() -> None:
+    """NĐ 123/2020/NĐ-CP: phí and lệ phí are receipted apart, each in a series of its own."""
+    land = given(dossier=dossier("1.013831", "land", Channel.COUNTER))
+    (assessed,) = land.when(c.AssessFee()).decide(None)
+    begun = (
+        assessed,
+        replace(REQUESTED, amount_vnd=595_000),
+        replace(CASH, amount_vnd=595_000),
+    )
+    facts = given(*begun).when(replace(CONFIRM, amount_vnd=595_000), **CASHIER)
+    issued = [one for one in facts.decide(facts.state) if isinstance(one, e.ReceiptIssued)]
+    assert [(one.receipt, one.amount_vnd) for one in issued] == [
+        ("PH25-0000001", 570_000),
+        ("LP25-0000001", 25_000),
+    ]
+
+
+def test_the_competent_agency_is_paid_wherever_one_pays() -> None:
+    elsewhere = dossier("1.013831", "land", Channel.COUNTER, competent_agency="H29.3")
+    (assessed,) = given(dossier=elsewhere).when(c.AssessFee()).decide(None)
+    assert isinstance(assessed, e.FeeAssessed)
+    assert (assessed.agency, assessed.collected_at) == ("H29.3", COMMUNE)
+    assert {line.payee for line in assessed.lines} == {"H29.3"}
+    when = {line.code: line.collect for line in assessed.lines}
+    assert when["land_certificate_duty"] is Collection.BEFORE_RESULT
+    assert {line.beneficiary for line in assessed.lines} == {Place.COMPETENT}
+
+
+@pytest.mark.parametrize("paper", ["merit_proof", "poor_household_proof", "disability_proof"])
+def test_some_persons_pay_no_duty_of_civil_status(paper: str) -> None:
+    """Luật Hộ tịch 2014, art. 11: người có công, hộ nghèo, người khuyết tật."""
+    exempt = dossier(
+        "1.004859", "standard", Channel.COUNTER, papers=frozenset({"declaration", paper})
+    )
+    facts = given(dossier=exempt).when(c.AssessFee()).decide(None)
+    assert [one.rule for one in facts if isinstance(one, e.FeeWaived)] == ["LHT2014-11"]
+    assert [one.amount_vnd for one in facts if isinstance(one, e.ReceiptIssued)] == [0]
+
+
+def test_a_reduction_takes_off_its_share_and_the_rest_stays_due() -> None:
+    pupil = dossier("2.000488", "standard", Channel.COUNTER, papers=frozenset({"student_proof"}))
+    assessed, waived = given(dossier=pupil).when(c.AssessFee()).decide(None)
+    assert isinstance(waived, e.FeeWaived)
+    state = given(assessed, waived).state
+    assert isinstance(state, Payment)
+    assert (state.assessed_vnd, state.waived_vnd, state.due_vnd) == (200_000, 100_000, 100_000)
 
 
 @pytest.mark.parametrize(
@@ -461,7 +737,8 @@ def test_money_goes_back_and_is_settled_by_the_way_it_came() -> None:
     online.refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
     by_cash = given(*BY_CASH, CONFIRMED, ASKED, APPROVED)
     by_cash.when(done, actor=THIRD).refused(Reason.TILL_OUTCOME_BY_CASHIER)
-    by_cash.when(done, actor=THIRD, **CASHIER).then(REFUNDED)
+    by_cash = given(*BY_CASH, CONFIRMED, RECEIPT, ASKED, APPROVED)
+    by_cash.when(done, actor=THIRD, **CASHIER).then(REFUNDED, *SMALLER)
     settle = c.SettlePayment(statement="S", amount_vnd=24_000)
     given(*PAID).when(settle, **CASHIER).refused(Reason.ONLINE_OUTCOME_BY_PLATFORM)
     given(*PAID).when(settle, role=Role.PAYMENT_MONITOR).then(SETTLED)
@@ -512,15 +789,26 @@ def test_a_refund_asked_with_another_reason_is_another_refund() -> None:
     given(*PAID, ASKED).when(ask, actor=OTHER).refused(Reason.REFUND_EXISTS)
 
 
-@pytest.mark.parametrize("status", [Status.TURNED_AWAY, Status.STOPPED, Status.CLOSED])
-def test_nothing_more_is_asked_of_who_was_turned_away(status: Status) -> None:
-    over = replace(COPIES, status=status)
+@pytest.mark.parametrize("status", [Status.TURNED_AWAY, Status.STOPPED])
+@pytest.mark.parametrize("closed", [False, True])
+def test_nothing_more_is_asked_of_who_was_turned_away(status: Status, closed: bool) -> None:
+    ended = {"status": Status.CLOSED, "closed_from": status} if closed else {"status": status}
+    over = replace(COPIES, **ended)
     given(dossier=over).when(c.AssessFee()).refused(Reason.DOSSIER_CLOSED)
     ask = c.RequestPayment(request="R")
     given(ASSESSED, dossier=over).when(ask).refused(Reason.DOSSIER_CLOSED)
     start = c.StartAttempt(attempt="A", method=Method.ONLINE)
     given(ASSESSED, REQUESTED, dossier=over).when(start).refused(Reason.DOSSIER_CLOSED)
-    given(ASSESSED, REQUESTED, STARTED, dossier=over).when(CONFIRM).then(CONFIRMED)
+    given(ASSESSED, REQUESTED, STARTED, dossier=over).when(CONFIRM).then(CONFIRMED, RECEIPT)
+    back = c.AskRefund(refund="F", amount_vnd=8_000, explanation="x")
+    given(*PAID, dossier=over).when(back, actor=OTHER).then(ASKED)
+
+
+def test_what_is_owed_is_assessed_and_taken_after_the_result_too() -> None:
+    returned = replace(COPIES, status=Status.CLOSED, closed_from=Status.RETURNED)
+    given(dossier=returned).when(c.AssessFee()).then(ASSESSED)
+    ask = c.RequestPayment(request="R")
+    given(ASSESSED, dossier=returned).when(ask, at=MONDAY_9).then(REQUESTED)
 
 
 def test_a_fee_that_no_fee_can_be_is_refused() -> None:
@@ -622,6 +910,17 @@ def test_a_transaction_belongs_to_the_first_that_booked_it() -> None:
         assert no.value.reason is Reason.TRANSACTION_TAKEN
 
 
+def check_books(payment: Payment) -> None:
+    """What was received is paid, returned, or in question; receipts say what is kept of the fees."""
+    received = sum(one.received_vnd for one in payment.attempts.values())
+    assert payment.paid_vnd == received
+    in_question = [one for one in payment.discrepancies.values() if one.open]
+    assert not payment.excess_vnd or in_question
+    valid = [one for one in payment.receipts.values() if one.valid]
+    assert {one.kind: one.amount_vnd for one in valid} == payment.receipted
+    assert len(valid) == len(payment.receipted)
+
+
 COMMANDS: tuple[tuple[Command, dict[str, Any]], ...] = tuple(
     (command, {"role": role, "actor": hand, "account": None})
     for command in (
@@ -637,7 +936,18 @@ COMMANDS: tuple[tuple[Command, dict[str, Any]], ...] = tuple(
         c.AskRefund(refund="F", amount_vnd=8_000, explanation="x"),
         c.AskRefund(refund="G", amount_vnd=24_000, explanation="x"),
         c.ApproveRefund(refund="F"),
+        c.AskRefund(refund="H", amount_vnd=6_000, explanation="x", discrepancy="D1"),
+        c.ApproveRefund(refund="H"),
         c.CompleteRefund(refund="F", transaction="B"),
+        c.CompleteRefund(refund="H", transaction="B2"),
+        replace(CONFIRM, amount_vnd=30_000),
+        replace(CONFIRM, attempt="B", amount_vnd=20_000),
+        replace(CONFIRM, attempt="C", method=Method.CASH, transaction="T3"),
+        c.CorrectEntry(attempt="B", amount_vnd=24_000, explanation="x"),
+        c.CorrectEntry(attempt="C", amount_vnd=0, explanation="x"),
+        c.ResolveDiscrepancy(discrepancy="D1", explanation="x"),
+        c.ReplaceReceipt(receipt="PH25-0000001", explanation="x"),
+        c.ReplaceReceipt(receipt="PH25-0000002", explanation="x"),
     )
     for role, hand in ((Role.PAYMENT_PLATFORM, THIRD), (Role.CASHIER, ACTOR), (None, OTHER))
 )
@@ -662,5 +972,6 @@ def test_any_command_twice_changes_nothing_and_no_dong_is_lost(
         assert isinstance(life.state, Payment)
         assert life.state.refundable_vnd >= 0
         assert life.state.settled_vnd <= life.state.paid_vnd
+        check_books(life.state)
         for refund in life.state.refunds.values():
             assert refund.approved_by is None or refund.approved_by != refund.asked_by

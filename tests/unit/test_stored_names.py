@@ -28,7 +28,7 @@ def test_stored_names_are_those_of_the_golden_list() -> None:
 def test_every_name_is_kind_dot_fact() -> None:
     for name, kind in event_types().items():
         assert re.fullmatch(
-            r"(dossier|account|payment|agreement|transaction|person|result)\.[a-z_]+", name
+            r"(dossier|account|payment|agreement|transaction|person|result|receipt)\.[a-z_]+", name
         )
         assert name == kind.__struct_config__.tag
         assert name_of.__doc__

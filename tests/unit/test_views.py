@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from domain import account as a
 from domain import dossier as d
@@ -64,6 +65,8 @@ ASSESSED = p.FeeAssessed(
     dossier=DOSSIER,
     procedure="1.001193",
     agency="H29.7",
+    collected_at="H29.18",
+    on=p.AssessedOn(case="late", pages=1, copies=1, online=False, lodged_on=AT.date()),
     payer=CITIZEN,
     lines=(CHARGE, DUTY),
     catalogue_version=1,
@@ -287,7 +290,9 @@ def test_who_withdraws_is_neither_in_time_nor_late() -> None:
 
 
 def test_a_waiver_is_booked_line_by_line_with_its_rule() -> None:
-    waived = p.FeeWaived(rule="nq07", legal_basis="NQ", lines=("le_phi",), amount_vnd=30_000)
+    waived = p.FeeWaived(
+        rule="nq07", legal_basis="NQ", kind=FeeKind.DUTY, lines=("le_phi",), amount_vnd=30_000
+    )
     folded = Folded(ledger.VIEW, ASSESSED, waived, stream=PAYMENT)
     row = folded.row
     assert (row.assessed_vnd, row.waived_vnd, row.due_vnd) == (100_000, 30_000, 70_000)
@@ -299,17 +304,83 @@ def test_a_waiver_is_booked_line_by_line_with_its_rule() -> None:
     ]
 
 
-def test_a_waiver_of_another_amount_than_its_lines_is_booked_as_it_was_recorded() -> None:
-    waived = p.FeeWaived(rule="cũ", legal_basis="NQ", lines=("le_phi",), amount_vnd=10_000)
-    folded = Folded(ledger.VIEW, ASSESSED, waived, stream=PAYMENT)
-    entry: Any = folded.out.inserted[-1][1]
-    assert (entry.fee_kind, entry.amount_vnd) == (None, 10_000)
-
-
 def test_nothing_is_due_when_all_is_waived() -> None:
-    waived = p.FeeWaived(rule="nq07", legal_basis="NQ", lines=("phi", "le_phi"), amount_vnd=100_000)
-    row = Folded(ledger.VIEW, ASSESSED, waived, stream=PAYMENT).row
+    waived = [
+        p.FeeWaived(rule="nq07", legal_basis="NQ", kind=kind, lines=(code,), amount_vnd=amount)
+        for kind, code, amount in (
+            (FeeKind.CHARGE, "phi", 70_000),
+            (FeeKind.DUTY, "le_phi", 30_000),
+        )
+    ]
+    row = Folded(ledger.VIEW, ASSESSED, *waived, stream=PAYMENT).row
     assert (row.status, row.due_vnd) == (ledger.PaymentStatus.NOTHING_DUE, 0)
+
+
+def test_a_correction_is_an_entry_of_its_own_and_what_it_corrects_stays() -> None:
+    folded = Folded(
+        ledger.VIEW,
+        ASSESSED,
+        p.AttemptStarted(attempt="a", method=p.Method.CASH, amount_vnd=100_000),
+        p.PaymentConfirmed(attempt="a", amount_vnd=1_000_000, transaction="t"),
+        p.DiscrepancyOpened(
+            discrepancy="D1",
+            kind=p.DiscrepancyKind.TOO_MUCH,
+            attempt="a",
+            amount_vnd=900_000,
+        ),
+        stream=PAYMENT,
+    )
+    assert (folded.row.excess_vnd, folded.row.in_question) == (900_000, 1)
+    folded = Folded(
+        ledger.VIEW,
+        ASSESSED,
+        p.AttemptStarted(attempt="a", method=p.Method.CASH, amount_vnd=100_000),
+        p.PaymentConfirmed(attempt="a", amount_vnd=1_000_000, transaction="t"),
+        p.DiscrepancyOpened(
+            discrepancy="D1",
+            kind=p.DiscrepancyKind.TOO_MUCH,
+            attempt="a",
+            amount_vnd=900_000,
+        ),
+        p.EntryCorrected(
+            attempt="a", recorded_vnd=1_000_000, amount_vnd=100_000, explanation="gõ nhầm"
+        ),
+        p.DiscrepancyResolved(discrepancy="D1", resolution=p.Resolution.CORRECTED),
+        stream=PAYMENT,
+    )
+    row = folded.row
+    assert (row.paid_vnd, row.due_vnd, row.excess_vnd, row.in_question) == (100_000, 0, 0, 0)
+    entries: list[Any] = [entry for _, entry in folded.out.inserted]
+    paid = [e for e in entries if e.kind == "paid"]
+    assert [(e.amount_vnd, e.correction) for e in paid] == [(1_000_000, False), (-900_000, True)]
+
+
+def test_what_goes_back_of_a_double_payment_pays_for_nothing() -> None:
+    paid = p.PaymentConfirmed(attempt="a", amount_vnd=200_000, transaction="t")
+    asked = p.RefundAsked(refund="x", amount_vnd=100_000, explanation="hai lần", discrepancy="D1")
+    done = p.RefundDone(refund="x", transaction="b", amount_vnd=100_000, of_discrepancy=True)
+    row = Folded(ledger.VIEW, ASSESSED, paid, asked, done, stream=PAYMENT).row
+    assert (row.due_vnd, row.returned_vnd, row.excess_vnd) == (0, 100_000, 0)
+
+
+def test_receipts_are_shown_with_those_that_were_cancelled() -> None:
+    issued = p.ReceiptIssued(
+        receipt="PH26-0000001",
+        series="PH26",
+        number=1,
+        kind=FeeKind.CHARGE,
+        agency="H29.7",
+        amount_vnd=70_000,
+        lines=("phi",),
+    )
+    cancelled = p.ReceiptCancelled(receipt="PH26-0000001", ground=p.ReceiptEnd.REPLACED)
+    again = replace(issued, receipt="PH26-0000002", number=2, replaces="PH26-0000001")
+    row = Folded(ledger.VIEW, ASSESSED, issued, cancelled, again, stream=PAYMENT).row
+    assert [(one.receipt, one.cancelled) for one in row.receipts] == [
+        ("PH26-0000001", "replaced"),
+        ("PH26-0000002", None),
+    ]
+    assert row.receipted_vnd == 70_000
 
 
 def test_every_dong_of_a_payment_is_accounted_for_to_its_refund() -> None:

@@ -213,6 +213,10 @@ class History:
                 dossier=of,
                 procedure=PROCEDURES[0],
                 agency=pick.choice(AGENCIES),
+                collected_at=pick.choice(AGENCIES),
+                on=payment.AssessedOn(
+                    case="standard", pages=1, copies=1, online=True, lodged_on=START.date()
+                ),
                 payer=of,
                 lines=lines,
                 catalogue_version=1,
@@ -221,7 +225,11 @@ class History:
         if waived:
             events.append(
                 payment.FeeWaived(
-                    rule="nq07", legal_basis="NQ 07", lines=("le_phi",), amount_vnd=waived
+                    rule="nq07",
+                    legal_basis="NQ 07",
+                    kind=FeeKind.DUTY,
+                    lines=("le_phi",),
+                    amount_vnd=waived,
                 )
             )
         paid = payment.PaymentConfirmed(
@@ -234,6 +242,24 @@ class History:
             payment.AttemptStarted(attempt="a", method=payment.Method.ONLINE, amount_vnd=due),
             payment.OutcomeUnknown(attempt="a", explanation="bank away"),
             paid,
+            payment.DiscrepancyOpened(
+                discrepancy="D1",
+                kind=payment.DiscrepancyKind.AFTER_EXPIRY,
+                attempt="a",
+                amount_vnd=due,
+            ),
+            payment.ReceiptIssued(
+                receipt="PH26-0000001",
+                series="PH26",
+                number=1,
+                kind=FeeKind.CHARGE,
+                agency="H29.7",
+                amount_vnd=due,
+                lines=("phi",),
+            ),
+            payment.DiscrepancyResolved(
+                discrepancy="D1", resolution=payment.Resolution.ATTACHED, explanation="đúng"
+            ),
             payment.PaymentSettled(statement="s", amount_vnd=due),
             payment.RefundAsked(refund="x", amount_vnd=due, explanation="trả lại"),
             payment.RefundApproved(refund="x"),

@@ -102,6 +102,8 @@ ASKED: dict[str, Ask] = {
     "ledger_total, all": lambda s: queries.ledger_total(s, DAYS, ALL),
     "ledger_entries": lambda s: queries.ledger_entries(s, AGENCY, DAYS, (DAYS.first, 1, 1), 100),
     "payment_of_dossier": lambda s: queries.payment_of_dossier(s, SOME),
+    "money_matters": lambda s: queries.money_matters(s, AGENCY, None, 100),
+    "money_matters, deep": lambda s: queries.money_matters(s, AGENCY, (START, SOME), 100),
     "balances": lambda s: queries.balances(s, AGENCY, 10),
     "account": lambda s: queries.account(s, SOME),
     "accounts_of_agency": lambda s: queries.accounts_of_agency(s, AGENCY, SOME, 100),

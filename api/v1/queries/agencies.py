@@ -192,4 +192,19 @@ async def ledger_entries(
     return asked.answer(answers.EntryPage(items=items, next=following))
 
 
-HANDLERS = (worklist, offers, search, counters, ledger, ledger_entries)
+@get("/v1/agencies/{agency:str}/ledger/matters", name="moneyMatters", tags=["Agencies"])
+async def money_matters(
+    asked: NamedDependency[Asked],
+    agency: AgencyPath,
+    page: NamedDependency[Paging],
+    after: After = 0,
+) -> Response[answers.MoneyPage]:
+    """Open discrepancies, money to be given back, and results handed over unpaid; oldest first."""
+    await asked.allow(Reading.LEDGER, Matter(agency=path_text(agency, AGENCY)))
+    last = page.last(tuple[datetime, UUID])
+    rows = await asked.ask("ledger", queries.money_matters, agency, last, page.limit, after=after)
+    items, following = asked.page(rows, page, "assessed_at", "payment")
+    return asked.answer(answers.MoneyPage(items=items, next=following))
+
+
+HANDLERS = (worklist, offers, search, counters, ledger, ledger_entries, money_matters)

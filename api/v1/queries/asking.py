@@ -27,7 +27,7 @@ from api.v1.polls import FeedWatch
 from api.v1.requests import AnyRequest, etag, is_known, request_id_of
 from commands.authority import Caller, Capacity, Matter, Reading, authorise, check_software
 from commands.log.database import Database
-from commands.matter import account_of, matter_for, matter_of_state, of_kind
+from commands.matter import account_of, matter_for, of_kind
 from commands.streams import NOTHING, State, Versioned
 from domain.account import Account
 from domain.dossier import Dossier
@@ -161,8 +161,7 @@ class Asked:
         of_dossier = more[0] if more else NOTHING
         state = of_kind(found, KINDS[reading]).state
         dossier = of_kind(of_dossier, Dossier).state
-        # Who was mandated in the matter of a dossier reads its payment too.
-        matter = matter_for(state, dossier) if in_name_of else matter_of_state(state or dossier)
+        matter = matter_for(state, dossier)
         capacity = authorise(reading, caller, matter, datetime.now(UTC))
         if state is None:
             raise Refused(Reason.NOT_FOUND)

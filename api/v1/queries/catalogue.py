@@ -30,6 +30,7 @@ from commands.payment.fees import fee_lines, waivers
 from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Agency, Catalogue, Procedure
 from domain.dossier import Channel
+from domain.payment import AssessedOn
 
 Entry = TypeVar("Entry", answers.ProcedureEntry, answers.AgencyEntry)
 QUOTED_MAX = 10_000
@@ -106,9 +107,14 @@ async def procedure_fee(  # noqa: PLR0913, PLR0917  a parameter each
         known = ", ".join(one.key for one in wanted.cases)
         raise invalid("case", f"case is one of: {known}")
     lines = fee_lines(case, pages, copies)
-    lodged_on = lodged_at.astimezone(CITY_TIME).date()
-    online = channel is Channel.ONLINE
-    waived = waivers(catalogue, procedure, case, lines, online=online, on=lodged_on)
+    on = AssessedOn(
+        case=case.key,
+        pages=pages,
+        copies=copies,
+        online=channel is Channel.ONLINE,
+        lodged_on=lodged_at.astimezone(CITY_TIME).date(),
+    )
+    waived = waivers(catalogue, procedure, case, lines, on)
     assessed_vnd = sum(line.amount_vnd for line in lines)
     waived_vnd = sum(one.amount_vnd for one in waived)
     return asked.answer(

@@ -73,14 +73,19 @@ async def dossier_commands(
 
     Each command with its path and the `If-Match` to send; what its body says may still be refused.
     """
-    await asked.open_stream(Reading.DOSSIER, key)
+    capacity = await asked.open_stream(Reading.DOSSIER, key)
     identity, commands = asked.identity, asked.backend.commands
     of_dossier, of_payment = await asyncio.gather(
         commands.possible("dossier", key, identity.actor, identity.via),
         commands.possible("payment", key, identity.actor, identity.via),
     )
     return asked.answer(
-        answers.NextCommands(dossier=_sendable(of_dossier, key), payment=_sendable(of_payment, key))
+        answers.NextCommands(
+            dossier=_sendable(of_dossier, key),
+            payment=_sendable(of_payment, key),
+            # Who is only asked for an opinion learns nothing of the money.
+            due_vnd=0 if capacity.sight is Sight.CONSULTATION else of_payment.due_vnd,
+        )
     )
 
 
