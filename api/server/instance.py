@@ -282,6 +282,7 @@ class Instance:
             nats_url=addresses.nats_url,
             nats_credentials=self._credentials_of(name) or addresses.nats_credentials,
             nats_keys=str(self.nats.accounts.folder) if self.nats else None,
+            agency_messages=self.settings.agency_messages,
             host=HOST,
             port=self.port,
             issuers=self.settings.issuers,

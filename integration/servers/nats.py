@@ -15,7 +15,8 @@ from integration.servers.processes import free_port, is_alive, replace_whole, sp
 START_S = 30.0
 ATTEMPTS_MAX = 3
 LOG_MAX = "10MB"
-LOGS_MAX = 5
+LOGS_MAX = 20
+"""Files, of this log alone: a forged acknowledgement is a line, until the guard shuts its agency out."""
 WORKERS = ("relay", "views", "feeds")
 """Workers that have credentials of their own."""
 
