@@ -153,6 +153,8 @@ class Instance:
         for server in (self.postgres, self.nats):
             if server is not None:
                 cut(server.log)
+        if self.nats is not None:
+            self.nats.gather_logs()
         self._bring_back_workers()
 
     def _bring_back_workers(self) -> None:

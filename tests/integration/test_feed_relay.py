@@ -48,6 +48,7 @@ from integration.nats.bus import Bus, stream_state
 from integration.relay import feeds as feed_relay_module
 from integration.relay.feeds import FEEDS_LOCK, FeedRelay, feed_states, start_again
 from integration.relay.log import Relay
+from integration.servers import nats as nats_module
 from integration.servers.nats import NatsServer
 from projections.engine.rebuild import rebuild
 from projections.engine.runner import Runner
@@ -946,6 +947,32 @@ async def test_who_floods_is_kept_out_and_comes_back(
 
             await eventually(opens, "not let in again")
             await eventually(database.calm, "trouble lasts")
+
+
+async def test_forged_acknowledgements_drive_nothing_out_of_the_log(
+    database: Database, nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_module, "LOG_MAX", "64KB")
+    nats.stop()
+    nats.start()
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 1)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 1)
+    with pytest.raises(nats_errors.Error):
+        await connected(nats, agency_credentials(nats.accounts.account, SCHOOLS))
+    client = await connected(nats, await let_in(nats, LAND))
+    for _ in range(10):
+        for _ in range(300):
+            await client.publish(FORGED.split()[1], b"+ACK")
+        await client.flush()
+        await asyncio.sleep(0.05)
+        nats.gather_logs()
+    await client.close()
+    kept = nats.old_log.read_text()
+    assert "authentication error" in kept
+    assert 100 <= kept.count("past last stream sequence of 1") < 2_000
+    assert "more like: [#] #/#/#" in kept
 
 
 async def test_who_catches_up_as_fast_as_it_can_is_never_kept_out(
