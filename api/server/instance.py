@@ -153,6 +153,8 @@ class Instance:
         for server in (self.postgres, self.nats):
             if server is not None:
                 cut(server.log)
+        if self.nats is not None:
+            self.nats.gather_logs()
         self._bring_back_workers()
 
     def _bring_back_workers(self) -> None:
@@ -282,6 +284,7 @@ class Instance:
             nats_url=addresses.nats_url,
             nats_credentials=self._credentials_of(name) or addresses.nats_credentials,
             nats_keys=str(self.nats.accounts.folder) if self.nats else None,
+            agency_messages=self.settings.agency_messages,
             host=HOST,
             port=self.port,
             issuers=self.settings.issuers,

@@ -60,6 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`HOSO_WORKERS`: API processes."""
     limits: Limits = Limits()
     """What one client may take; each field names its variable."""
+    agency_messages: int = 500
+    """`HOSO_AGENCY_MESSAGES`: messages a second that an agency may send NATS for nothing."""
     cors_origins: tuple[str, ...] = ()
     """`HOSO_CORS_ORIGINS`: origins whose pages may call the API from a browser, comma-separated."""
     metrics_token: str | None = None
@@ -89,6 +91,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         token_life_max_s=_number(environment, "HOSO_TOKEN_LIFE_MAX", 86_400, 31_536_000),
         workers=_number(environment, "HOSO_WORKERS", 1, 64),
         limits=_limits(environment),
+        agency_messages=_number(environment, "HOSO_AGENCY_MESSAGES", 500, 1_000_000),
         cors_origins=_list(environment, "HOSO_CORS_ORIGINS"),
         metrics_token=environment.get("HOSO_METRICS_TOKEN") or None,
         keep_answers=timedelta(days=_number(environment, "HOSO_KEEP_ANSWERS", 90, 3_650)),

@@ -23,6 +23,7 @@ from api.server.connections import Connections
 from api.server.http_protocol import HttpProtocol
 from api.server.observability import configure_logs
 from domain.account import Issuers
+from integration.agency.guard import FloodLimits
 from integration.follow.worker import run_feeds, run_relay, run_views
 from integration.relay.log import NatsUnwellError
 from integration.servers.issuer import LOCAL_ISSUER
@@ -45,6 +46,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     nats_credentials: str | None
     nats_keys: str | None = None
     """Folder of the embedded NATS' keys; None with the user's own servers."""
+    agency_messages: int = 500
+    """Messages a second that an agency may send NATS for nothing."""
     host: str
     port: int
     """The supervisor holds it; each API worker listens on it with a socket of its own."""
@@ -133,7 +136,8 @@ async def _relay(settings: WorkerSettings) -> None:
 
 async def _feeds(settings: WorkerSettings) -> None:
     place = (settings.dsn, settings.nats_url, settings.nats_credentials)
-    await run_feeds(*place, nats_keys=settings.nats_keys)
+    limits = FloodLimits(per_second=settings.agency_messages)
+    await run_feeds(*place, nats_keys=settings.nats_keys, flood_limits=limits)
 
 
 async def _views(settings: WorkerSettings) -> None:

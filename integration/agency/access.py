@@ -44,7 +44,7 @@ class AgencyAccess:
         Raises `AccessNotToldError`; then it is tried again at the next call.
         """
         agencies = self._accounts.keep(in_force)
-        await self._tell({a: now for a, now in agencies.items() if self._told.get(a) != now})
+        await self.tell({a: now for a, now in agencies.items() if self._told.get(a) != now})
 
     async def let_in(self, agency: str) -> Access:
         """Open to an agency, whose agreement the caller has looked at.
@@ -52,7 +52,7 @@ class AgencyAccess:
         Raises `AccessNotToldError`.
         """
         access = self._accounts.open(agency)
-        await self._tell({agency: access})
+        await self.tell({agency: access})
         return access
 
     async def revoke(self, agency: str) -> None:
@@ -60,13 +60,17 @@ class AgencyAccess:
 
         Raises `KeyError` where it never had access, and `AccessNotToldError`.
         """
-        await self._tell({agency: self._accounts.revoke(agency)})
+        await self.tell({agency: self._accounts.revoke(agency)})
 
     def forget(self) -> None:
         """Tell the server everything again: it may be another one."""
         self._told.clear()
 
-    async def _tell(self, changes: Mapping[str, Access]) -> None:
+    async def tell(self, changes: Mapping[str, Access]) -> None:
+        """Bring the server how these agencies stand now.
+
+        Raises `AccessNotToldError`; what was not told, `keep` tells.
+        """
         if not changes:
             return
         try:
@@ -86,7 +90,8 @@ class AgencyAccess:
         if error is not None:
             raise AccessNotToldError(f"{agency}: {error.description}")
         if self._told.get(agency) != access:
-            log.info("agency_access", agency=agency, open=access.open, revoked=access.revoked_at)
+            told = {"open": access.open, "shut": access.shut, "revoked": access.revoked_at}
+            log.info("agency_access", agency=agency, **told)
         self._told[agency] = access
 
     async def _connected(self) -> Client:

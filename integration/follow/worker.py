@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from commands.log.database import VIEWS as VIEWS_TIMEOUTS
 from commands.log.database import connect
 from integration.agency.access import AgencyAccess
+from integration.agency.guard import FloodGuard, FloodLimits
 from integration.follow.follower import Follower, Leadership
 from integration.nats.accounts import NatsAccounts
 from integration.nats.bus import Bus
@@ -81,20 +82,27 @@ async def run_feeds(
     *,
     replicas: int = 1,
     nats_keys: str | Path | None = None,
+    flood_limits: FloodLimits | None = None,
 ) -> None:
     """Keep the agencies' feeds and relay them to JetStream until SIGTERM.
 
     Apart from the other read models, so that an agency does not wait for them. `dsn` is the
     application role's; `nats_keys` the folder of the embedded NATS' keys, by which agencies are
-    let in and out. Raises what the projector raises.
+    let in and out, and kept out for a while where they go beyond `flood_limits`. Raises what the
+    projector raises.
     """
     bus = Bus(nats_url, credentials, name="hoso feeds")
     runner = Runner(dsn, (feed.VIEW,), dial)
     follower = Follower(dsn, bus, runner, FEED_LEADER, FEED_GATHER_S)
-    access = AgencyAccess(nats_url, NatsAccounts(Path(nats_keys))) if nats_keys else None
+    works: list[Coroutine[Any, Any, None]] = [bus.open(), follower.run()]
+    access = None
+    if nats_keys is not None:
+        accounts = NatsAccounts(Path(nats_keys))
+        access = AgencyAccess(nats_url, accounts)
+        works.append(FloodGuard(dsn, bus, accounts, access, flood_limits).run(nats_url))
     feeds = FeedRelay(dsn, bus, replicas=replicas, access=access)
     try:
-        await until_stopped(bus.open(), follower.run(), feeds.run())
+        await until_stopped(*works, feeds.run())
     finally:
         await bus.close()
 

@@ -20,13 +20,15 @@ from integration.agency.access import AccessNotToldError, AgencyAccess
 from integration.agency.subscriber import RESTARTED_FROM, STARTED_AGAIN
 from integration.nats import trouble
 from integration.nats.accounts import CONSUMER, STREAM_PREFIX, stream_of, token_of
-from integration.nats.bus import AWAY, LOG, Bus, heed_cancellation, is_as_made
+from integration.nats.bus import API_TIMEOUT_S, AWAY, LOG, Bus, heed_cancellation, is_as_made
 from integration.relay.log import (
     CONNECT_WAIT_S,
     IDLE_GROWTH,
     IDLE_MAX_S,
     IDLE_MIN_S,
+    LOOK_MAX_S,
     RETRY_MAX_S,
+    UNANSWERED_MAX,
     Election,
     InterruptedPublishingError,
     Publisher,
@@ -138,15 +140,18 @@ async def feed_states(bus: Bus) -> dict[str, int]:
     return {name: info.state.last_seq for name, info in (await _feed_streams(bus)).items()}
 
 
-async def _feed_streams(bus: Bus) -> dict[str, StreamInfo]:
+async def _feed_streams(bus: Bus, page_max_s: float = API_TIMEOUT_S) -> dict[str, StreamInfo]:
     streams: dict[str, StreamInfo] = {}
     seen = 0
-    while page := await bus.jetstream.streams_info(offset=seen):
+    while True:
+        async with asyncio.timeout(page_max_s):
+            page = await bus.jetstream.streams_info(offset=seen)
+        if not page:
+            return streams
         seen += len(page)
         for info in page:
             if info.config.name and info.config.name.startswith(STREAM_PREFIX):
                 streams[info.config.name] = info
-    return streams
 
 
 async def agencies_in_force(connection: AsyncConnection) -> frozenset[str]:
@@ -205,6 +210,7 @@ class FeedRelay:
         self._generation = 0
         """Of the read model that the streams were compared with."""
         self._looked_at = 0.0
+        self._unanswered = 0
         self.held: dict[str, str] = {}
         """Why, by agency; each is tried again, less and less often."""
         self.sent = 0
@@ -420,6 +426,10 @@ class FeedRelay:
             return None
         return info
 
+    async def _consumer_at_once(self, agency: str) -> ConsumerInfo | None:
+        async with asyncio.timeout(LOOK_MAX_S):
+            return await self._consumer_of(agency)
+
     async def _ensure_consumer(self, connection: AsyncConnection, agency: str, head: int) -> None:
         """Make the feed's consumer where it is missing, at the place that was noted last."""
         info = await self._consumer_of(agency)
@@ -497,7 +507,10 @@ class FeedRelay:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at < LOOK_AGAIN_S:
             return
-        streams = await _feed_streams(self._bus)
+        streams = await self._streams()
+        if streams is None:
+            self._looked_at = now
+            return
         changed = []
         for agency, publisher in self._publishers.items():
             info = streams.get(publisher.stream)
@@ -511,11 +524,23 @@ class FeedRelay:
         self._position = -1
         self._looked_at = now
 
+    async def _streams(self) -> dict[str, StreamInfo] | None:
+        """The feeds' streams; None where that question went unanswered, which may happen."""
+        try:
+            streams = await _feed_streams(self._bus, LOOK_MAX_S)
+        except AWAY:
+            self._unanswered += 1
+            if self._unanswered < UNANSWERED_MAX and self._bus.connected:
+                return None
+            raise
+        self._unanswered = 0
+        return streams
+
     async def _note_places(self, connection: AsyncConnection) -> None:
         """Note how far some of the agencies have acknowledged: each has its turn."""
         turn = list(self._publishers)[:PLACES_AT_ONCE]
         answers = await asyncio.gather(
-            *(self._consumer_of(agency) for agency in turn), return_exceptions=True
+            *(self._consumer_at_once(agency) for agency in turn), return_exceptions=True
         )
         found = dict(zip(turn, answers, strict=True))
         floors = {a: _floor(info) for a, info in found.items() if isinstance(info, ConsumerInfo)}

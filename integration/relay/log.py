@@ -53,6 +53,10 @@ IDLE_GROWTH = 1.25
 """Between two looks at an idle log; the longest is reached after 0.25 s without an event."""
 LOOK_AGAIN_S = 5.0
 """Between two looks at an idle stream, which somebody may have thrown away."""
+LOOK_MAX_S = 1.0
+UNANSWERED_MAX = 3
+"""A look waits so long, and so many in a row may go unanswered: JetStream throws questions away when
+many are asked, and what is due meanwhile must not wait for an answer."""
 RETRY_MIN_S = 0.02
 RETRY_MAX_S = 0.5
 REFUSED_PAUSE_S = 2.0
@@ -180,6 +184,7 @@ class Publisher:
         self._connections = -1
         self._progress_at = 0.0
         self._looked_at = 0.0
+        self._unanswered = 0
         self._first = 1
         self.sent = 0
         """Sequence of the last message handed to the connection."""
@@ -210,6 +215,7 @@ class Publisher:
         # What was refused is the first now, and is told why; those behind it hear of a gap only.
         self._first = self.sent + 1
         self._progress_at = self._looked_at = asyncio.get_running_loop().time()
+        self._unanswered = 0
         return info
 
     async def message(self, sequence: int) -> bytes:
@@ -296,9 +302,14 @@ class Publisher:
             return
         self._looked_at = now
         try:
-            info = await self._bus.jetstream.stream_info(self.stream)
+            async with asyncio.timeout(LOOK_MAX_S):
+                info = await self._bus.jetstream.stream_info(self.stream)
         except (*AWAY, nats_errors.Error) as error:
+            self._unanswered += 1
+            if self._unanswered < UNANSWERED_MAX and self._bus.connected:
+                return
             raise InterruptedPublishingError(type(error).__name__) from error
+        self._unanswered = 0
         if not is_as_made(info, self.acknowledged):
             raise InterruptedPublishingError("the stream has changed")
 

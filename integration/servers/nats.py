@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 from integration.nats.accounts import NatsAccounts, service_credentials, worker_credentials
+from integration.servers.log_lines import cut, gather
 from integration.servers.postgres import ServerFailedError
 from integration.servers.processes import free_port, is_alive, replace_whole, spawn, stop
 
 START_S = 30.0
 ATTEMPTS_MAX = 3
 LOG_MAX = "10MB"
-LOGS_MAX = 5
+LOGS_MAX = 20
+"""Files that wait to be gathered: a flood writes several a second, until the guard shuts it out."""
 WORKERS = ("relay", "views", "feeds")
 """Workers that have credentials of their own."""
 
@@ -46,6 +48,21 @@ class NatsServer:
     def log(self) -> Path:
         """The server's own log."""
         return self.folder / "nats.log"
+
+    @property
+    def old_log(self) -> Path:
+        """What it wrote before, with lines that are alike counted."""
+        return self.folder / "nats-old.log"
+
+    def gather_logs(self) -> None:
+        """Take up what the server has set aside, before it throws it away to make room."""
+        try:
+            for old in sorted(self.folder.glob(f"{self.log.name}.*")):
+                gather(old, self.old_log)
+            cut(self.old_log)
+        except OSError:
+            # A full disk, or the server was quicker to throw one away: the others come next time.
+            return
 
     @property
     def pid(self) -> int:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection
 
+from commands.catalogue.stored import stored_after
 from commands.streams import State
 from domain import dossier as e
 from domain import payment as p
@@ -107,9 +107,7 @@ class UncountableError(LookupError):
 
 async def catalogues_of(connection: AsyncConnection) -> dict[int, Catalogue]:
     """Every catalogue that the database holds, by its version."""
-    rows = await (await connection.execute("SELECT content::text FROM catalogue")).fetchall()
-    found = [msgspec.json.decode(content, type=Catalogue) for (content,) in rows]
-    return {catalogue.version: catalogue for catalogue in found}
+    return {catalogue.version: catalogue for catalogue in await stored_after(connection, 0)}
 
 
 class Recount:

@@ -29,13 +29,17 @@ from domain.dossier import (
     SubmittedPaper,
 )
 from domain.event import Context
+from integration.agency import guard as guard_module
 from integration.agency import subscriber as subscriber_module
 from integration.agency.access import AgencyAccess
 from integration.agency.connection import FeedAwayError, deliver_again, looked_at
+from integration.agency.guard import Counts, FloodGuard, FloodLimits, place_of, spent
 from integration.agency.subscriber import RESTARTED_TYPE, FeedGapError, follow
+from integration.nats import accounts as accounts_module
 from integration.nats.accounts import (
     AGENCY_CONNECTIONS_MAX,
     CONSUMER,
+    NatsAccounts,
     agency_credentials,
     inbox_prefix,
     stream_of,
@@ -43,6 +47,8 @@ from integration.nats.accounts import (
 from integration.nats.bus import Bus, stream_state
 from integration.relay import feeds as feed_relay_module
 from integration.relay.feeds import FEEDS_LOCK, FeedRelay, feed_states, start_again
+from integration.relay.log import Relay
+from integration.servers import nats as nats_module
 from integration.servers.nats import NatsServer
 from projections.engine.rebuild import rebuild
 from projections.engine.runner import Runner
@@ -118,7 +124,7 @@ async def feed(database: Database, agency: str) -> list[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def running(*relays: FeedRelay) -> AsyncIterator[None]:
+async def running(*relays: FeedRelay | Relay) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(relay.run()) for relay in relays]
     try:
         yield
@@ -859,3 +865,163 @@ async def test_credentials_open_one_feed_and_nothing_else(
         await bus.client.publish("feed.H29-12.x", b"{}")
         with pytest.raises(nats_errors.TimeoutError):
             await subscription.next_msg(timeout=0.3)
+
+
+INFO = f"PUB $JS.API.CONSUMER.INFO.{stream_of(LAND)}.{CONSUMER} _INBOX_H29-7-3.x 0\r\n\r\n"
+FORGED = f"PUB $JS.ACK.{stream_of(LAND)}.{CONSUMER}.1.99999999.1.1.1 4\r\n+ACK\r\n"
+NOTHING = "PUB $SYS.REQ.SERVER.PING.CONNZ _INBOX_H29-7-3.x 0\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def guarded(
+    database: Database, nats: NatsServer, bus: Bus, limits: FloodLimits | None = None
+) -> AsyncIterator[None]:
+    """With a guard at the agencies' door."""
+    access = AgencyAccess(nats.url, nats.accounts)
+    guard = asyncio.create_task(
+        FloodGuard(database.app, bus, nats.accounts, access, limits).run(nats.url)
+    )
+    try:
+        yield
+        if guard.done():
+            guard.result()
+    finally:
+        guard.cancel()
+        await asyncio.wait([guard])
+
+
+async def flood(nats: NatsServer, credentials: str, request: str) -> None:
+    """Send a request over and over until the server ends the connection."""
+    client = await connected(nats, credentials)
+    while client.is_connected and (transport := client._transport) is not None:
+        transport.write(request.encode() * 100)
+        await asyncio.sleep(0.02)
+    await client.close()
+
+
+@pytest.mark.parametrize("request_of", [INFO, FORGED, NOTHING])
+async def test_who_floods_is_kept_out_and_comes_back(
+    database: Database,
+    nats: NatsServer,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request_of: str,
+) -> None:
+    monkeypatch.setattr(accounts_module, "SHUT_S", 5)
+    await sign(database, LAND, "dossier.lodged")
+    await sign(database, SCHOOLS, "dossier.lodged")
+    await lodge(database, 3)
+    events = Relay(database.app, bus)
+    async with running(events, FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 3)
+        land = await let_in(nats, SCHOOLS, LAND)
+        theirs = agency_credentials(nats.accounts.account, SCHOOLS)
+        place = (stream_of(SCHOOLS), CONSUMER, inbox_prefix(SCHOOLS))
+        async with (
+            contextlib.aclosing(follow(nats.url, theirs, *place)) as schools,
+            guarded(database, nats, bus),
+        ):
+            assert await take(schools, 3) == up_to(1, 3)
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(flood(nats, land, request_of) for _ in range(2)))
+            with pytest.raises(nats_errors.Error, match="maximum account active connections"):
+                await connected(nats, land)
+            await lodge(database, 2)
+            assert await take(schools, 2) == up_to(4, 5), "another agency goes on"
+            head = await database.head()
+            await eventually(lambda: events.position == head, "EVENTS stands still")
+            assert "agency_floods" in capsys.readouterr().out
+
+            async def told() -> bool:
+                troubles = await database.troubles()
+                return any(t.place == place_of(LAND) and "kept out" in t.why for t in troubles)
+
+            async def opens() -> bool:
+                with contextlib.suppress(nats_errors.Error):
+                    await (await connected(nats, land)).close()
+                    return True
+                return False
+
+            await eventually(told, "not told")
+
+            await eventually(opens, "not let in again")
+            await eventually(database.calm, "trouble lasts")
+
+
+async def test_forged_acknowledgements_drive_nothing_out_of_the_log(
+    database: Database, nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_module, "LOG_MAX", "64KB")
+    nats.stop()
+    nats.start()
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 1)
+    async with running(FeedRelay(database.app, bus)):
+        await reaches(bus, LAND, 1)
+    with pytest.raises(nats_errors.Error):
+        await connected(nats, agency_credentials(nats.accounts.account, SCHOOLS))
+    client = await connected(nats, await let_in(nats, LAND))
+    for _ in range(10):
+        for _ in range(300):
+            await client.publish(FORGED.split()[1], b"+ACK")
+        await client.flush()
+        await asyncio.sleep(0.05)
+        nats.gather_logs()
+    await client.close()
+    kept = nats.old_log.read_text()
+    assert "authentication error" in kept
+    assert 100 <= kept.count("past last stream sequence of 1") < 2_000
+    assert "more like: [#] #/#/#" in kept
+
+
+async def test_who_catches_up_as_fast_as_it_can_is_never_kept_out(
+    database: Database, nats: NatsServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More messages than a flood may have, and each of them is work."""
+    await sign(database, LAND, "dossier.lodged")
+    await lodge(database, 4_000)
+    limits = FloodLimits(per_second=10)
+    monkeypatch.setattr(guard_module, "LOOK_EVERY_S", 0.02)
+    async with running(FeedRelay(database.app, bus)), guarded(database, nats, bus, limits):
+        await reaches(bus, LAND, 4_000)
+        idle = await let_in(nats, LAND)
+        others = [await connected(nats, idle) for _ in range(AGENCY_CONNECTIONS_MAX - 1)]
+        async with contextlib.aclosing(followed(nats, LAND)) as events:
+            assert await take(events, 4_000) == up_to(1, 4_000)
+        assert not nats.accounts.agencies()[LAND].shut
+        assert all(client.is_connected for client in others)
+        for client in others:
+            await client.close()
+
+
+def test_each_time_is_longer_until_it_is_forgotten(tmp_path: Path) -> None:
+    accounts = NatsAccounts(tmp_path)
+    accounts.keep(frozenset({LAND}))
+    now, lasted = 1_000_000, []
+    for _ in range(8):
+        lasted.append(accounts.shut(LAND, now).shut_s)
+        assert accounts.end_shut(now + lasted[-1] - 1) == {}
+        now += lasted[-1]
+        assert accounts.end_shut(now)[LAND].admitted
+    assert lasted == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+    assert accounts.shut(LAND, now + 86_401).shut_s == 60
+
+
+def counts(received: int, infos: int, delivered: int | None, sent: int = 0) -> Counts:
+    return Counts(received=received, infos=infos, sent=sent, delivered=delivered)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (counts(0, 0, 0), counts(20_000, 0, 10_000), 0),
+        (counts(0, 0, 0), counts(50_000, 0, 10_000), 10_000),
+        (counts(0, 0, 0), counts(100, 100, 0), 1_000),
+        (counts(9_000, 9_000, 9_000), counts(10, 1, 5), 10),
+        (counts(0, 0, 0), counts(9_000, 7, None, sent=9_000), 70),
+        (counts(0, 0, None), counts(9_000, 0, 0), 9_000),
+    ],
+)
+def test_work_is_never_held_against_an_agency(before: Counts, after: Counts, expected: int) -> None:
+    assert spent(FloodLimits(), before, after) == expected

@@ -358,6 +358,31 @@ async def test_says_that_nats_is_unwell_when_nothing_gets_in(
         os.kill(nats.pid, signal.SIGCONT)
 
 
+async def test_a_look_may_go_unanswered_and_not_for_long(
+    database: Database,
+    nats: NatsServer,
+    bus: Bus,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """JetStream throws questions away when it is asked too many, ours among them."""
+    monkeypatch.setattr("integration.relay.log.LOOK_AGAIN_S", 0.1)
+    async with running(relay := Relay(database.app, bus)):
+        await reaches(relay, await database.append(30))
+        os.kill(nats.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(1.5)
+            os.kill(nats.pid, signal.SIGCONT)
+            await reaches(relay, await database.append(30))
+            assert "relay_interrupted" not in capsys.readouterr().out
+            os.kill(nats.pid, signal.SIGSTOP)
+            told = "relay_interrupted"
+            await eventually(lambda: told in capsys.readouterr().out, "goes on for ever")
+        finally:
+            os.kill(nats.pid, signal.SIGCONT)
+        await reaches(relay, await database.append(30))
+
+
 async def test_a_refusal_is_told_and_tried_again(database: Database, bus: Bus) -> None:
     await bus.jetstream.add_stream(name="OTHER", subjects=["events.account.>"])
     await database.append(30)
