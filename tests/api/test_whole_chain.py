@@ -46,7 +46,8 @@ def live(officer: Person) -> tuple[str, str, int]:
     do("approve", summary="Đủ điều kiện.")
     do("sign", document_sha256=SHA, signature_sha256=SHA)
     do("forward", to_step="issue")
-    do("issue", number="125/KS", document_sha256=SHA)
+    number = f"{uuid4().hex[:8]}/KS"
+    do("issue", number=number, document_sha256=SHA)
     do("return-result", delivery="counter", receiver="Nguyễn Thị Mẫu")
     do("close")
     return dossier, code, step["position"]
