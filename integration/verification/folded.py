@@ -13,7 +13,7 @@ from domain.catalogue.procedure import FeeKind
 from domain.dossier import Dossier, Status
 from domain.payment import Payment
 from domain.receipt_book import ReceiptNumbered
-from domain.record import Record, event_types
+from domain.record import Passed, Record, Unreadable, event_types
 from integration.verification.recount import Recount, Tally, catalogues_of
 
 NAMES = frozenset(n for n in event_types() if n.startswith(("dossier.", "payment.", "receipt.")))
@@ -31,6 +31,9 @@ class Folded(Struct, frozen=True, kw_only=True):
     due_vnd: int
     in_question: int
     """Open discrepancies."""
+    stuck: frozenset[UUID]
+    """Streams that have an event which cannot be read, or which cannot follow the one before it: they
+    are counted as far as they go."""
     unbalanced: tuple[UUID, ...]
     """Payments that break a rule of money by themselves."""
     dates: Tally
@@ -80,17 +83,21 @@ class Receipts:
 async def fold_city(connection: AsyncConnection) -> Folded:
     """Every dossier and payment, by the same functions that the deciders use, in one pass."""
     states: dict[UUID, State] = {}
+    stuck: set[UUID] = set()
     recount, receipts = Recount(await catalogues_of(connection)), Receipts()
     async for page in read_wanted(connection, NAMES):
         for record in page:
-            if not isinstance(record, Record):
-                continue
-            receipts.take(record)
-            if isinstance(record.event, ReceiptNumbered):
+            if record.stream in stuck or isinstance(record, Passed):
                 continue
             before = states.get(record.stream)
-            recount.take(record, before, states)
-            states[record.stream] = evolve(before, record.event, record.context.effective_at)
+            after = None if isinstance(record, Unreadable) else _after(before, record)
+            if isinstance(record, Unreadable) or after is None:
+                stuck.add(record.stream)
+                continue
+            receipts.take(record)
+            if not isinstance(record.event, ReceiptNumbered):
+                recount.take(record, before, states)
+                states[record.stream] = after
     recount.finish()
     payments = {s: p for s, p in states.items() if isinstance(p, Payment)}
     sums = [_amounts(payment) for payment in payments.values()]
@@ -106,11 +113,20 @@ async def fold_city(connection: AsyncConnection) -> Folded:
         in_question=sum(
             one.open for payment in payments.values() for one in payment.discrepancies.values()
         ),
+        stuck=frozenset(stuck),
         unbalanced=tuple(s for s, payment in payments.items() if not _balanced(payment)),
         dates=recount.dates,
         dong=recount.dong,
         receipts=receipts,
     )
+
+
+def _after(before: State | None, record: Record) -> State | None:
+    """The state after one more fact; None where it cannot follow."""
+    try:
+        return evolve(before, record.event, record.context.effective_at)
+    except Exception:  # noqa: BLE001  what was recorded may be anything
+        return None
 
 
 def _amounts(payment: Payment) -> tuple[int, int, int, int, int]:

@@ -30,6 +30,7 @@ TAKE_S = 5.0
 PARTED_FROM = 20_000
 """Messages from which on two processes are worth their start."""
 READY_S = 60.0
+STUCK_SHOWN = 20
 
 DENSE = """
 SELECT (SELECT position FROM head), count(*), coalesce(min(position), 1), coalesce(max(position), 0)
@@ -112,6 +113,7 @@ async def check_all(places: Places, tell: Callable[[Finding], None]) -> list[Fin
     started = time.monotonic()
     folded = await _folded(places.dsn)
     of_folded: Mapping[str, FoldedCheck] = {
+        "every_event_is_understood": every_event_is_understood,
         "open_dossiers_held_by_one_agency": held_by_one_agency,
         "ledger_balances": ledger_balances,
         "receipts_without_gap": receipts_without_gap,
@@ -363,6 +365,12 @@ def counted_again(tally: Tally) -> str:
     """How many agree with the events before them, their catalogue and calendar; who does not."""
     said = f"{tally.compared:,} recomputed, {tally.wrong:,} wrong"
     return "; ".join([said, *map(str, tally.shown)])
+
+
+async def every_event_is_understood(_: Places, folded: Folded) -> Found:
+    """No stream has an event that this program cannot read, or that cannot follow the one before."""
+    shown = ", ".join(str(stream) for stream in sorted(folded.stuck)[:STUCK_SHOWN])
+    return not folded.stuck, f"{len(folded.stuck)} streams stand still{': ' * bool(shown)}{shown}"
 
 
 async def receipts_without_gap(_: Places, folded: Folded) -> Found:

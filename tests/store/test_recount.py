@@ -4,7 +4,9 @@ found and named, also when whoever put them in knew how to hash."""
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from commands.catalogue import publish_first
@@ -12,11 +14,15 @@ from commands.log.bulk import import_file
 from commands.log.codec import Body, to_stored
 from commands.log.event_file import as_line
 from domain.calendar import CITY_TIME
-from domain.dossier import DossierAccepted
+from domain.dossier import DossierAccepted, DossierReopened
 from domain.payment import FeeWaived
 from domain.record import Record
 from integration.verification.folded import Folded, fold_city
-from integration.verification.invariants import counted_again
+from integration.verification.invariants import (
+    Places,
+    counted_again,
+    every_event_is_understood,
+)
 from tests.given import CATALOGUES
 from tests.store.conftest import LogDatabase
 from tests.town import WAYS, Town, lived
@@ -39,6 +45,9 @@ def with_a_waiver() -> Town:
     return next(
         town for town in towns if any(one.name == "payment.fee_waived" for one in town.records)
     )
+
+
+ANYWHERE = Places("", "", None)
 
 
 def in_log(database: LogDatabase, town: Town, folder: Path) -> None:
@@ -108,3 +117,29 @@ def test_a_sound_log_holds_and_a_wrong_date_and_sum_are_named(
     assert (wrong.recorded[:10], wrong.right[:10]) == (later, day)
     assert f"{accepted.stream} version 2: due_at is {later}" in counted_again(found.dates)
     assert f"waived by {waived.rule}" in counted_again(found.dong)
+
+
+def test_what_cannot_follow_or_be_read_stops_its_own_stream_and_is_named(
+    database: LogDatabase, tmp_path: Path
+) -> None:
+    town, other = with_a_waiver(), uuid4()
+    in_log(database, town, tmp_path)
+    sound = folded(database)
+    assert sound.stuck == frozenset()
+    lodged = town.records[0]
+    reopened = replace(lodged, event=DossierReopened(status="nonsense", basis="b", explanation="x"))
+    bad = [replace(reopened, stream=other, version=2), replace(lodged, stream=other)]
+    file = tmp_path / "more.jsonl"
+    file.write_bytes(b"".join(map(line_of, reversed(bad))))
+
+    async def add() -> None:
+        async with await AsyncConnection.connect(database.app, autocommit=True) as connection:
+            await import_file(connection, file)
+
+    asyncio.run(add())
+    found = folded(database)
+    assert found.stuck == {other}
+    assert (found.sums, found.dates.wrong, found.dong.wrong) == (sound.sums, 0, 0)
+    holds, said = asyncio.run(every_event_is_understood(ANYWHERE, found))
+    assert not holds
+    assert str(other) in said
