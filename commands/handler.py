@@ -28,7 +28,15 @@ from commands.payment.receipts import books_needed
 from commands.persons import further_streams, named_accounts
 from commands.quota import Quota
 from commands.receipt_books import ReceiptBooks, written
-from commands.streams import State, Streams, StreamUnreadableError, Versioned, after, evolve
+from commands.streams import (
+    NOTHING,
+    State,
+    Streams,
+    StreamUnreadableError,
+    Versioned,
+    after,
+    evolve,
+)
 from commands.wish import Receipt, Wish
 from domain.account import Account, Issuers
 from domain.calendar import CITY_TIME, Calendar
@@ -52,10 +60,6 @@ NO_CAPACITY = Capacity()
 
 ATTEMPTS_MAX = 5
 """How often a decision is made anew because its stream moved on meanwhile."""
-
-
-CLAIM_KEY = "\x01claim "
-"""Begins the key under which a transaction is taken; no client's key has a control character."""
 
 
 IDLE_ANSWERS_MAX = 200
@@ -197,7 +201,7 @@ class CommandHandler:
             accepting = type(wish.command) is dossier.AcceptDossier
             code = await self._code(target.state, at) if accepting else None
             setting = await self._setting(wish, seen, capacity, at, code, leaves)
-            detail, events = await self._decide(wish, seen, setting)
+            detail, events, claimed = await self._decide(wish, seen, setting, on_memory=on_memory)
             state, size = after(target, events, at) if events else (target.state, 0)
         except Refused as no:
             if on_memory:
@@ -207,7 +211,7 @@ class CommandHandler:
             return _first_receipt(await self._earlier_answer(wish, target, now))
         if on_memory and detail.refused is not None:
             return None
-        also = written(wish.stream, events, leaves) if leaves else ()
+        leaves_written = written(wish.stream, events, leaves) if leaves else ()
         result = await self._append(
             Append(
                 stream=wish.stream,
@@ -218,7 +222,7 @@ class CommandHandler:
                 fingerprint=wish.fingerprint,
                 detail=_encode_detail(detail),
                 looked_at=seen.looked_at,
-                also=also,
+                also=(*claimed, *leaves_written),
             ),
             history,
         )
@@ -231,7 +235,7 @@ class CommandHandler:
         if events:
             newest = Versioned(state, result.version, result.recorded_at)
             self._streams.remember(wish.stream, newest, size)
-        for part in also:
+        for part in leaves_written:
             self._remember(part, at, result.recorded_at)
         return _receipt(result, detail)
 
@@ -342,63 +346,41 @@ class CommandHandler:
         )
 
     async def _decide(
-        self, wish: Wish, seen: Seen, setting: Setting
-    ) -> tuple[Detail, tuple[AnyEvent, ...]]:
+        self, wish: Wish, seen: Seen, setting: Setting, *, on_memory: bool
+    ) -> tuple[Detail, tuple[AnyEvent, ...], tuple[Also, ...]]:
+        """What to answer, what to record, and what of it only one may have."""
         command, state = wish.command, seen.target.state
+        claimed: tuple[Also, ...] = ()
         try:
             events = DECIDE[type(command)](state, command, setting)
             claims_of = CLAIMS.get(type(command))
             if events and claims_of is not None:
-                context = _context(
-                    wish,
-                    setting.at,
-                    Capacity(
-                        role=setting.role, agency=setting.agency, delegation=setting.delegation
-                    ),
-                )
-                rests_on = (*seen.looked_at, (wish.stream, seen.target.version))
-                for claim in claims_of(state, wish.stream, command, setting):
-                    await self._claim(wish, claim, context, rests_on)
+                claims = claims_of(state, wish.stream, command, setting)
+                claimed = await self._claimed(claims, on_memory=on_memory)
         except Refused as no:
-            return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), ()
+            return Detail(refused=no.reason, explanation=no.detail, pointer=no.pointer), (), ()
         names = tuple([name_of(event) for event in events])
         receipts = tuple([one.receipt for one in events if isinstance(one, ReceiptIssued)])
-        return Detail(events=names, code=setting.code, receipts=receipts), events
+        return Detail(events=names, code=setting.code, receipts=receipts), events, claimed
 
-    async def _claim(self, wish: Wish, claim: Claim, context: Context, rests_on: LookedAt) -> None:
-        """Take what only one may have for this stream, before its events make use of it.
+    async def _claimed(self, claims: tuple[Claim, ...], *, on_memory: bool) -> tuple[Also, ...]:
+        """What only one may have, written in its own stream together with what makes use of it.
 
-        The log takes each version of the claim's stream once, whoever writes. If the events then do
-        not come about, it stays this stream's, which can still make use of it: a transaction the
-        payment's, a number the account's. Nothing is taken where what the decision rests on has
-        moved on: the events will not come about either. Raises `Refused` if it is another's.
+        The log takes each version of a stream once, whoever writes: who comes second is decided
+        anew, and refused. Raises `Refused` where it is another's.
         """
-        (found,) = await self._streams.recall((claim.stream,))
-        if await self._took(wish, claim, found, context, rests_on):
-            return
-        (found,) = await self._streams.get(claim.stream)
-        if await self._took(wish, claim, found, context, rests_on):
-            return
-        if found.version and not is_open(found.state, claim):
-            refuse_if_taken(found.state, claim)
-
-    async def _took(
-        self, wish: Wish, claim: Claim, found: Versioned, context: Context, rests_on: LookedAt
-    ) -> bool:
-        """Whether it was there to be taken, as far as was found, and was taken now."""
-        if not is_open(found.state, claim):
-            return False
-        taking = Append(
-            stream=claim.stream,
-            expected=found.version,
-            context=context,
-            events=(claim.event,),
-            key=f"{CLAIM_KEY}{claim.stream} {found.version}",
-            fingerprint=wish.fingerprint,
-            detail=_encode_detail(Detail()),
-            looked_at=rests_on,
-        )
-        return (await self._log.append(taking)).outcome is AppendOutcome.DONE
+        claimed = []
+        for claim in claims:
+            (found,) = await self._streams.recall((claim.stream,)) if on_memory else (NOTHING,)
+            # What is not remembered may well be there; only the first claim of all can be tried.
+            if not (on_memory and is_open(found.state, claim)):
+                (found,) = await self._streams.get(claim.stream)
+            if is_open(found.state, claim):
+                events = (claim.event,)
+                claimed.append(Also(stream=claim.stream, expected=found.version, events=events))
+            elif found.version:
+                refuse_if_taken(found.state, claim)
+        return tuple(claimed)
 
     async def _code(self, state: State | None, at: datetime) -> str | None:
         """A fresh code for a dossier that is about to be accepted; None otherwise."""
