@@ -192,10 +192,12 @@ def _check_own_matter(
         detail = "name the account that gave the mandate"
         refuse_if(other, Reason.NOT_OWN_MATTER, detail, "/applicant/account")
         return
+    acts_for = None if representative is None else representative.account
+    others = {applicant.account, acts_for} - {None, setting.actor}
+    # Whoever is not known tries out nobody's account: whether it is there, and in good standing.
+    lower = acts_for is not None and others and account.identity_level < MANDATE_LEVEL
+    refuse_if(lower, Reason.IDENTITY_LEVEL_TOO_LOW, f"level {MANDATE_LEVEL}")
     if representative is not None and representative.account == setting.actor:
-        lower = applicant.account not in (None, setting.actor)
-        lower = lower and account.identity_level < MANDATE_LEVEL
-        refuse_if(lower, Reason.IDENTITY_LEVEL_TOO_LOW, f"level {MANDATE_LEVEL}")
         return
     fits = account.kind in OWN_KINDS[applicant.kind] or representative is not None
     own = applicant.account in (None, setting.actor) and fits

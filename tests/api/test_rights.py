@@ -225,6 +225,10 @@ def test_who_names_an_account_learns_nothing_of_its_number(people: People) -> No
     representative = {"name": "B", "authority": "GUQ 1", "account": str(named.account)}
     own = {"applicant": {"kind": "citizen", "name": "A"}, "channel": "online"}
     wish = lodging(**own, representative=representative)
+    unknown = stranger.send("/v1/dossiers", wish)
+    assert told(unknown)[:2] == (403, "identity-level-too-low")
+    verify = {**verify, "national_id": f"079099{uuid4().int % 1_000_000:06d}"}
+    people.admin.done(f"/v1/accounts/{stranger.account}/verify-identity", verify, 1)
     lodged = stranger.done("/v1/dossiers", wish)
     for part in ("history", "replay?clock=recorded", "timeline"):
         assert number not in stranger.http.get(f"/v1/dossiers/{lodged['id']}/{part}").text

@@ -444,7 +444,7 @@ def test_who_lodges_for_himself_is_named_by_his_verified_number_and_nobody_else_
             replace(
                 LODGE, applicant=replace(APPLICANT, account=None), representative=representative
             ),
-            {"actor": ACTOR, "account": account(), "named": {OWNER: known}},
+            {"actor": ACTOR, "account": account(identity_level=1), "named": {OWNER: known}},
         ),
         (
             replace(LODGE, channel=Channel.COUNTER, representative=representative),
@@ -552,6 +552,16 @@ def test_a_dossier_is_lodged_in_nobody_elses_name(
     command: c.LodgeDossier, who: dict[str, Any], reason: Reason
 ) -> None:
     given().when(command, **{"actor": OWNER, **who}).refused(reason)
+
+
+def test_who_is_not_known_names_nobodys_account_as_his_representative() -> None:
+    """He would learn who has an account, and who is suspended."""
+    own = replace(APPLICANT, account=None)
+    person = e.Representative(name="Mẫu", authority="GUQ 1", account=OTHER)
+    command = replace(LODGE, applicant=own, representative=person)
+    for named in ({}, {OTHER: account()}, {OTHER: account(suspended=True)}):
+        wish = given().when(command, actor=OWNER, account=account(), named=named)
+        wish.refused(Reason.IDENTITY_LEVEL_TOO_LOW)
 
 
 def test_who_represents_another_says_by_what_mandate() -> None:
