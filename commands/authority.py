@@ -208,7 +208,7 @@ ACTING: dict[type, Rules] = {
     d.AnswerConsultation: _all(WHO_KNOW_THE_CASE, Where.CONSULTED),
     d.LapseConsultation: _CASE,
     d.WithdrawConsultation: _CASE,
-    d.SuspendDossier: _CASE,
+    d.SuspendDossier: _all((*CASE_WORKERS, Role.CLERK), Where.HOLDER),
     d.ResumeDossier: (*_CASE, *_FRONT_DESK),
     d.ApologiseForDelay: _COMPETENT,
     d.ExtendDeadline: _COMPETENT,

@@ -12,6 +12,7 @@ from domain.calendar import CITY_TIME
 from domain.catalogue.procedure import Catalogue, FeeKind
 from domain.dossier import Dossier
 from domain.event import Moment, Text
+from domain.payment import Payment
 from domain.receipt_book import Leaf
 from domain.text import ONE_LINE
 from domain.value import Value
@@ -67,6 +68,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """The accounts that the command names, as far as they exist."""
     persons: Mapping[UUID, UUID] = {}
     """By the stream of a verified number: the citizen's account that it belongs to."""
+    payment: Payment | None = None
+    """What is owed for the dossier, where its result is handed over."""
     dossier: Dossier | None = None
     """The dossier that a payment belongs to."""
     dossier_id: UUID | None = None

@@ -103,6 +103,8 @@ class Seen(Value, frozen=True):
     """The accounts that the command, or what it changes, names besides its actor's."""
     persons: Mapping[UUID, UUID]
     """The citizens' accounts of the officers among them, by the streams of their numbers."""
+    payment: Payment | None
+    """What is owed for the dossier, where the decision asks for it."""
     looked_at: LookedAt
     """All but the target, with their versions."""
 
@@ -259,7 +261,7 @@ class CommandHandler:
                 found = await self._streams.recall(streams, _least(wish))
             else:
                 found = await self._streams.get(*streams)
-            further = further_streams(wish.command, found)
+            further = further_streams(wish.command, wish.stream, found)
             if not further:
                 return _seen(wish, streams, found)
             found += [
@@ -338,6 +340,7 @@ class CommandHandler:
             delegation=capacity.delegation,
             named=seen.named,
             persons=seen.persons,
+            payment=seen.payment,
             dossier=seen.dossier,
             dossier_id=wish.dossier,
             code=code,
@@ -464,6 +467,7 @@ def _seen(wish: Wish, streams: tuple[UUID, ...], found: list[Versioned]) -> Seen
         related if isinstance(related, Dossier) else None,
         named,
         persons,
+        next((one.state for one in found[nth:] if isinstance(one.state, Payment)), None),
         tuple(
             [
                 (stream, known.version)

@@ -24,6 +24,7 @@ from domain.dossier import (
     Representative,
 )
 from domain.identity import numbers_of
+from domain.payment import payment_id
 from domain.refusal import Reason, Refused, refuse_if
 
 KINDS = {
@@ -54,11 +55,14 @@ def named_accounts(command: Command) -> tuple[UUID, ...]:
     return tuple([one for one in named if one is not None])
 
 
-def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID, ...]:
+def further_streams(
+    command: Command, target_id: UUID, found: Sequence[Versioned]
+) -> tuple[UUID, ...]:
     """What a decision about a case rests on besides, as what was found says.
 
     Which citizen an officer is who acts or is named; of a correction and of who takes a result, the
-    applicant's account; of a second signature, who gave the first.
+    applicant's account; of a second signature, who gave the first; of
+    handing over a result, what is owed for it.
     """
     if isinstance(command, CountersignAgreement):
         agreement = found[0].state
@@ -75,6 +79,8 @@ def further_streams(command: Command, found: Sequence[Versioned]) -> tuple[UUID,
     collects = isinstance(command, c.ReturnResult) and command.collector is not None
     if isinstance(target, Dossier) and (collects or isinstance(command, c.CorrectDossier)):
         further += [one for one in (target.applicant.account,) if one is not None]
+    if isinstance(command, c.ReturnResult):
+        further.append(payment_id(target_id))
     return tuple(dict.fromkeys(further))
 
 

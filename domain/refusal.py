@@ -74,6 +74,8 @@ class Reason(StrEnum):
     EXTENSION_TOO_LONG = "extension-too-long"
     PROOF_MISSING = "proof-missing"
     NOT_TO_BE_POSTED = "not-to-be-posted"
+    POSTED_ONCE = "posted-once"
+    NOT_POSTED = "not-posted"
     POSTING_NOT_OVER = "posting-not-over"
     DUE_PASSED = "due-passed"
     DUE_NOT_WORKING_TIME = "due-not-working-time"
@@ -122,6 +124,7 @@ class Reason(StrEnum):
     # payment
     FEE_NOT_ASSESSED = "fee-not-assessed"
     FEE_ALREADY_ASSESSED = "fee-already-assessed"
+    FEE_UNPAID = "fee-unpaid"
     NOTHING_DUE = "nothing-due"
     REQUEST_OPEN = "payment-request-open"
     REQUEST_NOT_OPEN = "payment-request-not-open"

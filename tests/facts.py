@@ -308,7 +308,7 @@ class DossierFacts:
 
     def _result_revoked(self, event: e.ResultRevoked, _at: datetime) -> None:
         assert (event.number, event.document_sha256) == (self.issued, self.signed)
-        self.step = event.step
+        self.step, self.step_due_at = event.step, None
         self.approved = self.signed = self.issued = None
 
     def _result_returned(self, _event: Any, _at: datetime) -> None:

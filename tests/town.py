@@ -237,6 +237,7 @@ class Town:
             places=capacity.places,
             version=sum((one.stream == PAYMENT) is payment for one in self.records),
             named=ACCOUNTS,
+            payment=self.payment if command is d.ReturnResult else None,
             leaves=self._leaves(),
             dossier=self.dossier if payment else None,
             dossier_id=DOSSIER if payment else None,
@@ -405,6 +406,8 @@ class Town:
         step = self.dossier.step if self.dossier else ""
         following = keys[keys.index(step) + 1 :][:1] if step in keys else []
         yield d.AcceptHandover()
+        if self.dossier is not None and not self.dossier.posted:
+            yield d.SuspendDossier(ground=Ground.POSTING, basis="b")
         yield d.SupplementDossier(
             papers=tuple(SubmittedPaper(code=paper.code) for paper in self.way.case.papers)
         )
@@ -420,6 +423,7 @@ class Town:
         yield d.SignResult(document_sha256=SHA, signature_sha256=SHA)
         yield d.IssueResult(number="1", document_sha256=SHA)
         yield d.ReturnResult(delivery=Delivery.COUNTER)
+        yield d.ReturnResult(delivery=Delivery.COUNTER, reason="r")
         for key in following:
             yield d.ForwardDossier(to_step=key)
             for agency in (self.way.competent, self.way.receiving, NEIGHBOUR):
@@ -531,6 +535,7 @@ class Town:
         yield d.DecideWithdrawal(granted=False, explanation="x")
         yield d.StopDossier(clause="k", explanation="x")
         yield d.ReturnResult(delivery=Delivery.COUNTER)
+        yield d.ReturnResult(delivery=Delivery.COUNTER, reason="r")
         yield d.CloseDossier()
         yield d.ReopenDossier(basis="b", explanation="x")
         for field, after in (
@@ -600,6 +605,9 @@ def lived(way: Way, at: datetime, *, online: bool = False) -> Town:
                 return
             town.at += timedelta(minutes=5)
             town.send(dealt.person, dealt.command)
+            suspended = town.dossier and town.dossier.suspension
+            if suspended and suspended.ground is Ground.POSTING:
+                town.at += timedelta(days=16)
 
     go_on("payment", 5)
     go_on("dossier", 2)

@@ -13,6 +13,7 @@ from commands import dossier as d
 from commands.command import Command, Setting
 from commands.decisions import DECIDE
 from commands.log.event_log import Append
+from commands.payment import ReplaceReceipt
 from commands.streams import State, evolve
 from domain.account import Role, account_id
 from domain.catalogue.procedure import AgencyKind, Catalogue, FeeKind
@@ -119,7 +120,7 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
     for command, subject, to_payment in acts:
         at = command.effective_at
         assert at is not None, "every planned act has its time"
-        main = states[False]
+        main, money = states[False], states[True]
         setting = Setting(
             at=at,
             **acting(subject, command, main.holder if isinstance(main, Dossier) else CITY),
@@ -128,9 +129,14 @@ def _decided(catalogue: Catalogue, dossier: UUID, number: int, acts: Iterable[Ac
             dossier=main if isinstance(main, Dossier) else None,
             dossier_id=dossier,
             code=dossier_code("H29", at.date(), number + 1),
+            payment=money if isinstance(money, Payment) else None,
             leaves=_leaves(states[True], at, number),
         )
-        events = DECIDE[type(command)](states[to_payment], command, setting)
+        known = states[to_payment]
+        if isinstance(command, ReplaceReceipt) and isinstance(known, Payment):
+            # Its number is that of the book which it is written in here.
+            command = replace(command, receipt=next(iter(known.valid_receipts.values())))  # noqa: PLW2901  only now known
+        events = DECIDE[type(command)](known, command, setting)
         key = f"{dossier}-{len(appends)}"
         context = Context(actor=setting.actor, cause=key, correlation=dossier, effective_at=at)
         appends.append(

@@ -347,6 +347,7 @@ class _LifePlan:
             dossier_id=UUID(int=self.number + 1),
             code=dossier_code("H29", self.at.date(), self.number + 1),
             leaves=self._leaves(),
+            payment=self.payment,
         )
         events = DECIDE[type(command)](target, command, setting)
         assert events, f"{command} would change nothing"
@@ -761,7 +762,12 @@ class _LifePlan:
 
     def _give_back(self) -> None:
         self._later(5, 400)
-        self._act(d.ReturnResult(delivery=self._state_delivery()), self._desk())
+        # Its money has a clock of its own: it may come after the result.
+        owed = self.payment is not None and (
+            self.payment.due_vnd > 0 or self.payment.known_at >= self.at
+        )
+        reason = "Thu phí sau, theo cam kết." if owed else None
+        self._act(d.ReturnResult(delivery=self._state_delivery(), reason=reason), self._desk())
         self._soon()
         self._act(d.CloseDossier(), self._desk())
 

@@ -20,6 +20,7 @@ from commands.dossier.guards import (
     is_at_own_step,
 )
 from commands.separation import is_own_case, is_same_hand, refuse_own_case
+from domain.account import Role
 from domain.dossier import Dossier, Status
 from domain.refusal import Reason, Refused, refuse_if
 
@@ -159,6 +160,8 @@ def may_follow(dossier: Dossier | None, command: type[Command], setting: Setting
 
 
 def _at_its_step(dossier: Dossier, command: type[Command], setting: Setting) -> bool:
+    if command is c.SuspendDossier and setting.role is Role.CLERK:
+        return is_at_own_step(case_of(dossier, setting), dossier, setting)
     if command is c.ResumeDossier and dossier.suspension is not None:
         return processing.may_end_pause(dossier.suspension.ground, setting)
     if command in PASS_IT_ON:

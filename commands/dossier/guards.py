@@ -131,6 +131,11 @@ def role_here(case: Case, dossier: Dossier) -> str | None:
     return next((step.role for step in case.steps if step.key == dossier.step), None)
 
 
+def place_here(case: Case, dossier: Dossier) -> Place | None:
+    """Whose step the present one is; None: it is none of the case's."""
+    return next((step.place for step in case.steps if step.key == dossier.step), None)
+
+
 def refuse_unless_at_own_step(case: Case, dossier: Dossier, setting: Setting) -> None:
     """Nobody takes a dossier past the one who has it."""
     own = is_at_own_step(case, dossier, setting)

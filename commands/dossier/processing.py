@@ -14,8 +14,10 @@ from commands.dossier.guards import (
     case_of,
     check_later,
     check_working_time,
+    is_at_own_step,
     is_provisional,
     out_of_order,
+    place_here,
     refuse_unless_at_own_step,
     refuse_unless_held,
     refuse_unless_in_progress,
@@ -29,7 +31,7 @@ from commands.persons import check_officer
 from domain import dossier as e
 from domain.account import Role
 from domain.calendar import due
-from domain.catalogue.procedure import AgencyKind, Place, Step
+from domain.catalogue.procedure import AgencyKind, Case, Place, Step
 from domain.digest import digest
 from domain.dossier import Dossier, Ground, HandoverKind, Status
 from domain.refusal import Reason, Refused, refuse_if
@@ -117,6 +119,7 @@ def offer_handover(dossier: Dossier, command: c.OfferHandover, setting: Setting)
         fits = _is_done_by(command.to_agency, step, dossier, setting)
     detail = f"{command.to_step} is not a step of {command.to_agency}"
     refuse_if(not fits, Reason.AGENCY_NOT_COMPETENT, detail, "/to_agency")
+    _refuse_unposted(case, dossier, step)
     return (
         e.HandoverOffered(
             kind=command.kind,
@@ -270,10 +273,29 @@ def suspend(dossier: Dossier, command: c.SuspendDossier, setting: Setting) -> Ev
     )
     refuse_if(dossier.suspension, Reason.DOSSIER_SUSPENDED)
     refuse_while_handed_over(dossier)
-    posted = command.ground is Ground.POSTING
-    never = posted and case_of(dossier, setting).posting is None
-    refuse_if(never, Reason.NOT_TO_BE_POSTED, pointer="/ground")
+    if command.ground is Ground.POSTING:
+        _check_posting(dossier, setting)
+    money = command.ground is Ground.FINANCIAL_OBLIGATION
+    others = setting.role is Role.CLERK and not (
+        money and is_at_own_step(case_of(dossier, setting), dossier, setting)
+    )
+    refuse_if(others, Reason.NOT_YOUR_STEP, "a clerk waits for money, at a step of his own")
     return (e.DossierSuspended(ground=command.ground, basis=command.basis),)
+
+
+def _check_posting(dossier: Dossier, setting: Setting) -> None:
+    """Once, where the case's law wants it, by the commune if that does a step of it."""
+    case = case_of(dossier, setting)
+    refuse_if(case.posting is None, Reason.NOT_TO_BE_POSTED, pointer="/ground")
+    refuse_if(dossier.posted, Reason.POSTED_ONCE, pointer="/ground")
+    elsewhere = case.has_commune_step and place_here(case, dossier) is not Place.COMMUNE
+    refuse_if(elsewhere, Reason.WRONG_STEP, f"{dossier.step} is no step of the commune")
+
+
+def _refuse_unposted(case: Case, dossier: Dossier, to: Step) -> None:
+    """What is to be posted does not leave the commune before."""
+    leaves = place_here(case, dossier) is Place.COMMUNE and to.place is not Place.COMMUNE
+    refuse_if(leaves and case.posting and not dossier.posted, Reason.NOT_POSTED)
 
 
 def resume(dossier: Dossier, command: c.ResumeDossier, setting: Setting) -> Events:

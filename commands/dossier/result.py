@@ -9,6 +9,7 @@ from commands.dossier.guards import (
     WITH_A_RESULT,
     Events,
     already,
+    case_of,
     no_longer_asked,
     refuse_unless_in_progress,
     refuse_while_handed_over,
@@ -42,6 +43,8 @@ def approve(dossier: Dossier, command: c.ApproveResult, setting: Setting) -> Eve
     waiting = sorted(one.key for one in dossier.consultations)
     refuse_if(waiting and not denied, Reason.CONSULTATION_OPEN, ", ".join(waiting))
     _refuse_unless_at(APPROVER, dossier, setting)
+    to_be_posted = case_of(dossier, setting).posting is not None and not denied
+    refuse_if(to_be_posted and not dossier.posted, Reason.NOT_POSTED)
     return (
         *no_longer_asked(dossier),
         e.ResultApproved(decision=command.decision, summary=command.summary, clause=command.clause),
@@ -139,11 +142,13 @@ def stop(dossier: Dossier, command: c.StopDossier, _setting: Setting) -> Events:
 
 
 def return_result(dossier: Dossier, command: c.ReturnResult, setting: Setting) -> Events:
-    """Being late never blocks the return."""
+    """Being late never blocks the return; what is unpaid does, unless there is a reason."""
     if dossier.status is Status.RETURNED:
         said = digest(command.delivery, command.receiver, command.tracking, command.collector)
         return already(said, dossier.said)
     refuse_if(dossier.status is not Status.ISSUED, Reason.RESULT_NOT_ISSUED)
+    if command.reason is None:
+        _refuse_unpaid(dossier, setting)
     return (
         e.ResultReturned(
             delivery=command.delivery,
@@ -155,12 +160,23 @@ def return_result(dossier: Dossier, command: c.ReturnResult, setting: Setting) -
     )
 
 
+def _refuse_unpaid(dossier: Dossier, setting: Setting) -> None:
+    """What is owed is taken before the result is handed over, and for that it is assessed."""
+    payment = setting.payment
+    if payment is None:
+        forgotten = bool(case_of(dossier, setting).fees)
+        refuse_if(forgotten, Reason.FEE_UNPAID, "the fee was never assessed", "/reason")
+        return
+    due = payment.due_vnd
+    refuse_if(due > 0, Reason.FEE_UNPAID, f"{due} đồng are due", "/reason")
+
+
 def _mandate_to_collect(dossier: Dossier, command: c.ReturnResult, setting: Setting) -> str | None:
     """By which mandate of the applicant the result is taken in his place; None: nobody does.
 
     One answer whatever is missing: it does not tell who gave whom what.
     """
-    if command.collector is None:
+    if command.collector is None or command.collector in dossier.owners:
         return None
     giver = setting.named.get(dossier.applicant.account) if dossier.applicant.account else None
     given = () if giver is None or giver.suspended or not giver.is_known else giver.mandates

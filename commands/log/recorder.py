@@ -150,5 +150,6 @@ def _parameters(stored_events: Sequence[StoredEvent]) -> tuple[Any, ...]:
         [event.topic for event in stored_events],
         [event.state for event in stored_events],
         *([], [], []),
+        list(range(1, count + 1)),
         datetime.now(UTC),
     )

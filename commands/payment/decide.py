@@ -378,15 +378,17 @@ NEXT: dict[type, Callable[[Payment, Setting], bool]] = {
 def _unrequested(
     payment: Payment, command: ConfirmPayment, method: Method, setting: Setting
 ) -> Events:
-    """Money that came without an attempt: it gets one, and stands as a discrepancy."""
+    """Money that came without an attempt: it gets one, and stands as a discrepancy unless it fits."""
     refuse_if(method is Method.ONLINE, Reason.ATTEMPT_UNKNOWN, command.attempt, "/attempt")
     _check_report(frozenset({method}), setting)
     refuse_if(len(payment.attempts) >= OF_A_PAYMENT_MAX, Reason.TOO_MANY, "attempts")
     due_vnd = max(0, payment.due_vnd)
     started = e.AttemptStarted(attempt=command.attempt, method=method, amount_vnd=due_vnd)
     kind = e.DiscrepancyKind.UNREQUESTED if due_vnd else e.DiscrepancyKind.ALREADY_PAID
+    # Who stands at the till and pays what is due needs no request.
+    fits = method is Method.CASH and command.amount_vnd == due_vnd > 0
     begun = evolve(payment, started, setting.at)
-    return (started, *_received(begun, command, kind, setting))
+    return (started, *_received(begun, command, None if fits else kind, setting))
 
 
 def _received(

@@ -138,6 +138,8 @@ class Dossier(Value, frozen=True, kw_only=True, omit_defaults=True):
     begun: bool = False
     """Accepted, and assigned since, or gone on from the step of its acceptance."""
     suspension: Suspension | None = None
+    posted: bool = False
+    """It is posted in public, or was."""
     supplement: Supplement | None = None
     supplements_asked: int = 0
     consultations: tuple[Consultation, ...] = ()
@@ -323,6 +325,7 @@ def _acceptance_revoked(dossier: Dossier, _event: e.AcceptanceRevoked, _at: date
         "step_due_at": None,
         "assignee": None,
         "begun": False,
+        "posted": False,
         "holder": dossier.receiving_agency,
     }
 
@@ -393,8 +396,11 @@ def _no_longer_asked(dossier: Dossier, event: e.ConsultationWithdrawn, _at: date
     }
 
 
-def _suspended(_dossier: Dossier, event: e.DossierSuspended, at: datetime) -> Changes:
-    return {"suspension": Suspension(event.ground, at, digest(event.ground, event.basis))}
+def _suspended(dossier: Dossier, event: e.DossierSuspended, at: datetime) -> Changes:
+    return {
+        "suspension": Suspension(event.ground, at, digest(event.ground, event.basis)),
+        "posted": dossier.posted or event.ground is Ground.POSTING,
+    }
 
 
 def _resumed(_dossier: Dossier, event: e.DossierResumed, _at: datetime) -> Changes:
@@ -455,6 +461,8 @@ def _result_revoked(_dossier: Dossier, event: e.ResultRevoked, _at: datetime) ->
         "said": None,
         "finished_at": None,
         "step": event.step,
+        # The date was that of another step; who goes on has the dossier's.
+        "step_due_at": None,
     }
 
 

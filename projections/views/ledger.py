@@ -26,6 +26,7 @@ class PaymentStatus(StrEnum):
     REQUESTED = "requested"
     ATTEMPTED = "attempted"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    PARTLY_PAID = "partly_paid"
     PAID = "paid"
     SETTLED = "settled"
     REFUND_ASKED = "refund_asked"
@@ -213,7 +214,9 @@ def changes(row: PaymentRow, event: PaymentEvent, at: datetime) -> dict[str, Any
         case e.AttemptStarted():
             return {"status": PaymentStatus.ATTEMPTED}
         case e.PaymentConfirmed(amount_vnd=amount):
-            return {"status": PaymentStatus.PAID, "paid_vnd": row.paid_vnd + amount}
+            short = amount < row.assessed_vnd - row.waived_vnd - row.paid_vnd + row.returned_vnd
+            status = PaymentStatus.PARTLY_PAID if short else PaymentStatus.PAID
+            return {"status": status, "paid_vnd": row.paid_vnd + amount}
         case e.EntryCorrected():
             return {"paid_vnd": row.paid_vnd + event.amount_vnd - event.recorded_vnd}
         case e.DiscrepancyOpened():

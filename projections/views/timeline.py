@@ -1,6 +1,7 @@
 """Timeline: what happened to a dossier, its payment, an account, an agreement; one row an event."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -41,9 +42,20 @@ PERSONAL = {name: tuple(personal_fields(kind)) for name, kind in event_types().i
 """Dotted fields by the name of the event."""
 
 
+UNSAID = {
+    name: {
+        field.name: field.default.value
+        for field in msgspec.structs.fields(kind)
+        if isinstance(field.default, StrEnum)
+    }
+    for name, kind in event_types().items()
+}
+"""What an event does not say because it is the usual: that a result was granted, not denied."""
+
+
 def impersonal(name: str, event: Struct) -> dict[str, Any]:
     """The event's fields as JSON values, without its tag and what is marked as personal."""
-    fields: dict[str, Any] = msgspec.to_builtins(event, order="deterministic")
+    fields: dict[str, Any] = {**UNSAID[name], **msgspec.to_builtins(event, order="deterministic")}
     del fields["type"]
     without(fields, PERSONAL[name])
     return fields
@@ -73,4 +85,11 @@ def fold(_row: None, record: Record, out: Out) -> None:
     )
 
 
-VIEW = StreamView(name="timeline", events=frozenset(event_types()), others=(TIMELINE,), fold=fold)
+CLAIMS = ("transaction.", "person.", "result.", "receipt.")
+"""What was taken for one alone; the event that makes use of it says all that there is to know."""
+VIEW = StreamView(
+    name="timeline",
+    events=frozenset(name for name in event_types() if not name.startswith(CLAIMS)),
+    others=(TIMELINE,),
+    fold=fold,
+)

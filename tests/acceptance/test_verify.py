@@ -38,7 +38,7 @@ def test_running_stopped_and_tampered_with(tmp_path: Path) -> None:
     with serving(folder):
         open_officer(folder)
         held = verified(folder, 0)
-        assert len(held) == 14
+        assert len(held) == 16
         assert held["nats_stream_equals_log"]
     assert verified(folder, 0) == held
     server = PostgresServer(folder / "postgres")

@@ -42,6 +42,11 @@ RENUMBERED = (
 )
 
 
+UNGUARDED = (
+    "ALTER TABLE catalogue DISABLE TRIGGER USER; {}; ALTER TABLE catalogue ENABLE TRIGGER USER"
+)
+
+
 class Tampering(Struct, frozen=True):
     """What somebody with the owner's password might do, how to undo it, and what must notice."""
 
@@ -92,14 +97,13 @@ TAMPERINGS = {
         frozenset(
             {
                 "nats_stream_equals_log",
-                "view_timeline_equals_rebuild",
                 "receipts_without_gap",
             }
         ),
     ),
     "catalogue": Tampering(
-        "UPDATE catalogue SET version = version + 1000",
-        "UPDATE catalogue SET version = version - 1000",
+        UNGUARDED.format("UPDATE catalogue SET version = version + 1000"),
+        UNGUARDED.format("UPDATE catalogue SET version = version - 1000"),
         frozenset({"dates_counted_again", "dong_counted_again"}),
     ),
     "card": text("card", "step", "view_card_equals_rebuild"),
@@ -223,7 +227,9 @@ def test_each_can_fail(tampered: Instance, what: str) -> None:
 
 
 def test_every_invariant_is_among_those_that_were_broken() -> None:
-    assert {name for done in TAMPERINGS.values() for name in done.broken} == ALL
+    # What cannot be understood is put in by tests/store/test_recount.py.
+    elsewhere = {"every_event_is_understood"}
+    assert {name for done in TAMPERINGS.values() for name in done.broken} == ALL - elsewhere
 
 
 def test_two_processes_see_the_same_of_the_stream_as_one(

@@ -102,7 +102,7 @@ DOSSIER_COMMANDS: tuple[Command, ...] = (
     d.DecideWithdrawal(granted=True, explanation="x"),
     d.DecideWithdrawal(granted=False, explanation="x"),
     d.StopDossier(clause="k", explanation="x"),
-    d.ReturnResult(delivery=Delivery.COUNTER),
+    d.ReturnResult(delivery=Delivery.COUNTER, reason="r"),
     d.CloseDossier(),
     d.AcceptSupplement(),
     d.RefuseSupplement(explanation="x"),

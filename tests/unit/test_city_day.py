@@ -128,6 +128,7 @@ def lived(life: Life, accounts: dict[UUID, Account], nth: int) -> Ended:
             named={one: accounts[one] for one in named_accounts(step.command)},
             catalogue=CATALOGUE,
             in_force=CATALOGUE,
+            payment=states[True],  # type: ignore[arg-type]
             dossier=related,  # type: ignore[arg-type]
             dossier_id=dossier_id if step.to_payment else None,
             code=dossier_code("H29.1", at.date(), nth + 1),

@@ -218,7 +218,7 @@ def test_approving_signing_issuing_are_three_acts_in_this_order() -> None:
 
 
 def test_lateness_never_blocks_the_return() -> None:
-    back = c.ReturnResult(delivery=Delivery.COUNTER)
+    back = c.ReturnResult(delivery=Delivery.COUNTER, reason="r")
     years_later = MONDAY_9 + timedelta(days=900)
     past = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
     given(*past).when(back, at=years_later).then(RETURNED)
@@ -351,7 +351,7 @@ COMMANDS: tuple[c.DossierCommand, ...] = (
     c.DecideWithdrawal(granted=False, explanation="n"),
     c.DecideWithdrawal(granted=True, explanation="y"),
     c.StopDossier(clause="k", explanation="x"),
-    c.ReturnResult(delivery=Delivery.COUNTER),
+    c.ReturnResult(delivery=Delivery.COUNTER, reason="r"),
     c.CloseDossier(),
     c.AcceptSupplement(),
     c.RefuseSupplement(explanation="x"),
@@ -684,7 +684,7 @@ RESULT = (*AT_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
         ),
         (
             (*RESULT, RETURNED),
-            c.ReturnResult(delivery=Delivery.COUNTER, receiver="Người khác"),
+            c.ReturnResult(delivery=Delivery.COUNTER, receiver="Người khác", reason="r"),
             Reason.ALREADY_OTHERWISE,
         ),
         (
@@ -723,7 +723,7 @@ def test_a_contradiction_is_no_repeat_and_the_result_stands(
         (RESULT, ISSUE),
         ((*AT_APPROVER, DENIAL), DENY),
         ((*IN_PROGRESS, WITHDRAWAL), c.RequestWithdrawal(explanation="x")),
-        ((*RESULT, RETURNED), c.ReturnResult(delivery=Delivery.COUNTER)),
+        ((*RESULT, RETURNED), c.ReturnResult(delivery=Delivery.COUNTER, reason="r")),
     ],
 )
 def test_the_very_same_again_changes_nothing(
@@ -921,7 +921,9 @@ def test_open_consultations_are_named_when_they_stand_in_the_way() -> None:
 
 def test_who_took_the_result_and_by_which_item_is_recorded() -> None:
     done = (LODGED, ACCEPTED, TO_APPROVER, APPROVED, SIGNED, TO_CLERK, ISSUED)
-    hand_over = c.ReturnResult(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
+    hand_over = c.ReturnResult(
+        delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1", reason="r"
+    )
     returned = e.ResultReturned(delivery=Delivery.POST, receiver="Nguyễn Thị Mẫu", tracking="VN1")
     given(*done).when(hand_over).then(returned)
     for changes in ({"tracking": "VN2"}, {"receiver": "Khác"}, {"delivery": Delivery.COUNTER}):

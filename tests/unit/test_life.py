@@ -8,14 +8,26 @@ from msgspec.structs import replace
 
 from commands import dossier as c
 from commands.matter import matter_of_state
+from commands.payment.fees import fee_lines
 from domain import dossier as e
 from domain.account import Account, Grant, Role
 from domain.calendar import CITY_TIME
 from domain.dossier import Channel, CorrectedField, Decision, Dossier, Ground, Status
 from domain.dossier.national import NationalStatus, national_status
 from domain.dossier.state import CHANGES
+from domain.payment import AssessedOn, FeeAssessed
 from domain.refusal import Reason
-from tests.given import ACTOR, CATALOGUE, CATALOGUES, MONDAY_9, OTHER, account, examiner, given
+from tests.given import (
+    ACTOR,
+    CATALOGUE,
+    CATALOGUES,
+    DOSSIER,
+    MONDAY_9,
+    OTHER,
+    account,
+    examiner,
+    given,
+)
 from tests.unit.test_dossier import (
     ACCEPTED,
     APOLOGY,
@@ -697,6 +709,12 @@ LOST_LODGED = replace(
 def test_a_loss_is_posted_for_its_days_and_they_do_not_count() -> None:
     """1.012786: ten working days, after the commune has posted the loss for fifteen."""
     given(*IN_PROGRESS).when(POST).refused(Reason.NOT_TO_BE_POSTED, "/ground")
+    at_the_office = (
+        LOST_LODGED,
+        ACCEPTED,
+        e.DossierForwarded(from_step="receive", to_step="examine"),
+    )
+    given(*at_the_office).when(POST).refused(Reason.WRONG_STEP)
     accepted = replace(ACCEPTED, due_at=at("2025-12-01T17:00"), unrolled_at=at("2025-12-01T17:00"))
     lost = (LOST_LODGED, accepted, handed_over("commune_examine", COMMUNE))
     posted = e.DossierSuspended(ground=Ground.POSTING, basis=POST.basis)
@@ -710,6 +728,81 @@ def test_a_loss_is_posted_for_its_days_and_they_do_not_count() -> None:
     assert resumed.due_at == at("2025-12-17T15:27")
     desk = given(*lost, posted).when(resume, role=Role.FRONT_DESK, at=at("2025-12-03T07:30"))
     desk.refused(Reason.NOT_YOUR_STEP)
+
+
+def test_what_is_to_be_posted_is_posted_once_and_neither_leaves_nor_is_decided_before() -> None:
+    """1.012786: no new certificate before the loss was posted."""
+    at_commune = (LOST_LODGED, ACCEPTED, handed_over("commune_return", COMMUNE))
+    back = c.OfferHandover(to_agency=LAND_OFFICE, to_step="draft")
+    given(*at_commune).when(back).refused(Reason.NOT_POSTED)
+    posted = e.DossierSuspended(ground=Ground.POSTING, basis="b")
+    resumed = e.DossierResumed(
+        due_before=None, due_at=None, calendar_version="2026", paused_minutes=1
+    )
+    again = given(*at_commune, posted, resumed)
+    again.when(POST).refused(Reason.POSTED_ONCE, "/ground")
+    offered = given(*at_commune, posted, resumed).when(back)
+    assert offered.decide(offered.state)
+    approve = c.ApproveResult(summary="s")
+    skipped = (LOST_LODGED, ACCEPTED, e.DossierForwarded(from_step="examine", to_step="approve"))
+    given(*skipped).when(approve).refused(Reason.NOT_POSTED)
+    denial = given(*skipped).when(
+        c.ApproveResult(decision=Decision.DENIED, summary="s", clause="k")
+    )
+    assert denial.decide(denial.state)
+
+
+def test_a_clerk_waits_for_money_at_his_own_step() -> None:
+    """The step that sends a land dossier to the tax office is a clerk's."""
+    for_money = c.SuspendDossier(ground=Ground.FINANCIAL_OBLIGATION, basis="b")
+    clerk: dict[str, Any] = {"role": Role.CLERK}
+    at_issue = given(*IN_PROGRESS, TO_CLERK).when(for_money, **clerk)
+    assert at_issue.may_follow()
+    assert at_issue.decide(at_issue.state)
+    given(*IN_PROGRESS, TO_CLERK).when(
+        c.SuspendDossier(ground=Ground.HALT, basis="b"), **clerk
+    ).refused(Reason.NOT_YOUR_STEP)
+    elsewhere = given(*IN_PROGRESS).when(for_money, **clerk)
+    assert not elsewhere.may_follow()
+    elsewhere.refused(Reason.NOT_YOUR_STEP)
+
+
+# Handing over
+
+
+def test_a_result_is_handed_over_when_it_is_paid_or_with_a_reason() -> None:
+    """A duty is collected before the result is returned at the latest (HinhThucThu 4)."""
+    back = c.ReturnResult(delivery=e.Delivery.COUNTER)
+    given(*RESULT).when(back).refused(Reason.FEE_UNPAID, "/reason")
+    payment = given(
+        FeeAssessed(
+            dossier=DOSSIER,
+            procedure=LODGED.procedure,
+            agency=COMMUNE,
+            collected_at=COMMUNE,
+            on=AssessedOn(case=CASE.key, pages=1, copies=1, online=True, lodged_on=MONDAY_9.date()),
+            lines=fee_lines(CASE, 1, 1),
+            catalogue_version=1,
+        )
+    ).state
+    given(*RESULT).when(back, payment=payment).refused(Reason.FEE_UNPAID, "/reason")
+    for allowed, paid in ((replace(back, reason="r"), payment), (back, paid_in_full(payment))):
+        wish = given(*RESULT).when(allowed, payment=paid)
+        assert wish.decide(wish.state)
+
+
+def paid_in_full(payment: Any) -> Any:
+    return replace(payment, paid_vnd=payment.assessed_vnd)
+
+
+def test_who_represents_the_applicant_collects_without_a_mandate() -> None:
+    person = e.Representative(name="Mẫu", authority="GUQ 1", account=OTHER)
+    lodged = replace(LODGED, representative=person)
+    take = c.ReturnResult(delivery=e.Delivery.COUNTER, collector=OTHER, reason="r")
+    wish = given(lodged, *RESULT[1:]).when(take)
+    (returned,) = wish.decide(wish.state)
+    assert isinstance(returned, e.ResultReturned)
+    assert (returned.collector, returned.mandate) == (OTHER, None)
 
 
 # Questions

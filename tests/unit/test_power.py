@@ -499,7 +499,9 @@ COLLECT = replace(MANDATED_TO, acts=(MandatedAct.COLLECT,))
 def test_the_result_is_handed_to_whom_the_applicant_lets_collect_it() -> None:
     """By his mandate, which the event names; to the counter nobody else is his representative."""
     done = (*AT_APPROVER, ISSUED)
-    command = d.ReturnResult(delivery=f.Delivery.COUNTER, receiver="Lê Văn Mẫu", collector=OTHER)
+    command = d.ReturnResult(
+        delivery=f.Delivery.COUNTER, receiver="Lê Văn Mẫu", collector=OTHER, reason="r"
+    )
     named = {OWNER: folded(CITIZEN, KNOWN, COLLECT)}
     returned = f.ResultReturned(
         delivery=f.Delivery.COUNTER, receiver="Lê Văn Mẫu", collector=OTHER, mandate="m"

@@ -218,7 +218,8 @@ def test_a_view_that_fails_by_itself_is_left_aside_and_the_others_go_on(
             await project(live, records[50:], 20)
             assert live.position == len(records)
             positions = "SELECT position FROM view.progress ORDER BY view"
-            assert await fetch(dsn, positions) == [(50,), (len(records),)]
+            (left_aside,), (gone_on,) = await fetch(dsn, positions)
+            assert 50 <= left_aside < gone_on == len(records)
             await rebuild(dsn, VIEWS["card"], log(records[:90]).read)
             await live.project(records[90:])
         assert await fetch(dsn, positions) == [(len(records),), (len(records),)]
