@@ -51,7 +51,7 @@ def test_running_stopped_and_tampered_with(tmp_path: Path) -> None:
     said = hoso("verify", folder=folder, check=False, own={"COLUMNS": "80"})
     assert said.returncode == 1
     assert "BROKEN leaf_hashes_match" in said.stdout
-    assert said.stdout.strip().endswith("1 of 14 broken.")
+    assert said.stdout.strip().endswith("1 of 16 broken.")
     assert max(map(len, said.stdout.splitlines())) <= 80
 
 

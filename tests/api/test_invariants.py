@@ -104,7 +104,7 @@ TAMPERINGS = {
     "catalogue": Tampering(
         UNGUARDED.format("UPDATE catalogue SET version = version + 1000"),
         UNGUARDED.format("UPDATE catalogue SET version = version - 1000"),
-        frozenset({"dates_counted_again", "dong_counted_again"}),
+        frozenset({"dong_counted_again"}),
     ),
     "card": text("card", "step", "view_card_equals_rebuild"),
     "timeline": text("timeline", "name", "view_timeline_equals_rebuild"),
@@ -198,7 +198,8 @@ def execute(instance: Instance, statement: str) -> int:
 @contextmanager
 def tampering(instance: Instance, done: Tampering) -> Iterator[None]:
     """It is undone whatever the test finds."""
-    assert execute(instance, done.do) > 0, "there is something to tamper with"
+    # Of several statements none is counted (-1).
+    assert execute(instance, done.do) != 0, "there is something to tamper with"
     try:
         yield
     finally:
@@ -227,8 +228,8 @@ def test_each_can_fail(tampered: Instance, what: str) -> None:
 
 
 def test_every_invariant_is_among_those_that_were_broken() -> None:
-    # What cannot be understood is put in by tests/store/test_recount.py.
-    elsewhere = {"every_event_is_understood"}
+    # A wrong date, and what cannot be understood, are put in by tests/store/test_recount.py.
+    elsewhere = {"every_event_is_understood", "dates_counted_again"}
     assert {name for done in TAMPERINGS.values() for name in done.broken} == ALL - elsewhere
 
 
