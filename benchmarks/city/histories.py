@@ -16,6 +16,7 @@ from commands.log.event_log import Append
 from commands.payment import ReplaceReceipt
 from commands.streams import State, evolve
 from domain.account import Role, account_id
+from domain.calendar import next_opening
 from domain.catalogue.procedure import AgencyKind, Catalogue, FeeKind
 from domain.city import CITY
 from domain.dossier import Applicant, ApplicantKind, Channel, Delivery, Dossier, Opinion
@@ -63,10 +64,11 @@ def lived_long(
         d.ForwardDossier(to_step="examine"),
         d.AssignDossier(officer=account_id(LOCAL_ISSUER, officer)),
     ]
+    answer_by = next_opening(catalogue.calendar, at + timedelta(days=90))
     for nth in range(ROUNDS):
         key = f"opinion-{nth}"
         asked = d.RequestConsultation(
-            consultation=key, agency=other, question=EXPLANATION, due_at=at + timedelta(days=90)
+            consultation=key, agency=other, question=EXPLANATION, due_at=answer_by
         )
         commands += [
             asked,

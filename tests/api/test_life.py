@@ -83,7 +83,8 @@ def test_a_dossier_changes_hands_when_the_other_agency_accepts(people: People) -
     other = {"number": "1", "document_sha256": "b" * 64}
     assert one.refused(there, "issue", **other) == (409, "not-what-was-signed")
     one.do(there, "issue", number="12/TB", document_sha256=SHA)
-    one.do(desk, "return-result", delivery="counter")
+    assert one.refused(desk, "return-result", delivery="counter") == (409, "fee-unpaid")
+    one.do(desk, "return-result", delivery="counter", reason="Từ chối cấp, không thu lệ phí.")
     one.do(desk, "close")
     card = one.card(desk)
     assert (card["outcome"], card["decision"]) == ("denial_returned", "denied")
