@@ -497,10 +497,14 @@ def _given(
             if fits and giver.is_known and mandate.holds(actor, procedure, at):
                 return Capacity(places=matter.home, delegation=mandate.key)
     bounds = NO_SEATS if isinstance(what, Reading) else seats
+    works_at = caller.account.agency if caller.account else None
     for one in giver.delegations:
         if not one.holds(actor, procedure, at):
             continue
         lent = Grant(one.role, one.agency, one.valid_from, one.valid_before)
+        # Who was moved away since is no officer of that agency any more.
+        if works_at is None or not lent.acts_at(works_at, seats):
+            continue
         held = [g for g in giver.roles(at) if g.role is one.role and g.acts_at(one.agency, seats)]
         capacity = _held(RULES[what], (lent,), matter, bounds) if held else None
         if capacity is not None:

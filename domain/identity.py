@@ -42,6 +42,7 @@ DossierCode = Annotated[str, Meta(pattern=r"^[A-Z][0-9.]+-[0-9]{6}-[0-9]{4,7}\Z"
 """Mã hồ sơ: opaque once given, never recomputed."""
 
 _TAX_CODE = re.compile(rf"[0-9]{{10}}(-{_BRANCH})?")
+_NATIONAL_ID = re.compile(_PERSONAL)
 _OF_PERSON = re.compile(rf"{_PERSONAL}|{_CARD}|{_PASSPORT}")
 _OF_VIETNAM = re.compile(r"VNM-[A-Z][0-9]{7,8}")
 _DOSSIER_CODE = re.compile(r"(?P<agency>.+)-(?P<day>[0-9]{6})-(?P<number>[0-9]{4,7})")
@@ -123,6 +124,11 @@ def numbers_of(person: Identified, tax_code: str | None = None) -> tuple[str, ..
 def is_of_person(number: str) -> bool:
     """Whether it has the form of a number that names a person."""
     return _OF_PERSON.fullmatch(number) is not None
+
+
+def is_national_id(number: str) -> bool:
+    """Whether it has the form of a personal identification number."""
+    return _NATIONAL_ID.fullmatch(number) is not None
 
 
 def born_in(born: str, national_id: str) -> bool:

@@ -62,7 +62,12 @@ class Leaf(Value, frozen=True, kw_only=True):
     @property
     def series(self) -> str:
         """Ký hiệu: `PH26`, one for each kind of fee and year."""
-        return f"{LETTERS[self.kind]}{self.year % 100:02d}"
+        return series_of(self.kind, self.year)
+
+
+def series_of(kind: FeeKind, year: int) -> str:
+    """Ký hiệu of the receipts of a kind of fee in a year."""
+    return f"{LETTERS[kind]}{year % 100:02d}"
 
 
 @lru_cache(4_096)

@@ -67,7 +67,7 @@ async def publish(
         if day == known.last.in_force_from and content_hash(said) == content_hash(known.last):
             return known.last, False
         _refuse_day(known.last, day, today)
-        _refuse_content(known.last, said)
+        _refuse_content(known, said)
         version = max(one.version for one in known) + 1
         new = replace(said, version=version, in_force_from=day)
         await _insert(connection, [new], by)
@@ -121,11 +121,11 @@ def _refuse_day(last: Catalogue, day: date, today: date) -> None:
         raise CatalogueError(msg)
 
 
-def _refuse_content(last: Catalogue, said: Catalogue) -> None:
-    if not differences(last, said):
-        msg = f"It changes nothing against version {last.version}."
+def _refuse_content(known: Catalogues, said: Catalogue) -> None:
+    if not differences(known.last, said):
+        msg = f"It changes nothing against version {known.last.version}."
         raise CatalogueError(msg)
-    if is_edition_reused(last.calendar, said.calendar):
+    if any(is_edition_reused(one.calendar, said.calendar) for one in known):
         msg = f"Edition {said.calendar.version} of the calendar has other days already."
         raise CatalogueError(msg)
 
@@ -154,7 +154,11 @@ def _decoded(version: int, in_force_from: date, digest: bytes, content: str) -> 
         msg = f"version {version} of the catalogue does not match its hash"
         raise CatalogueError(msg)
     placed = {"version": version, "in_force_from": in_force_from.isoformat()}
-    return msgspec.convert({**plain, **placed}, Catalogue)
+    try:
+        return msgspec.convert({**plain, **placed}, Catalogue)
+    except msgspec.ValidationError as error:
+        msg = f"version {version} of the catalogue is not understood: {error}"
+        raise CatalogueError(msg) from error
 
 
 def _hash(plain: object) -> str:

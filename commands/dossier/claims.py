@@ -23,7 +23,8 @@ def claims_of(
         case _:
             return ()
     assert dossier.document_sha256 is not None, "signed"
-    year = setting.at.astimezone(CITY_TIME).year
+    # A number that is put right later is still one of the year in which the result was issued.
+    year = (dossier.finished_at or setting.at).astimezone(CITY_TIME).year
     return (
         Claim(
             stream=result_number_id(dossier.competent_agency, year, number),

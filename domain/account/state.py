@@ -32,7 +32,7 @@ from domain.digest import digest
 from domain.event import (
     stream_id,
 )
-from domain.identity import is_of_person
+from domain.identity import is_national_id, is_of_person
 from domain.value import Value
 
 Power = TypeVar("Power", Delegation, Mandate)
@@ -233,11 +233,12 @@ def _opened(
 
 def _unverified(account: Account) -> Changes:
     """As it was opened; the tax code of a household business was not verified here."""
-    kept = account.documents[:1] if account.kind is AccountKind.ORGANISATION else ()
+    of_business = account.kind is AccountKind.ORGANISATION
+    kept = [one for one in account.documents[:1] if of_business and is_national_id(one)]
     return {
         "identity_level": 0,
         "national_id": None,
-        "documents": kept,
+        "documents": tuple(kept),
         "born": None,
         "verified_said": None,
         "verified_by": None,

@@ -12,13 +12,13 @@ from domain import payment as e
 from domain.catalogue.procedure import FeeKind
 from domain.dossier import Dossier, Status
 from domain.payment import Payment
-from domain.receipt_book import ReceiptNumbered
+from domain.receipt_book import ReceiptNumbered, series_of
 from domain.record import Passed, Record, Unreadable, event_types
 from integration.verification.recount import Recount, Tally, catalogues_of
 
 NAMES = frozenset(n for n in event_types() if n.startswith(("dossier.", "payment.", "receipt.")))
-Book = tuple[str, FeeKind, int]
-"""Agency, kind of fee, year."""
+Book = tuple[str, FeeKind, str]
+"""Agency, kind of fee, series."""
 
 
 class Folded(Struct, frozen=True, kw_only=True):
@@ -58,11 +58,10 @@ class Receipts:
         """One more fact."""
         match record.event:
             case e.ReceiptIssued() as receipt:
-                year = 2000 + int(receipt.series[-2:])
-                book = (receipt.agency, receipt.kind, year)
+                book = (receipt.agency, receipt.kind, receipt.series)
                 self.issued[book, receipt.number, record.stream] += 1
             case ReceiptNumbered() as leaf:
-                book = (leaf.agency, leaf.kind, leaf.year)
+                book = (leaf.agency, leaf.kind, series_of(leaf.kind, leaf.year))
                 self.gaps += leaf.number != self._last[book] + 1
                 self._last[book] = leaf.number
                 self.numbered[book, leaf.number, leaf.payment] += 1

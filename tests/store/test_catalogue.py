@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -125,6 +126,20 @@ def test_what_cannot_be_published(
     in_database(database, check)
 
 
+def test_an_edition_of_the_calendar_is_never_used_again(database: LogDatabase) -> None:
+    """Dossiers name it: also one that is not in force any more has one meaning."""
+    packaged = PACKAGED.last.calendar
+    newer = replace(PACKAGED.last, calendar=replace(packaged, version="another"))
+    reused = replace(PACKAGED.last, calendar=replace(packaged, special_days=()))
+
+    async def check(owner: AsyncConnection[Any]) -> None:
+        await next_month(owner, newer)
+        with pytest.raises(CatalogueError, match=f"Edition {packaged.version}"):
+            await publish(owner, reused, NEXT_MONTH + DAY, by="lan", today=TODAY)
+
+    in_database(database, check)
+
+
 def test_no_version_goes_before_the_last_one(database: LogDatabase) -> None:
     async def check(owner: AsyncConnection[Any]) -> None:
         await next_month(owner, without("9.001000"))
@@ -183,6 +198,30 @@ def test_what_does_not_match_its_hash_is_not_read(database: LogDatabase) -> None
         )
         with pytest.raises(CatalogueError, match="version 2 of the catalogue does not match"):
             await stored(owner)
+
+    in_database(database, check)
+
+
+def test_what_is_not_understood_is_told_of_and_the_others_count(database: LogDatabase) -> None:
+    """A newer program may have published it; this one goes on."""
+    said = b'{"agencies": 1}'
+    digest = sha256(said.replace(b" ", b"")).digest()
+
+    async def check(owner: AsyncConnection[Any]) -> None:
+        source = PublishedCatalogues(database.app)
+        try:
+            await source.refresh()
+            await owner.execute(
+                "INSERT INTO catalogue"
+                " (version, in_force_from, published_on, published_by, sha256, content)"
+                " VALUES (3, %s, %s, 'lan', %s, %s::jsonb)",
+                (NEXT_MONTH, TODAY, digest, said.decode()),
+            )
+            with pytest.raises(CatalogueError, match="version 3 of the catalogue is not under"):
+                await source.refresh()
+            assert [one.version for one in source.current] == [1, 2]
+        finally:
+            await source.close()
 
     in_database(database, check)
 

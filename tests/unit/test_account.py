@@ -185,6 +185,14 @@ def test_of_a_household_business_the_tax_code_stays() -> None:
     assert state.numbers == ("079199990001",)
 
 
+def test_of_a_company_nothing_that_was_verified_stays() -> None:
+    company = e.OrganisationOpened(issuer="i", subject="s", name="M", tax_code="0100109106")
+    with_card = replace(VERIFIED, by=OTHER, id_card="023456789")
+    state = given(company, with_card, e.IdentityRevoked(explanation="x")).state
+    assert isinstance(state, e.Account)
+    assert state.numbers == ()
+
+
 def test_the_same_grant_twice_is_once_and_another_validity_replaces_the_first() -> None:
     now = MONDAY_9 + timedelta(hours=1)
     until = MONDAY_9 + timedelta(days=9)

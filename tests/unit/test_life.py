@@ -7,11 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from commands import dossier as c
+from commands.command import Setting
+from commands.dossier.claims import claims_of
 from commands.matter import matter_of_state
 from commands.payment.fees import fee_lines
 from domain import dossier as e
 from domain.account import Account, Grant, Role
 from domain.calendar import CITY_TIME
+from domain.claim.result import result_number_id
 from domain.dossier import Channel, CorrectedField, Decision, Dossier, Ground, Status
 from domain.dossier.national import NationalStatus, national_status
 from domain.dossier.state import CHANGES
@@ -999,6 +1002,17 @@ def test_a_correction_stands_beside_what_was_recorded_also_after_closing() -> No
     )
     assert isinstance(state, Dossier)
     assert state.number == "2"
+
+
+def test_a_corrected_number_is_one_of_the_year_in_which_the_result_was_issued() -> None:
+    """NĐ 30/2020, art. 15: numbers begin anew each year."""
+    dossier = given(*RESULT).state
+    assert isinstance(dossier, Dossier)
+    number = c.CorrectDossier(field=CorrectedField.NUMBER, after="2", basis="b")
+    next_year = MONDAY_9 + timedelta(days=365)
+    setting = Setting(at=next_year, catalogue=CATALOGUE, in_force=CATALOGUE, actor=OTHER)
+    (claim,) = claims_of(dossier, DOSSIER, number, setting)
+    assert claim.stream == result_number_id(dossier.competent_agency, MONDAY_9.year, "2")
 
 
 def test_what_is_corrected_is_an_event_that_there_is() -> None:

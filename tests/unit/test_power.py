@@ -310,6 +310,7 @@ ACCOUNT_OF_ANOTHER = Matter(agency=COMMUNE, owners=(OWNER,), principals=(OWNER,)
         (d.SignResult, folded(*PAST, replace(GIVEN, deputy=OWNER)), {}),
         (d.SignResult, folded(*PAST, GIVEN), {"in_name_of": DEPUTY}),
         (d.SignResult, folded(OPENED, CHAIN), {}),
+        (d.SignResult, folded(*PAST, GIVEN), {"account": examiner("H29.102")}),
         (d.IssueResult, folded(*PAST, GIVEN), {}),
         (
             d.SignResult,
@@ -527,5 +528,6 @@ def test_a_delegation_of_a_department_stops_at_its_seal() -> None:
     wide = replace(giver, delegations=(e.delegation(replace(GIVEN, agency="H29.8")),))
     office = replace(DOSSIER_OF_OWNER, holder="H29.8")
     branch = replace(DOSSIER_OF_OWNER, holder="H29.8.1.1")
-    assert isinstance(capacity(d.SignResult, wide, matter=office), Capacity)
-    assert capacity(d.SignResult, wide, matter=branch) is Reason.NOT_DELEGATED
+    deputy = account(AccountKind.OFFICER, agency="H29.8")
+    assert isinstance(capacity(d.SignResult, wide, matter=office, account=deputy), Capacity)
+    assert capacity(d.SignResult, wide, matter=branch, account=deputy) is Reason.NOT_DELEGATED

@@ -21,11 +21,13 @@ from domain.receipt_book import (
     leaf,
     receipt_book_id,
 )
-from domain.record import STREAM_EVENTS_MAX
+from domain.record import STREAM_EVENTS_MAX, Record, name_of
+from integration.verification.folded import Receipts
 
 AGENCY = "H29.101"
 PAYMENT = UUID(int=9)
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CONTEXT = Context(actor=PAYMENT, cause="k", correlation=PAYMENT, effective_at=AT)
 WANTED = ((AGENCY, FeeKind.CHARGE),)
 
 
@@ -42,7 +44,7 @@ async def write(log: MemoryLog, volume: int, count: int) -> None:
         Append(
             stream=receipt_book_id(AGENCY, FeeKind.CHARGE, 2026, volume),
             expected=0,
-            context=Context(actor=PAYMENT, cause="k", correlation=PAYMENT, effective_at=AT),
+            context=CONTEXT,
             events=tuple(numbered(number) for number in range(first, first + count)),
             key=None,
             fingerprint=b"f",
@@ -128,6 +130,24 @@ def test_each_receipt_has_the_leaf_that_was_free() -> None:
             ),
         ),
     )
+
+
+@pytest.mark.parametrize(("series", "agree"), [("PH26", True), ("PH25", False), ("?", False)])
+def test_a_receipt_of_another_series_agrees_with_no_leaf(series: str, agree: bool) -> None:
+    """Whatever was imported as its series, the others are still compared."""
+    issued = ReceiptIssued(
+        receipt="1",
+        series=series,
+        number=1,
+        kind=FeeKind.CHARGE,
+        agency=AGENCY,
+        amount_vnd=0,
+        lines=("x",),
+    )
+    receipts = Receipts()
+    for stream, event in ((PAYMENT, issued), (UUID(int=1), numbered(1))):
+        receipts.take(Record(1, stream, 1, name_of(event), AT, CONTEXT, event))
+    assert receipts.agree is agree
 
 
 def test_leaves_may_be_entered_late() -> None:
